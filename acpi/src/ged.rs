@@ -1,0 +1,11 @@
+//! The Generic Event Device's register: what `_EVT` reads to learn why the interrupt came.
+//!
+//! One I/O register of four bytes. Reading it returns the pending events and clears them, and with
+//! them the level of the interrupt line.
+
+/// Size of the register block in bytes.
+pub const SIZE: u16 = 4;
+/// Memory notifications wait in [`crate::hotplug::EVENT`].
+pub const MEMORY: u32 = 1 << 0;
+/// The power button was pressed.
+pub const POWER_BUTTON: u32 = 1 << 1;

@@ -1,0 +1,78 @@
+//! What the tables describe: a plain description of the platform, made by the VMM.
+
+/// Everything the ACPI tables say about one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// The processors, in the order of their APIC ids.
+    pub cpus: Vec<Cpu>,
+    /// Boot RAM and hot-pluggable windows, ascending; they become SRAT entries.
+    pub memory: Vec<MemoryRange>,
+    /// Distance from node `i` to node `j` as `distances[i][j]`; the SLIT is left out when there
+    /// are fewer than two nodes. A square matrix with 10 on its diagonal.
+    pub distances: Vec<Vec<u8>>,
+    /// The memory-hotplug register block, when the machine has DIMM slots.
+    pub memory_slots: Option<MemorySlots>,
+    /// virtio-mmio transports; each becomes an `LNRO0005` device.
+    pub virtio: Vec<VirtioMmio>,
+    /// The 16550 serial port (`PNP0501`).
+    pub serial: IoDevice,
+    /// The Generic Event Device and its register (see [`crate::ged`]).
+    pub ged: IoDevice,
+    /// I/O port of the sleep control, sleep status and reset registers (see [`crate::power`]).
+    pub power_port: u16,
+    /// I/O APIC and local APIC addresses.
+    pub io_apic: u32,
+    /// Physical address of the local APICs.
+    pub local_apic: u32,
+}
+
+/// One processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpu {
+    /// Local APIC id.
+    pub apic_id: u32,
+    /// Proximity domain.
+    pub node: u32,
+}
+
+/// A range of guest-physical memory and its proximity domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryRange {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Proximity domain.
+    pub node: u32,
+    /// Whether memory can be plugged here later (a window) rather than being there at boot.
+    pub hot_pluggable: bool,
+}
+
+/// The memory-device slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemorySlots {
+    /// Number of slots, 1 to [`crate::hotplug::MAX_SLOTS`].
+    pub count: u16,
+    /// First I/O port of the register block [`crate::hotplug`].
+    pub port: u16,
+}
+
+/// One virtio-mmio transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VirtioMmio {
+    /// Physical address of the register block.
+    pub address: u32,
+    /// Length of the register block in bytes.
+    pub size: u32,
+    /// Global system interrupt; level-triggered, active high.
+    pub gsi: u32,
+}
+
+/// A device with I/O ports and one interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoDevice {
+    /// First I/O port.
+    pub port: u16,
+    /// Global system interrupt; level-triggered, active high.
+    pub gsi: u32,
+}

@@ -1,0 +1,8 @@
+//! Device models of the Dimmer machine: everything with registers or queues.
+//!
+//! No KVM and no threads here. Host memory is reached through
+//! [`memory::HostMemory`] alone, guest memory through the `vm-memory` map that a caller passes in.
+
+pub mod bus;
+pub mod irq;
+pub mod memory;

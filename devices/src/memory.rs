@@ -1,0 +1,173 @@
+//! What every memory device is: a state that can be shown, and host memory behind it.
+//!
+//! [`HostMemory`] is the devices' only door to the host: the VMM implements it with mappings and
+//! KVM slots, the tests with a recording fake.
+
+use serde::Serialize;
+
+/// A range of guest-physical addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct GuestRange {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+impl GuestRange {
+    /// The range `[start, start + size)`; the caller has checked that the end does not overflow.
+    pub const fn new(start: u64, size: u64) -> Self {
+        Self { start, size }
+    }
+
+    /// First address behind the range.
+    pub const fn end(&self) -> u64 {
+        self.start + self.size
+    }
+
+    /// Whether `other` lies wholly inside this range.
+    pub const fn contains(&self, other: &GuestRange) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Whether the two ranges share an address.
+    pub const fn overlaps(&self, other: &GuestRange) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+}
+
+/// A step on the host failed; the text says which and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HostError(pub String);
+
+/// Host memory behind the windows of memory devices.
+///
+/// Every call either happens as a whole or leaves everything as it was.
+pub trait HostMemory: Send + Sync + std::fmt::Debug {
+    /// Lets the guest reach `range`, which reads as zeroes.
+    fn back(&self, range: GuestRange) -> Result<(), HostError>;
+
+    /// Takes `range` away from the guest and gives its memory back to the host. `range` is one
+    /// that was given to [`back`](Self::back).
+    fn unback(&self, range: GuestRange) -> Result<(), HostError>;
+
+    /// Gives the memory of `range` back to the host at once; the range stays backed and reads as
+    /// zeroes afterwards.
+    fn discard(&self, range: GuestRange) -> Result<(), HostError>;
+}
+
+/// The two kinds of memory device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An ACPI memory device, plugged and ejected as a whole.
+    Dimm,
+    /// A virtio-mem device, resized in device blocks.
+    VirtioMem,
+}
+
+/// What a memory device is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing is plugged and nothing is under way.
+    Idle,
+    /// The guest was asked to take memory and has not finished.
+    Plugging,
+    /// Memory is plugged and nothing is under way.
+    Plugged,
+    /// The guest was asked to let memory go and has not finished.
+    Unplugging,
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All of it happened.
+    Done,
+    /// A part of it happened.
+    Partial,
+    /// Nothing of it happened.
+    Refused,
+}
+
+/// The end of the latest change and, unless it is simply done, why it ended so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Last {
+    /// How the change ended.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+/// What can be said of a memory device from outside; the body of `GET /memory-devices/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemoryStatus {
+    /// The device's name.
+    pub id: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its proximity domain.
+    pub node: u32,
+    /// A DIMM's ranges, or a virtio-mem device's region.
+    pub ranges: Vec<GuestRange>,
+    /// A DIMM's slot.
+    pub slot: Option<u16>,
+    /// A virtio-mem device's block size in bytes; the whole size for a DIMM.
+    pub block_size: u64,
+    /// Bytes that could be plugged at present.
+    pub usable_size: u64,
+    /// Bytes that the guest was asked to have plugged.
+    pub requested_size: u64,
+    /// Bytes that are plugged.
+    pub plugged_size: u64,
+    /// What the device is doing.
+    pub state: State,
+    /// How the latest change ended; `None` before the first one ended.
+    pub last: Option<Last>,
+}
+
+/// Something a memory device tells the world; the VMM stamps it and streams it to `GET /events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MemoryEvent {
+    /// A change was accepted and the guest was asked.
+    Accepted {
+        /// The state right after.
+        device: MemoryStatus,
+    },
+    /// The plugged size changed on the way.
+    Progress {
+        /// The state right after.
+        device: MemoryStatus,
+    },
+    /// A change ended; `device.last` says how.
+    Finished {
+        /// The state right after.
+        device: MemoryStatus,
+    },
+    /// The guest reported `_OST` (ACPI 6.5, section 6.3.5).
+    Ost {
+        /// The DIMM's id; `None` for an empty slot.
+        id: Option<String>,
+        /// The slot.
+        slot: u16,
+        /// `_OST` argument 0.
+        source: u32,
+        /// `_OST` argument 1.
+        status: u32,
+    },
+    /// The guest let a DIMM go; the device is no more.
+    Removed {
+        /// The state it had last.
+        device: MemoryStatus,
+    },
+}
+
+/// Where devices put their events; must not block and must not call back into a device.
+pub trait EventSink: Send + Sync + std::fmt::Debug {
+    /// Takes one event.
+    fn memory(&self, event: MemoryEvent);
+}

@@ -1,0 +1,152 @@
+//! From the API to the machine: a typed command with its own reply channel, run by the event loop.
+
+use dimmer_devices::memory::MemoryStatus;
+use serde::Serialize;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::spec::DimmSpec;
+
+/// What the machine can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Describe the machine.
+    Info,
+    /// Show all memory devices.
+    Devices,
+    /// Show one memory device.
+    Device(String),
+    /// Plug an ACPI memory device.
+    AddDimm(DimmSpec),
+    /// Ask for a virtio-mem device's plugged size.
+    Resize {
+        /// The device.
+        id: String,
+        /// Bytes wanted.
+        size: u64,
+    },
+    /// Ask for an amount of RAM in all: boot RAM and memory devices.
+    ResizeTotal(u64),
+    /// Ask the guest to let a memory device go.
+    Remove(String),
+    /// Stop the vCPUs.
+    Pause,
+    /// Let the vCPUs run.
+    Resume,
+    /// Reset the machine; it starts again with the same devices.
+    Reboot,
+    /// Press the power button.
+    PowerButton,
+    /// End the machine at once.
+    Shutdown,
+}
+
+/// What the machine answers.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// The machine's description.
+    Info(VmInfo),
+    /// All memory devices.
+    Devices(Vec<MemoryStatus>),
+    /// One memory device.
+    Device(MemoryStatus),
+    /// The guest was asked to change a memory device. Of the events after number `after`, the
+    /// first `accepted` of this device belongs to this change, and the first `finished` behind it
+    /// is the change's end. There is no `finished` when `device` is already as asked
+    /// (`device.state` is `idle` or `plugged`).
+    Accepted {
+        /// The device's state right after.
+        device: MemoryStatus,
+        /// Number of the latest event before the change.
+        after: u64,
+    },
+}
+
+/// The body of `GET /vm.info`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VmInfo {
+    /// Running, paused, …
+    pub state: VmState,
+    /// Number of virtual CPUs.
+    pub cpus: u32,
+    /// Bytes of boot RAM.
+    pub boot_memory: u64,
+    /// Bytes of boot RAM and of all plugged memory.
+    pub memory_actual_size: u64,
+    /// Times the machine was reset.
+    pub resets: u64,
+    /// The memory devices.
+    pub memory_devices: Vec<MemoryStatus>,
+}
+
+/// Whether the vCPUs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VmState {
+    /// They run.
+    Running,
+    /// They are stopped.
+    Paused,
+}
+
+/// Why the machine refused a command; the detail names the field and what would be valid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such device.
+    #[error("{0}")]
+    NotFound(String),
+    /// The value can never be right for this machine.
+    #[error("{0}")]
+    Invalid(String),
+    /// Right in itself, but not in the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// The host could not do it.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// A command on its way, with the place for its answer.
+#[derive(Debug)]
+pub struct Letter {
+    /// What to do.
+    pub command: Command,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Reply, Refusal>>,
+}
+
+/// The sending side: hands commands to the event loop.
+#[derive(Debug)]
+pub struct Mailbox {
+    letters: Mutex<mpsc::Sender<Letter>>,
+    bell: EventFd,
+}
+
+impl Mailbox {
+    /// A mailbox, its receiving end, and the eventfd that rings when a letter is there.
+    ///
+    /// # Errors
+    /// When the host has no eventfd left.
+    pub fn new() -> std::io::Result<(Self, mpsc::Receiver<Letter>, EventFd)> {
+        let bell = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
+        let (sender, receiver) = mpsc::channel();
+        let ring = bell.try_clone()?;
+        Ok((Self { letters: Mutex::new(sender), bell }, receiver, ring))
+    }
+
+    /// Hands over `command` and waits for the answer.
+    ///
+    /// # Errors
+    /// The machine's [`Refusal`], or [`Refusal::Conflict`] when the machine has ended.
+    pub async fn call(&self, command: Command) -> Result<Reply, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| Refusal::Conflict("the machine has ended".to_owned());
+        dimmer_devices::bus::lock(&self.letters).send(Letter { command, reply }).map_err(|_| gone(()))?;
+        self.bell.write(1).map_err(|error| Refusal::Host(format!("event loop: {error}")))?;
+        answer.await.map_err(|_| gone(()))?
+    }
+}

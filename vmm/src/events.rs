@@ -1,0 +1,116 @@
+//! What happens, in order: every event gets a number and a time, is kept, and is streamed to
+//! whoever listens.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory::{EventSink, MemoryEvent};
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// Events kept for listeners that come later.
+const KEPT: usize = 16 * 1024;
+
+/// One event; a line of `GET /events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// 1 for the first event, without gaps.
+    pub sequence: u64,
+    /// Time since the VMM started.
+    pub timestamp: Duration,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum What {
+    /// To a memory device.
+    Memory(MemoryEvent),
+    /// To the machine.
+    Machine(MachineEvent),
+}
+
+/// What happens to the machine as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MachineEvent {
+    /// The vCPUs start, for the first time or after a reset.
+    Booting,
+    /// The vCPUs were stopped.
+    Paused,
+    /// The vCPUs run again.
+    Resumed,
+    /// The machine is reset, by the guest or through the API.
+    Resetting,
+    /// The power button was pressed.
+    PowerButton,
+    /// The machine ends.
+    Ended {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Event>,
+    last: u64,
+}
+
+/// Where events are put, and where they are read.
+#[derive(Debug)]
+pub struct Hub {
+    started: Instant,
+    kept: Mutex<Kept>,
+    last: watch::Sender<u64>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { started: Instant::now(), kept: Mutex::default(), last: watch::Sender::new(0) }
+    }
+}
+
+impl Hub {
+    /// Puts an event; never blocks on a listener.
+    pub fn put(&self, what: What) {
+        let mut kept = lock(&self.kept);
+        kept.last += 1;
+        let event = Event { sequence: kept.last, timestamp: self.started.elapsed(), what };
+        if kept.events.len() == KEPT {
+            kept.events.pop_front();
+        }
+        kept.events.push_back(event);
+        self.last.send_replace(kept.last);
+    }
+
+    /// Puts an event of the machine.
+    pub fn machine(&self, event: MachineEvent) {
+        self.put(What::Machine(event));
+    }
+
+    /// Number of the latest event.
+    pub fn last(&self) -> u64 {
+        lock(&self.kept).last
+    }
+
+    /// Waits until there are events behind number `after`, and returns them. Events that are no
+    /// longer kept are missing: the gap shows in the numbers.
+    pub async fn after(&self, after: u64) -> Vec<Event> {
+        let mut last = self.last.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = last.wait_for(|last| *last > after).await;
+        lock(&self.kept).events.iter().filter(|event| event.sequence > after).cloned().collect()
+    }
+}
+
+impl EventSink for Hub {
+    fn memory(&self, event: MemoryEvent) {
+        self.put(What::Memory(event));
+    }
+}
