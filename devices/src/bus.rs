@@ -85,9 +85,7 @@ impl Bus {
 
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.entries.iter().map(|(start, e)| (e.name, (start, e.size))))
-            .finish()
+        f.debug_map().entries(self.entries.iter().map(|(start, e)| (e.name, (start, e.size)))).finish()
     }
 }
 

@@ -4,5 +4,15 @@
 //! [`memory::HostMemory`] alone, guest memory through the `vm-memory` map that a caller passes in.
 
 pub mod bus;
+pub mod dimm;
+pub mod ged;
 pub mod irq;
 pub mod memory;
+pub mod power;
+mod register;
+pub mod serial;
+#[cfg(test)]
+mod testing;
+pub mod virtio;
+pub mod virtio_mem;
+mod warning;

@@ -3,10 +3,11 @@
 //! [`HostMemory`] is the devices' only door to the host: the VMM implements it with mappings and
 //! KVM slots, the tests with a recording fake.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A range of guest-physical addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct GuestRange {
     /// First address.
     pub start: u64,
@@ -57,8 +58,23 @@ pub trait HostMemory: Send + Sync + std::fmt::Debug {
     fn discard(&self, range: GuestRange) -> Result<(), HostError>;
 }
 
+/// Backs all of `ranges` or, when one fails, none of them.
+pub(crate) fn back_all(host: &dyn HostMemory, ranges: &[GuestRange]) -> Result<(), HostError> {
+    for (index, range) in ranges.iter().enumerate() {
+        if let Err(error) = host.back(*range) {
+            for range in &ranges[..index] {
+                if let Err(error) = host.unback(*range) {
+                    tracing::error!("{range:x?} stays backed although nothing uses it: {error}");
+                }
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// The two kinds of memory device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// An ACPI memory device, plugged and ejected as a whole.
@@ -68,7 +84,7 @@ pub enum Kind {
 }
 
 /// What a memory device is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing is plugged and nothing is under way.
@@ -82,7 +98,7 @@ pub enum State {
 }
 
 /// How a change ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// All of it happened.
@@ -94,7 +110,7 @@ pub enum Outcome {
 }
 
 /// The end of the latest change and, unless it is simply done, why it ended so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Last {
     /// How the change ended.
     pub outcome: Outcome,
@@ -102,8 +118,25 @@ pub struct Last {
     pub reason: Option<String>,
 }
 
+impl Last {
+    /// The whole change happened.
+    pub const fn done() -> Self {
+        Self { outcome: Outcome::Done, reason: None }
+    }
+
+    /// Nothing of the change happened, for this reason.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Refused, reason: Some(reason.into()) }
+    }
+
+    /// A part of the change happened, and this is why no more of it did.
+    pub fn partial(reason: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Partial, reason: Some(reason.into()) }
+    }
+}
+
 /// What can be said of a memory device from outside; the body of `GET /memory-devices/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryStatus {
     /// The device's name.
     pub id: String,
@@ -130,7 +163,7 @@ pub struct MemoryStatus {
 }
 
 /// Something a memory device tells the world; the VMM stamps it and streams it to `GET /events`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum MemoryEvent {
     /// A change was accepted and the guest was asked.

@@ -1,1 +1,35 @@
-//! Placeholder.
+//! What Dimmer's guests and the emulated host boot: kernels, fetched from Debian or given by path, and an initramfs with
+//! the static agent.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`kernels`] | the table of kernels that have a name |
+//! | [`cache`] | the directory that everything fetched or built is kept in |
+//! | [`kernel`], [`fetch`] | finding a kernel, and fetching one |
+//! | [`apt`] | Debian packages, without root and without touching the machine's apt |
+//! | [`deb`], [`vmlinux`], [`elf`] | unpacking them |
+//! | [`modules`] | kernel modules and what they depend on |
+//! | [`initramfs`], [`busybox`] | the cpio archive and the shell in it |
+
+pub mod apt;
+pub mod busybox;
+pub mod cache;
+pub mod deb;
+pub mod elf;
+pub mod fetch;
+pub mod initramfs;
+pub mod kernel;
+pub mod kernels;
+pub mod modules;
+pub mod vmlinux;
+
+pub use cache::Cache;
+pub use fetch::fetch;
+pub use initramfs::{host_initramfs, initramfs};
+pub use kernel::{Kernel, list};
+
+/// The static agent, PID 1 of every guest.
+pub const AGENT: &[u8] = include_bytes!(env!("DIMMER_AGENT"));
+
+/// The static PID 1 of the emulated host.
+pub const HOST_INIT: &[u8] = include_bytes!(env!("DIMMER_HOST_INIT"));

@@ -1,10 +1,11 @@
 //! From the API to the machine: a typed command with its own reply channel, run by the event loop.
 
 use dimmer_devices::memory::MemoryStatus;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::spec::DimmSpec;
@@ -67,7 +68,7 @@ pub enum Reply {
 }
 
 /// The body of `GET /vm.info`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VmInfo {
     /// Running, paused, …
     pub state: VmState,
@@ -84,7 +85,7 @@ pub struct VmInfo {
 }
 
 /// Whether the vCPUs run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VmState {
     /// They run.

@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{EventSink, MemoryEvent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 /// Events kept for listeners that come later.
 const KEPT: usize = 16 * 1024;
 
 /// One event; a line of `GET /events`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// 1 for the first event, without gaps.
     pub sequence: u64,
     /// Time since the VMM started.
+    #[schema(schema_with = crate::api::openapi::duration)]
     pub timestamp: Duration,
     /// What happened.
     #[serde(flatten)]
@@ -26,7 +28,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum What {
     /// To a memory device.
@@ -36,7 +38,7 @@ pub enum What {
 }
 
 /// What happens to the machine as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum MachineEvent {
     /// The vCPUs start, for the first time or after a reset.

@@ -1,6 +1,15 @@
 //! The Dimmer virtual machine monitor: owns /dev/kvm, guest RAM, the vCPU threads, the event loop
 //! and the REST socket.
 
+pub mod api;
+pub mod cli;
 pub mod control;
+pub mod ctl;
 pub mod events;
+pub mod host;
+pub mod layout;
+pub mod machine;
+pub mod program;
+pub mod socket;
 pub mod spec;
+pub mod units;

@@ -1,6 +1,10 @@
 //! What a machine is asked to be: plain data, made by the command line (`cli`) or by a test.
 
+mod check;
+
 use std::path::PathBuf;
+
+pub use check::{BadValue, SpecError, check_id};
 
 /// One machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

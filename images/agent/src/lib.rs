@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Dimmer's guest agent: PID 1 of the initramfs, and the reporter of what the guest's kernel did.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`protocol`], [`report`], [`blocks`] | the types that the agent and its client share |
+//! | [`tree`], [`zoneinfo`], [`pending`] | reading the kernel's files, below any root |
+//! | [`hotplug`], [`exec`], [`kernel_log`], [`modules`] | carrying out requests |
+//! | [`port`], [`server`] | lines over the virtio-console port |
+//! | [`init`], [`pid1`], [`oom`] | being PID 1, and surviving when memory is short |
+//! | [`frames`] | the emulated host's wire format, for its own PID 1 |
+
+pub mod blocks;
+pub mod errno;
+pub mod exec;
+pub mod frames;
+pub mod hotplug;
+pub mod init;
+pub mod kernel_log;
+pub mod modules;
+pub mod oom;
+pub mod pending;
+pub mod pid1;
+pub mod port;
+pub mod protocol;
+pub mod report;
+pub mod server;
+pub mod tree;
+pub mod zoneinfo;

@@ -1,0 +1,107 @@
+//! The SRAT: which node each processor and each range of memory belongs to (ACPI 6.5, section
+//! 5.2.16).
+//!
+//! It lists the windows for memory devices as hot-pluggable, which E820 never mentions: so a guest
+//! knows their node, and that memory can come there, before there is any.
+
+use acpi_tables::Aml;
+use acpi_tables::srat::MemoryAffinity;
+use zerocopy::byteorder::little_endian::{U16, U32};
+use zerocopy::{Immutable, IntoBytes};
+
+use crate::madt::xapic_id;
+use crate::platform::{Cpu, MemoryRange, Platform};
+use crate::table::table;
+
+/// Revision since which proximity domains have 32 bits and not 8.
+const REVISION: u8 = 3;
+/// The one flag of a processor's entry.
+const ENABLED: u32 = 1;
+
+/// The SRAT.
+pub(crate) fn srat(platform: &Platform) -> Vec<u8> {
+    // Two reserved fields; the first has the value 1.
+    let mut body = 1u32.to_le_bytes().to_vec();
+    body.extend(0u64.to_le_bytes());
+    for cpu in &platform.cpus {
+        processor(cpu, &mut body);
+    }
+    for range in &platform.memory {
+        memory(range).to_aml_bytes(&mut body);
+    }
+    table(*b"SRAT", REVISION, &body)
+}
+
+fn processor(cpu: &Cpu, body: &mut Vec<u8>) {
+    match xapic_id(cpu) {
+        Some(id) => body.extend_from_slice(LocalApicAffinity::new(id, cpu.node).as_bytes()),
+        None => body.extend_from_slice(LocalX2ApicAffinity::new(cpu).as_bytes()),
+    }
+}
+
+fn memory(range: &MemoryRange) -> MemoryAffinity {
+    let entry = MemoryAffinity::new(range.node, range.start, range.size).enabled();
+    if range.hot_pluggable { entry.hotpluggable() } else { entry }
+}
+
+/// Processor Local APIC/SAPIC Affinity structure (ACPI 6.5, table 5.56).
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct LocalApicAffinity {
+    kind: u8,
+    length: u8,
+    node_low: u8,
+    apic_id: u8,
+    flags: U32,
+    sapic_eid: u8,
+    node_high: [u8; 3],
+    clock_domain: U32,
+}
+
+impl LocalApicAffinity {
+    fn new(apic_id: u8, node: u32) -> Self {
+        let [node_low, node_high @ ..] = node.to_le_bytes();
+        Self {
+            kind: 0,
+            length: 16,
+            node_low,
+            apic_id,
+            flags: ENABLED.into(),
+            sapic_eid: 0,
+            node_high,
+            clock_domain: 0.into(),
+        }
+    }
+}
+
+/// Processor Local x2APIC Affinity structure (ACPI 6.5, table 5.58).
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct LocalX2ApicAffinity {
+    kind: u8,
+    length: u8,
+    reserved: U16,
+    node: U32,
+    apic_id: U32,
+    flags: U32,
+    clock_domain: U32,
+    reserved_end: U32,
+}
+
+impl LocalX2ApicAffinity {
+    fn new(cpu: &Cpu) -> Self {
+        Self {
+            kind: 2,
+            length: 24,
+            reserved: 0.into(),
+            node: cpu.node.into(),
+            apic_id: cpu.apic_id.into(),
+            flags: ENABLED.into(),
+            clock_domain: 0.into(),
+            reserved_end: 0.into(),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<LocalApicAffinity>() == 16);
+const _: () = assert!(size_of::<LocalX2ApicAffinity>() == 24);

@@ -1,0 +1,125 @@
+//! What the guest reports with `_OST`: the two numbers in words (ACPI 6.5, section 6.3.5).
+
+/// `Notify` values, as the source of a report.
+const DEVICE_CHECK: u32 = 0x1;
+const EJECT_REQUEST: u32 = 0x3;
+/// The guest ejects a device because somebody in it said so.
+const EJECTION_PROCESSING: u32 = 0x103;
+/// The guest takes a device in.
+const INSERTION_PROCESSING: u32 = 0x200;
+
+const SUCCESS: u32 = 0x0;
+const FAILURE: u32 = 0x1;
+const UNRECOGNIZED: u32 = 0x2;
+const INSERTION_PENDING: u32 = 0x80;
+const EJECTION_PENDING: u32 = 0x84;
+
+/// One report, as the state machine of a slot needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Report {
+    /// The guest looked at the device. It says so even when it could not add the memory.
+    Checked,
+    /// The guest did not take the device, for this reason.
+    CheckFailed(String),
+    /// The guest began to let the device go.
+    EjectStarted,
+    /// The guest has let the device go.
+    Ejected,
+    /// The guest keeps the device, for this reason.
+    EjectFailed(String),
+    /// Something that changes no state.
+    Other,
+}
+
+impl Report {
+    /// Decodes the arguments of `_OST`.
+    pub(super) fn decode(source: u32, status: u32) -> Self {
+        match (source, status) {
+            (DEVICE_CHECK | INSERTION_PROCESSING, SUCCESS) => Self::Checked,
+            (DEVICE_CHECK | INSERTION_PROCESSING, INSERTION_PENDING) => Self::Other,
+            (DEVICE_CHECK | INSERTION_PROCESSING, _) => Self::CheckFailed(insertion_reason(status)),
+            (EJECT_REQUEST | EJECTION_PROCESSING, SUCCESS) => Self::Ejected,
+            (EJECT_REQUEST | EJECTION_PROCESSING, EJECTION_PENDING) => Self::EjectStarted,
+            (EJECT_REQUEST | EJECTION_PROCESSING, _) => Self::EjectFailed(ejection_reason(status)),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether this ends an ejection, successfully or not.
+    pub(super) const fn ends_ejection(&self) -> bool {
+        matches!(self, Self::Ejected | Self::EjectFailed(_))
+    }
+}
+
+/// Whether a report from `source` answers an eject request of the host, rather than being about
+/// an ejection that began in the guest.
+pub(super) const fn answers_request(source: u32) -> bool {
+    source == EJECT_REQUEST
+}
+
+fn insertion_reason(status: u32) -> String {
+    let words = match status {
+        FAILURE => "failed: the guest did not find or could not take the device",
+        UNRECOGNIZED => "failed: the guest does not know the notification",
+        0x81 => "failed: the guest could not load a driver",
+        0x82 => "not supported: the guest takes no memory devices",
+        _ => "failed: the guest gave an unknown reason",
+    };
+    format!("{words} (_OST status {status:#x})")
+}
+
+fn ejection_reason(status: u32) -> String {
+    let words = match status {
+        FAILURE => "failed: the guest could not let the device go",
+        UNRECOGNIZED => "failed: the guest does not know the notification",
+        0x80 => {
+            "disabled: the guest does not allow ejection (/sys/firmware/acpi/hotplug/memory/enabled is 0)"
+        }
+        0x81 => "in use: an application in the guest holds the device",
+        0x82 => "busy: the guest could not take a memory block offline",
+        0x83 => "busy: a device that depends on it cannot be ejected",
+        _ => "failed: the guest gave an unknown reason",
+    };
+    format!("{words} (_OST status {status:#x})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eject_failed(source: u32, status: u32) -> String {
+        match Report::decode(source, status) {
+            Report::EjectFailed(reason) => reason,
+            other => panic!("({source:#x}, {status:#x}) is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_linux_reports_is_understood() {
+        for (source, status, expected) in [
+            (1, 0, Report::Checked),
+            (0, 0, Report::Other),
+            (3, 0x84, Report::EjectStarted),
+            (3, 0, Report::Ejected),
+            (0x103, 0, Report::Ejected),
+            (0x103, 0x84, Report::EjectStarted),
+            (1, 0x80, Report::Other),
+            (0x200, 0x80, Report::Other),
+            (u32::MAX, u32::MAX, Report::Other),
+        ] {
+            assert_eq!(Report::decode(source, status), expected, "({source:#x}, {status:#x})");
+        }
+        assert!(matches!(Report::decode(1, 1), Report::CheckFailed(_)));
+    }
+
+    #[test]
+    fn every_refusal_says_why_and_shows_the_number() {
+        for source in [3, 0x103] {
+            assert!(eject_failed(source, 0x82).starts_with("busy: the guest could not take a memory block"));
+            assert!(eject_failed(source, 0x80).starts_with("disabled: "));
+            for status in [1, 2, 0x80, 0x81, 0x82, 0x83, 0x85, u32::MAX] {
+                assert!(eject_failed(source, status).ends_with(&format!("(_OST status {status:#x})")));
+            }
+        }
+    }
+}

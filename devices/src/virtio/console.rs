@@ -1,0 +1,273 @@
+//! The virtio console device (virtio 1.2, section 5.3) with one port that has a name and is no
+//! console: a byte stream between a process in the guest and the host.
+//!
+//! Towards the host: as long as [`PortOutput`] takes nothing, the guest's buffers stay in their
+//! queue, and a guest that writes on has to wait. While the host's end is closed they are thrown
+//! away, as at a socket with nobody behind it.
+//! Towards the guest: bytes are taken as far as the guest has opened the port and has buffers.
+//!
+//! In both directions the VMM is woken when it can go on; see [`Console::new`].
+
+use std::fmt;
+use std::io::{Read, Write};
+
+use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
+use vm_memory::GuestMemoryMmap;
+
+use super::device::VirtioDevice;
+use super::mmio::VirtioMmio;
+use super::queue::{Broken, Chain, Queues};
+use crate::register;
+use crate::warning::Said;
+use control::Control;
+
+mod control;
+#[cfg(test)]
+mod tests;
+
+/// Several ports and control queues, although there is only one: only so has it a name.
+const F_MULTIPORT: u64 = 1 << 1;
+
+/// The queues, named from the driver's point of view as in the specification.
+const RECEIVE: usize = 0;
+const TRANSMIT: usize = 1;
+const CONTROL_RECEIVE: usize = 2;
+const CONTROL_TRANSMIT: usize = 3;
+const QUEUE_SIZE: u16 = 128;
+
+/// Columns and rows that do not apply, one port, no emergency write.
+const CONFIG: [u8; 12] = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+
+/// Bytes that are handed to the output at once, at most.
+const PIECE: usize = 64 << 10;
+
+/// Where the bytes go that the guest writes to the port.
+pub trait PortOutput: fmt::Debug + Send {
+    /// Takes some of `bytes`, without blocking, and returns how many; fewer than all when no more
+    /// can be taken at present. When more can be, [`VirtioMmio::output_ready`] is to be called.
+    /// An output that nobody reads any more takes everything.
+    fn write(&mut self, bytes: &[u8]) -> usize;
+}
+
+/// The device.
+pub struct Console {
+    name: String,
+    control: Control,
+    output: Box<dyn PortOutput>,
+    /// Bytes of the next chain in the transmit queue that the output has already.
+    sent: usize,
+    wake: Box<dyn Fn() + Send>,
+    /// The host has bytes that it could not deliver.
+    input_waits: bool,
+    piece: Vec<u8>,
+    unreadable: Said,
+}
+
+impl Console {
+    /// A device whose port is called `name`. `wake` is called on a vCPU thread when there is a
+    /// reason to call [`VirtioMmio::output_ready`] and to offer [`VirtioMmio::receive`] again what
+    /// it did not take; it must neither block nor come back into a device.
+    pub fn new(name: &str, output: Box<dyn PortOutput>, wake: Box<dyn Fn() + Send>) -> Self {
+        Self {
+            name: name.to_owned(),
+            control: Control::default(),
+            output,
+            sent: 0,
+            wake,
+            input_waits: false,
+            piece: Vec::new(),
+            unreadable: Said::default(),
+        }
+    }
+
+    fn transmit(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        let memory = queues.memory();
+        // One round through the queue at most: a guest that writes without end is not to keep the
+        // host away from the device.
+        for _ in 0..QUEUE_SIZE {
+            let Some(chain) = queues.pop(TRANSMIT, &memory)? else { return Ok(()) };
+            let head = chain.head_index();
+            if self.control.is_host_open() && !self.send(chain, &memory) {
+                queues.put_back(TRANSMIT);
+                return Ok(());
+            }
+            self.sent = 0;
+            queues.complete(TRANSMIT, &memory, head, 0)?;
+        }
+        (self.wake)();
+        Ok(())
+    }
+
+    /// Sends what is left of a chain; returns whether the output has all of it.
+    fn send(&mut self, chain: Chain<'_>, memory: &GuestMemoryMmap) -> bool {
+        // The guest may have made the chain shorter while it waited.
+        let rest = chain.reader::<()>(memory).ok().and_then(|mut reader| reader.split_at(self.sent).ok());
+        let Some(mut reader) = rest else {
+            self.complain();
+            return true;
+        };
+        self.piece.resize(PIECE, 0);
+        loop {
+            let length = reader.read(&mut self.piece).unwrap_or(0);
+            let taken = self.output.write(&self.piece[..length]).min(length);
+            self.sent += taken;
+            if length == 0 || taken < length {
+                return length == 0;
+            }
+        }
+    }
+
+    fn complain(&mut self) {
+        if self.unreadable.first() {
+            tracing::warn!("Port {}: the guest's buffer cannot be used", self.name);
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], queues: &mut Queues<'_>) -> Result<usize, Broken> {
+        let memory = queues.memory();
+        let mut taken = 0;
+        for _ in 0..QUEUE_SIZE {
+            if !self.control.guest_open || taken == bytes.len() {
+                return Ok(taken);
+            }
+            let Some(chain) = queues.pop(RECEIVE, &memory)? else { return Ok(taken) };
+            let head = chain.head_index();
+            let length = self.fill(chain, &memory, &bytes[taken..]);
+            taken += length;
+            let length = u32::try_from(length).expect("a chain is shorter than 4 GiB");
+            queues.complete(RECEIVE, &memory, head, length)?;
+        }
+        // There may be buffers left for the rest.
+        (self.wake)();
+        Ok(taken)
+    }
+
+    /// Writes as much of `bytes` to the chain as it holds.
+    fn fill(&mut self, chain: Chain<'_>, memory: &GuestMemoryMmap, bytes: &[u8]) -> usize {
+        let written = chain.writer::<()>(memory).ok().and_then(|mut writer| writer.write(bytes).ok());
+        let written = written.unwrap_or(0);
+        if written == 0 {
+            self.complain();
+        }
+        written
+    }
+
+    fn wake_for_input(&mut self) {
+        if self.control.guest_open && std::mem::take(&mut self.input_waits) {
+            (self.wake)();
+        }
+    }
+
+    fn hear(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        let memory = queues.memory();
+        for _ in 0..QUEUE_SIZE {
+            let Some(chain) = queues.pop(CONTROL_TRANSMIT, &memory)? else { break };
+            let head = chain.head_index();
+            let mut message = [0; control::LENGTH];
+            let read = chain.reader::<()>(&memory).map(|mut reader| reader.read_exact(&mut message));
+            match read {
+                Ok(Ok(())) => self.control.take(&message),
+                _ => self.complain(),
+            }
+            queues.complete(CONTROL_TRANSMIT, &memory, head, 0)?;
+        }
+        self.wake_for_input();
+        self.tell(queues)
+    }
+
+    /// Tells the driver what it does not know yet, as far as it has buffers for that.
+    fn tell(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        let memory = queues.memory();
+        while let Some(message) = self.control.next(&self.name) {
+            let Some(chain) = queues.pop(CONTROL_RECEIVE, &memory)? else { break };
+            let head = chain.head_index();
+            let written = self.fill(chain, &memory, &message);
+            self.control.told();
+            let written = u32::try_from(written).expect("messages are short");
+            queues.complete(CONTROL_RECEIVE, &memory, head, written)?;
+        }
+        Ok(())
+    }
+}
+
+impl VirtioDevice for Console {
+    const DEVICE_ID: u32 = VIRTIO_ID_CONSOLE;
+
+    fn queue_sizes(&self) -> &[u16] {
+        &[QUEUE_SIZE; 4]
+    }
+
+    fn features(&self) -> u64 {
+        F_MULTIPORT
+    }
+
+    fn required_features(&self) -> u64 {
+        F_MULTIPORT
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        register::copy(&CONFIG, offset, data);
+    }
+
+    fn process(&mut self, index: usize, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        match index {
+            RECEIVE => {
+                self.wake_for_input();
+                Ok(())
+            }
+            TRANSMIT => self.transmit(queues),
+            CONTROL_RECEIVE => self.tell(queues),
+            CONTROL_TRANSMIT => self.hear(queues),
+            _ => Ok(()),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.control.reset();
+        self.sent = 0;
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console")
+            .field("name", &self.name)
+            .field("control", &self.control)
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl VirtioMmio<Console> {
+    /// Gives the guest bytes to read from the port. Returns how many were taken; when not all
+    /// were, the console's `wake` is called once more can be.
+    pub fn receive(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        self.with_queues(|console, queues| {
+            taken = console.receive(bytes, queues)?;
+            console.input_waits = taken < bytes.len();
+            Ok(())
+        });
+        taken
+    }
+
+    /// Whether a process in the guest has the port open, so that bytes may be taken.
+    pub const fn can_receive(&self) -> bool {
+        self.device().control.guest_open
+    }
+
+    /// Tells the guest whether somebody is at the host's end of the port.
+    pub fn set_host_open(&mut self, open: bool) {
+        self.with_queues(|console, queues| {
+            console.control.set_host_open(open);
+            console.tell(queues)?;
+            // What was written for the one who left is not for the next one.
+            if open { Ok(()) } else { console.transmit(queues) }
+        });
+    }
+
+    /// The output takes bytes again: goes on with what the guest has written.
+    pub fn output_ready(&mut self) {
+        self.with_queues(|console, queues| console.transmit(queues));
+    }
+}

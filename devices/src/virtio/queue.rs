@@ -1,0 +1,214 @@
+//! A device's virtqueues: split rings in guest memory (virtio 1.2, section 2.7).
+//!
+//! The rings themselves are `virtio-queue`'s. Here is what it leaves open: the checks before a
+//! queue is used, the suppression of interrupts, and one error for everything that a guest can
+//! break.
+
+use std::sync::atomic::Ordering;
+
+use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
+use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
+use vm_memory::{
+    Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryLoadGuard,
+    GuestMemoryMmap,
+};
+
+/// Guest memory as it is at present; devices look at it anew for each request.
+pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+
+/// A descriptor chain in guest memory.
+pub type Chain<'m> = DescriptorChain<&'m GuestMemoryMmap>;
+
+/// The driver broke a queue; the device stops until it is reset.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The rings cannot be read or written, or do not make sense.
+    #[error("queue {queue}: {source}")]
+    Ring {
+        /// The queue.
+        queue: usize,
+        /// What is wrong.
+        source: virtio_queue::Error,
+    },
+    /// The driver made available what is no descriptor.
+    #[error("queue {queue}: descriptor {head} is beyond the end of the table")]
+    Head {
+        /// The queue.
+        queue: usize,
+        /// The descriptor's number.
+        head: u16,
+    },
+    /// An entry that is there cannot be read.
+    #[error("queue {queue}: an available entry cannot be read")]
+    Unreadable {
+        /// The queue.
+        queue: usize,
+    },
+}
+
+/// Where the driver put a queue; plain data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) size: u16,
+    pub(super) descriptors: u64,
+    pub(super) available: u64,
+    pub(super) used: u64,
+}
+
+impl Place {
+    /// Whether the three parts lie in guest memory, aligned as they must be.
+    fn fits(&self, memory: &GuestMemoryMmap) -> bool {
+        let size = usize::from(self.size);
+        [(self.descriptors, 16, 16 * size), (self.available, 2, 6 + 2 * size), (self.used, 4, 6 + 8 * size)]
+            .into_iter()
+            .all(|(start, alignment, length)| {
+                start % alignment == 0 && GuestMemoryBackend::check_range(memory, GuestAddress(start), length)
+            })
+    }
+}
+
+/// One queue.
+#[derive(Debug)]
+pub(super) struct Virtqueue {
+    index: usize,
+    max_size: u16,
+    pub(super) place: Place,
+    queue: Queue,
+    /// Whether something was returned since the driver was last asked whether it wants to know.
+    returned: bool,
+}
+
+impl Virtqueue {
+    pub(super) fn new(index: usize, max_size: u16) -> Self {
+        let queue = Queue::new(max_size).expect("devices have queues of a power of two");
+        let place = Place { size: max_size, ..Place::default() };
+        Self { index, max_size, place, queue, returned: false }
+    }
+
+    pub(super) const fn max_size(&self) -> u16 {
+        self.max_size
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.queue.ready()
+    }
+
+    /// Starts using the queue where it was put; returns whether that is possible.
+    pub(super) fn start(&mut self, memory: &GuestMemoryMmap, event_index: bool) -> bool {
+        self.queue.reset();
+        self.returned = false;
+        let place = self.place;
+        let set = self.queue.try_set_size(place.size).is_ok()
+            // An available ring at 0 means "none" to `virtio-queue`.
+            && place.available != 0
+            && place.fits(memory)
+            && self.queue.try_set_desc_table_address(GuestAddress(place.descriptors)).is_ok()
+            && self.queue.try_set_avail_ring_address(GuestAddress(place.available)).is_ok()
+            && self.queue.try_set_used_ring_address(GuestAddress(place.used)).is_ok();
+        self.queue.set_event_idx(event_index);
+        self.queue.set_ready(set);
+        set
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.queue.set_ready(false);
+    }
+
+    fn ring(&self, source: virtio_queue::Error) -> Broken {
+        Broken::Ring { queue: self.index, source }
+    }
+
+    fn pop<'m>(&mut self, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, Broken> {
+        if !self.queue.ready() {
+            return Ok(None);
+        }
+        loop {
+            let next = self.queue.iter(memory).map(|mut available| available.next());
+            if let Some(chain) = next.map_err(|error| self.ring(error))? {
+                let head = chain.head_index();
+                let valid = head < self.queue.size();
+                return if valid { Ok(Some(chain)) } else { Err(Broken::Head { queue: self.index, head }) };
+            }
+            let seen = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|error| self.ring(error))?;
+            if seen.0 != self.queue.next_avail() {
+                return Err(Broken::Unreadable { queue: self.index });
+            }
+            // Asks for a notification of what comes next, and looks whether it came meanwhile.
+            if !self.queue.enable_notification(memory).map_err(|error| self.ring(error))? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether the driver is to be interrupted for what was returned since the last call.
+    pub(super) fn wants_interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Broken> {
+        if !std::mem::take(&mut self.returned) {
+            return Ok(false);
+        }
+        if self.queue.event_idx_enabled() {
+            return self.queue.needs_notification(memory).map_err(|error| self.ring(error));
+        }
+        let flags: u16 = memory
+            .load(GuestAddress(self.queue.avail_ring()), Ordering::Acquire)
+            .map_err(|error| self.ring(virtio_queue::Error::GuestMemory(error)))?;
+        Ok(u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT == 0)
+    }
+}
+
+/// A device's queues while it works on them.
+#[derive(Debug)]
+pub struct Queues<'a> {
+    pub(super) queues: &'a mut [Virtqueue],
+    pub(super) memory: &'a Memory,
+    /// Whether the driver is running.
+    pub(super) live: bool,
+    /// Whether the configuration space has changed.
+    pub(super) config_changed: bool,
+}
+
+impl Queues<'_> {
+    /// Guest memory as it is now. It is kept alive as long as the guard is, so a device drops the
+    /// guard before it has host memory taken away.
+    pub fn memory(&self) -> GuestMemoryLoadGuard<GuestMemoryMmap> {
+        self.memory.memory()
+    }
+
+    /// Takes the next chain from queue `index`; `None` when there is none, or no driver that runs.
+    /// The driver notifies the device when it adds one after that.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn pop<'m>(
+        &mut self,
+        index: usize,
+        memory: &'m GuestMemoryMmap,
+    ) -> Result<Option<Chain<'m>>, Broken> {
+        if self.live { self.queues[index].pop(memory) } else { Ok(None) }
+    }
+
+    /// Puts the chain that was popped last back in its place.
+    pub fn put_back(&mut self, index: usize) {
+        self.queues[index].queue.go_to_previous_position();
+    }
+
+    /// Returns a chain to the driver, with `length` bytes written to it.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn complete(
+        &mut self,
+        index: usize,
+        memory: &GuestMemoryMmap,
+        head: u16,
+        length: u32,
+    ) -> Result<(), Broken> {
+        let virtqueue = &mut self.queues[index];
+        virtqueue.returned = true;
+        virtqueue.queue.add_used(memory, head, length).map_err(|error| virtqueue.ring(error))
+    }
+
+    /// Tells the driver, if it runs, that the configuration space has changed.
+    pub const fn config_changed(&mut self) {
+        self.config_changed = true;
+    }
+}

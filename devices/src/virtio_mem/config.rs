@@ -1,0 +1,94 @@
+//! What a virtio-mem device is made of, and which values are right.
+
+use crate::memory::GuestRange;
+
+/// The smallest device block; the specification names none, Linux needs a page.
+const MIN_BLOCK_SIZE: u64 = 1 << 20;
+
+/// A virtio-mem device to be made. Sizes are in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtioMemConfig {
+    /// Its name.
+    pub id: String,
+    /// Its addresses; start and size are multiples of the block size.
+    pub region: GuestRange,
+    /// Size of a block, a power of two of at least 1 MiB.
+    pub block_size: u64,
+    /// Its proximity domain.
+    pub node: u16,
+    /// What the driver is asked for at first; a multiple of the block size.
+    pub requested_size: u64,
+    /// Host memory comes and goes in pieces of this size, counted from the start of the region: a
+    /// power of two of at least the block size. The last piece may be smaller.
+    pub granule: u64,
+}
+
+/// A value that is not right for a virtio-mem device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VirtioMemError {
+    /// The block size is no such number.
+    #[error("block_size: {0} is not a power of two of at least 1048576 bytes (1 MiB)")]
+    BlockSize(u64),
+    /// The region is empty, out of the address space, or cuts a block.
+    #[error(
+        "region: {size} bytes at {start:#x} is empty or overflows, or its start or size is not a multiple of the block size ({block_size} bytes)"
+    )]
+    Region {
+        /// First address.
+        start: u64,
+        /// Size in bytes.
+        size: u64,
+        /// Block size in bytes.
+        block_size: u64,
+    },
+    /// The granule is no such number.
+    #[error("granule: {granule} is not a power of two of at least the block size ({block_size} bytes)")]
+    Granule {
+        /// Granule in bytes.
+        granule: u64,
+        /// Block size in bytes.
+        block_size: u64,
+    },
+    /// The requested size cannot be reached.
+    #[error(
+        "requested_size: {requested} is not a multiple of the block size ({block_size} bytes) of at most the device's size ({size} bytes)"
+    )]
+    RequestedSize {
+        /// The value.
+        requested: u64,
+        /// Block size in bytes.
+        block_size: u64,
+        /// The region's size in bytes.
+        size: u64,
+    },
+}
+
+impl VirtioMemConfig {
+    pub(super) fn check(&self) -> Result<(), VirtioMemError> {
+        let Self { region, block_size, granule, requested_size, .. } = *self;
+        if !block_size.is_power_of_two() || block_size < MIN_BLOCK_SIZE {
+            return Err(VirtioMemError::BlockSize(block_size));
+        }
+        let GuestRange { start, size } = region;
+        let aligned = start.is_multiple_of(block_size) && size.is_multiple_of(block_size);
+        if size == 0 || start.checked_add(size).is_none() || !aligned {
+            return Err(VirtioMemError::Region { start, size, block_size });
+        }
+        if !granule.is_power_of_two() || granule < block_size {
+            return Err(VirtioMemError::Granule { granule, block_size });
+        }
+        check_requested(requested_size, block_size, size)
+    }
+}
+
+pub(super) const fn check_requested(
+    requested: u64,
+    block_size: u64,
+    size: u64,
+) -> Result<(), VirtioMemError> {
+    if requested.is_multiple_of(block_size) && requested <= size {
+        Ok(())
+    } else {
+        Err(VirtioMemError::RequestedSize { requested, block_size, size })
+    }
+}

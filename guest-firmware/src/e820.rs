@@ -1,0 +1,140 @@
+//! The memory map that firmware hands to the kernel.
+//!
+//! It lists boot RAM and the legacy area, and nothing else. Above all it never mentions a window for
+//! memory devices: a reserved entry there would make the guest refuse the memory later.
+
+use crate::layout::{EBDA_START, HIGH_RAM_START};
+
+/// Most entries that `boot_params` has room for.
+pub const MAX_ENTRIES: usize = 128;
+
+/// What a range of the map is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// RAM for the guest to use.
+    Ram,
+    /// Not for the guest to use.
+    Reserved,
+}
+
+impl Kind {
+    /// Its number in an E820 map, and in the PVH memory map.
+    pub const fn number(self) -> u32 {
+        match self {
+            Kind::Ram => 1,
+            Kind::Reserved => 2,
+        }
+    }
+}
+
+/// One range of the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct E820Entry {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes, never 0.
+    pub size: u64,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The memory map of a machine with boot RAM at `ram`, which is pairs of first address and length,
+/// ascending and without overlap, the first one from address 0.
+///
+/// RAM is usable except from the EBDA to 1 MiB, which is reserved.
+pub fn memory_map(ram: &[(u64, u64)]) -> Vec<E820Entry> {
+    let entry = |start, end, kind| E820Entry { start, size: end - start, kind };
+    let mut map = Vec::new();
+    for &(start, size) in ram {
+        let end = start.saturating_add(size);
+        if start < EBDA_START && start < end {
+            map.push(entry(start, end.min(EBDA_START), Kind::Ram));
+        }
+    }
+    map.push(entry(EBDA_START, HIGH_RAM_START, Kind::Reserved));
+    for &(start, size) in ram {
+        let (start, end) = (start.max(HIGH_RAM_START), start.saturating_add(size));
+        if start < end {
+            map.push(entry(start, end, Kind::Ram));
+        }
+    }
+    map
+}
+
+/// The end of the RAM that goes on from 1 MiB, as far as it lies below 4 GiB; `None` when there is
+/// none.
+pub(crate) fn low_ram_end(ram: &[(u64, u64)]) -> Option<u64> {
+    let holds = |&&(start, size): &&(u64, u64)| {
+        start <= HIGH_RAM_START && start.saturating_add(size) > HIGH_RAM_START
+    };
+    let (start, size) = ram.iter().find(holds)?;
+    Some(start.saturating_add(*size).min(crate::layout::LOW_RAM_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn usable(map: &[E820Entry]) -> Vec<(u64, u64)> {
+        map.iter()
+            .filter(|entry| entry.kind == Kind::Ram)
+            .map(|entry| (entry.start, entry.start + entry.size))
+            .collect()
+    }
+
+    #[test]
+    fn four_gib_with_two_of_them_low() {
+        let map = memory_map(&[(0, 2 << 30), (4 << 30, 2 << 30)]);
+        let ram = [(0, 0x9_fc00), (1 << 20, 2 << 30), (4 << 30, 6 << 30)];
+        assert_eq!(usable(&map), ram);
+        let reserved = E820Entry { start: 0x9_fc00, size: 0x6_0400, kind: Kind::Reserved };
+        assert_eq!(map[1], reserved);
+        assert_eq!(map.len(), 4);
+    }
+
+    #[test]
+    fn ram_that_ends_below_the_ebda_is_all_usable() {
+        assert_eq!(usable(&memory_map(&[(0, 0x8_0000)])), [(0, 0x8_0000)]);
+    }
+
+    #[test]
+    fn low_ram_ends_with_its_range_or_at_4_gib() {
+        assert_eq!(low_ram_end(&[(0, 3 << 30), (4 << 30, 1 << 30)]), Some(3 << 30));
+        assert_eq!(low_ram_end(&[(0, 8 << 30)]), Some(4 << 30));
+        assert_eq!(low_ram_end(&[(0, 1 << 20)]), None);
+        assert_eq!(low_ram_end(&[(4 << 30, 1 << 30)]), None);
+    }
+
+    proptest! {
+        /// Whatever the RAM: the map ascends, overlaps nowhere, and what it calls usable is exactly
+        /// the RAM outside the legacy area.
+        #[test]
+        fn the_map_is_the_ram_without_the_legacy_area(
+            pieces in prop::collection::vec((0u64..1 << 33, 1u64..1 << 33), 0..6)
+        ) {
+            let mut ram = Vec::new();
+            let mut end = 0;
+            for (gap, size) in pieces {
+                ram.push((end + gap, size));
+                end += gap + size;
+            }
+            let map = memory_map(&ram);
+            let legacy = EBDA_START..HIGH_RAM_START;
+            for pair in map.windows(2) {
+                prop_assert!(pair[0].start + pair[0].size <= pair[1].start);
+            }
+            prop_assert!(map.iter().all(|entry| entry.size > 0));
+            let is_ram = |at: u64| ram.iter().any(|&(start, size)| (start..start + size).contains(&at));
+            let is_usable = |at: u64| usable(&map).iter().any(|&(start, end)| (start..end).contains(&at));
+            // The answer changes at these addresses only.
+            let edges = ram.iter().flat_map(|&(start, size)| [start, start + size]);
+            for edge in edges.chain([legacy.start, legacy.end]) {
+                for at in [edge.saturating_sub(1), edge] {
+                    prop_assert_eq!(is_usable(at), is_ram(at) && !legacy.contains(&at), "at {:#x}", at);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Where firmware's leftovers lie in guest memory, ascending.
+//!
+//! Everything up to [`EBDA_START`] is ordinary RAM to the guest, which has copied what it needs
+//! before it uses that memory for something else.
+
+/// Descriptor table that the initial segments come from; directly behind the BIOS data area.
+pub const GDT_START: u64 = 0x500;
+/// Two that are null, then code, data and task.
+pub const GDT_DESCRIPTORS: u16 = 5;
+/// 8 bytes for each descriptor.
+pub const GDT_SIZE: u64 = GDT_DESCRIPTORS as u64 * 8;
+
+/// `hvm_start_info` of the PVH protocol.
+pub const PVH_START_INFO_START: u64 = 0x6000;
+/// Size of `hvm_start_info`, version 1.
+pub const PVH_START_INFO_SIZE: u64 = 56;
+
+/// The PVH module list; its one entry is the initramfs.
+pub const PVH_MODULES_START: u64 = 0x6040;
+/// One entry of 32 bytes.
+pub const PVH_MODULES_SIZE: u64 = 32;
+
+/// The PVH memory map.
+pub const PVH_MEMORY_MAP_START: u64 = 0x6080;
+/// As many entries as `boot_params` can have, of 24 bytes.
+pub const PVH_MEMORY_MAP_SIZE: u64 = crate::e820::MAX_ENTRIES as u64 * 24;
+
+/// `boot_params`, the "zero page" of the Linux boot protocol.
+pub const BOOT_PARAMS_START: u64 = 0x7000;
+/// One page.
+pub const BOOT_PARAMS_SIZE: u64 = 0x1000;
+
+/// Page tables for the 64-bit entry: one PML4, one PDPT and four page directories.
+pub const PAGE_TABLES_START: u64 = 0x9000;
+/// Six pages.
+pub const PAGE_TABLES_SIZE: u64 = 6 * 0x1000;
+
+/// The kernel command line with a NUL behind it.
+pub const CMDLINE_START: u64 = 0x2_0000;
+/// 64 KiB; a kernel's own limit is far lower.
+pub const CMDLINE_SIZE: u64 = 0x1_0000;
+
+/// Start of the extended BIOS data area, which ends conventional memory. Nothing is in it: it is
+/// there because a PC has it, and so the guest sees 639 KiB as everywhere else.
+pub const EBDA_START: u64 = 0x9_fc00;
+/// 1 KiB.
+pub const EBDA_SIZE: u64 = 0x400;
+
+/// The ACPI tables. A PC has video memory and ROMs here; this machine has neither, and the guest
+/// takes nothing in this area for RAM.
+pub const ACPI_START: u64 = 0xa_0000;
+/// 384 KiB.
+pub const ACPI_SIZE: u64 = 0x6_0000;
+
+/// Where RAM goes on above the legacy area; no kernel is loaded below.
+pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
+
+/// First address that does not belong to low RAM, whatever its size.
+pub const LOW_RAM_LIMIT: u64 = 1 << 32; // 4 GiB
+
+const RANGES: [(u64, u64); 9] = [
+    (GDT_START, GDT_SIZE),
+    (PVH_START_INFO_START, PVH_START_INFO_SIZE),
+    (PVH_MODULES_START, PVH_MODULES_SIZE),
+    (PVH_MEMORY_MAP_START, PVH_MEMORY_MAP_SIZE),
+    (BOOT_PARAMS_START, BOOT_PARAMS_SIZE),
+    (PAGE_TABLES_START, PAGE_TABLES_SIZE),
+    (CMDLINE_START, CMDLINE_SIZE),
+    (EBDA_START, EBDA_SIZE),
+    (ACPI_START, ACPI_SIZE),
+];
+
+const _: () = {
+    let mut end = 0;
+    let mut index = 0;
+    while index < RANGES.len() {
+        let (start, size) = RANGES[index];
+        assert!(start >= end, "low-memory ranges overlap");
+        end = start + size;
+        index += 1;
+    }
+    assert!(end <= HIGH_RAM_START, "the low-memory ranges end below 1 MiB");
+};

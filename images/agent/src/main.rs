@@ -1,0 +1,48 @@
+//! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent.
+
+use std::convert::Infallible;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use dimmer_agent::init::{self, SERVE, complain};
+use dimmer_agent::pid1::{self, find_port};
+use dimmer_agent::protocol::PORT_NAME;
+use dimmer_agent::tree::Tree;
+use dimmer_agent::{oom, server};
+
+/// How long the port is waited for; its device is probed while the guest starts.
+const PORT_DEADLINE: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    if rustix::process::getpid().is_init() {
+        let Err(error) = init::run();
+        complain(&error);
+        return ExitCode::FAILURE;
+    }
+    match std::env::args().nth(1).as_deref() {
+        Some(SERVE) => serve(),
+        _ => {
+            eprintln!("usage: as PID 1 of a guest, or dimmer-agent {SERVE} inside one");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Serves the agent's port. A machine without that port needs no agent: that is a success.
+fn serve() -> ExitCode {
+    if let Err(error) = oom::protect_self() {
+        complain(&error);
+    }
+    let port = match find_port(PORT_NAME, PORT_DEADLINE) {
+        Ok(port) => port,
+        Err(error) => {
+            complain(&error);
+            let none = matches!(error, pid1::Error::NoPort { .. });
+            return if none { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    let result: std::io::Result<Infallible> = server::serve(port, Tree::new("/"));
+    let Err(error) = result;
+    complain(&error);
+    ExitCode::FAILURE
+}

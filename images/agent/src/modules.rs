@@ -1,0 +1,131 @@
+//! Kernel modules that the initramfs holds but does not load by itself.
+//!
+//! `/modules/optional/NAME` lists NAME's file and, before it, those of the modules it needs: a path
+//! per line, in load order.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::pid1;
+use crate::protocol::Failure;
+use crate::tree::Tree;
+
+const OPTIONAL: &str = "modules/optional";
+
+/// Loads module `name` and what it needs.
+///
+/// # Errors
+/// When the image has no such module, or the kernel refuses one of them.
+pub fn load(tree: &Tree, name: &str) -> Result<(), Failure> {
+    for path in files(tree, name)? {
+        pid1::load_module(&path).map_err(|error| {
+            let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+            match cause {
+                Some(cause) => Failure::from_io(&format!("load the kernel module {}", path.display()), cause),
+                None => Failure::new(error.to_string()),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes module `name`, then what it needed and nothing else needs.
+///
+/// # Errors
+/// When the image has no such module, or the kernel refuses to remove `name`.
+pub fn unload(tree: &Tree, name: &str) -> Result<(), Failure> {
+    let files = files(tree, name)?;
+    let mut names = files.iter().rev().filter_map(|path| module_name(path));
+    let Some(module) = names.next() else { return Ok(()) };
+    let failed = |module: &str, error: Errno| {
+        Failure::from_io(&format!("remove the kernel module {module}"), &error.into())
+    };
+    remove(&module).map_err(|error| failed(&module, error))?;
+    for needed in names {
+        match remove(&needed) {
+            // In use by others, or gone with another one.
+            Ok(()) | Err(Errno::BUSY | Errno::AGAIN | Errno::NOENT) => {}
+            Err(error) => return Err(failed(&needed, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Removes a module that nothing uses (delete_module(2)).
+fn remove(module: &str) -> Result<(), Errno> {
+    let name = CString::new(module).map_err(|_| Errno::INVAL)?;
+    rustix::system::delete_module(&name, libc::O_NONBLOCK)
+}
+
+/// The files of module `name` and of what it needs, in load order.
+fn files(tree: &Tree, name: &str) -> Result<Vec<PathBuf>, Failure> {
+    let known = || {
+        let entries = std::fs::read_dir(tree.path(OPTIONAL)).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        Failure::new(format!("The image has no optional module \"{name}\"; it has: {}", names.join(", ")))
+    };
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        return Err(known());
+    }
+    let list = tree.read(&format!("{OPTIONAL}/{name}")).map_err(|_| known())?;
+    Ok(list.lines().filter(|line| !line.is_empty()).map(PathBuf::from).collect())
+}
+
+/// The kernel's name of the module in file `path`: `notifier-error-inject.ko` is
+/// `notifier_error_inject`.
+fn module_name(path: &Path) -> Option<String> {
+    let file = path.file_name()?.to_str()?;
+    Some(file.split_once('.').map_or(file, |(name, _)| name).replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, Tree) {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::new(root.path());
+        std::fs::create_dir_all(tree.path(OPTIONAL)).unwrap();
+        std::fs::write(tree.path("modules/optional/hwpoison-inject"), "/m/a.ko\n\n/m/hwpoison-inject.ko\n")
+            .unwrap();
+        (root, tree)
+    }
+
+    #[test]
+    fn a_list_gives_files_in_load_order() {
+        let (_root, tree) = tree();
+        let expected = [PathBuf::from("/m/a.ko"), PathBuf::from("/m/hwpoison-inject.ko")];
+        assert_eq!(files(&tree, "hwpoison-inject").unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unknown_module_is_refused_with_the_known_ones() {
+        let (_root, tree) = tree();
+        for name in ["nvidia", "", "..", "../load", "/etc/passwd"] {
+            let expected = format!("The image has no optional module \"{name}\"; it has: hwpoison-inject");
+            assert_eq!(load(&tree, name).unwrap_err().text, expected);
+            assert_eq!(unload(&tree, name).unwrap_err().text, expected);
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_the_failure_of_that_file() {
+        let (_root, tree) = tree();
+        let failure = load(&tree, "hwpoison-inject").unwrap_err();
+        assert_eq!(failure.errno, Some(libc::ENOENT));
+        assert!(
+            failure.text.starts_with("Cannot load the kernel module /m/a.ko: ENOENT"),
+            "{}",
+            failure.text
+        );
+    }
+
+    #[test]
+    fn module_names_are_the_kernels() {
+        let name = module_name(Path::new("/lib/modules/memory-notifier-error-inject.ko"));
+        assert_eq!(name.as_deref(), Some("memory_notifier_error_inject"));
+    }
+}

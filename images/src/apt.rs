@@ -1,0 +1,225 @@
+//! Debian packages by the machine's own apt, but with a state of our own in the cache: it needs no root, and neither
+//! relies on the machine's package lists nor changes them.
+//!
+//! Sources, proxies and keys are the machine's: the archives that its sources name are used and no other, and apt checks
+//! signatures and hashes as always. Only Debian's own sources are taken, since another one may be out of reach.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+mod text;
+
+use crate::cache::{self, Cache, Lock};
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// A file of the private state cannot be used.
+    #[error("Cannot use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// There is no apt.
+    #[error("Cannot run {program}: kernels by name need Debian's apt; elsewhere give the path of a kernel")]
+    Run {
+        /// The program.
+        program: String,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// apt knows no Debian source.
+    #[error("apt has no Debian source with the component main (see /etc/apt/sources.list.d)")]
+    NoSource,
+    /// The archive cannot be reached.
+    #[error("Offline: {what} is not in the cache, and the package archive cannot be reached: {reason}")]
+    Offline {
+        /// The package or lists wanted.
+        what: String,
+        /// What apt said.
+        reason: String,
+    },
+    /// apt failed in another way.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// What was being done.
+        what: String,
+        /// What apt said.
+        reason: String,
+    },
+    /// A metapackage is not what it should be.
+    #[error("The metapackage {package} depends on no kernel image, but on: {depends}")]
+    Metapackage {
+        /// The metapackage.
+        package: String,
+        /// Its dependencies.
+        depends: String,
+    },
+}
+
+/// A package in a known version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// apt with the sources of one Debian release.
+#[derive(Debug)]
+pub struct Apt<'a> {
+    release: &'a str,
+    configuration: PathBuf,
+    /// What went wrong when the lists were last fetched, which need not matter.
+    complaints: String,
+}
+
+impl<'a> Apt<'a> {
+    /// Sets the private state for `release` (a code name such as `bookworm`) up and fetches its package lists.
+    ///
+    /// # Errors
+    /// [`Error`]; lists that could not be fetched are an error only later, if a package is missing.
+    pub fn open(cache: &Cache, _lock: &Lock, release: &'a str) -> Result<Self, Error> {
+        let directory = cache.root().join("apt").join(release);
+        for part in ["state/lists/partial", "cache/archives/partial"] {
+            let path = directory.join(part);
+            fs::create_dir_all(&path).map_err(|cause| Error::File { path, cause })?;
+        }
+        let targets = run("apt-get", |apt| {
+            apt.args(["indextargets", "--no-release-info", "--format", text::TARGET_FORMAT]);
+        })?;
+        let machine = run("apt-config", |apt| {
+            apt.arg("dump");
+        })?;
+        let sources = text::sources(&targets, release);
+        if sources.is_empty() {
+            return Err(Error::NoSource);
+        }
+        let list = cache.write(directory.join("sources.list"), sources.as_bytes())?;
+        cache.write(directory.join("state/status"), b"")?;
+        let configuration = text::configuration(&machine, &directory, &list);
+        let configuration = cache.write(directory.join("apt.conf"), configuration.as_bytes())?;
+        let mut apt = Self { release, configuration, complaints: String::new() };
+        apt.update()?;
+        Ok(apt)
+    }
+
+    /// The Debian release whose packages it has.
+    #[must_use]
+    pub fn release(&self) -> &str {
+        self.release
+    }
+
+    fn update(&mut self) -> Result<(), Error> {
+        eprintln!("Fetching the package lists of Debian {}", self.release);
+        let (_, complaints) = self.show(["update"], None)?;
+        self.complaints = complaints;
+        Ok(())
+    }
+
+    /// The kernel package that `metapackage` depends on, in the version it asks for.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn kernel(&self, metapackage: &str) -> Result<Package, Error> {
+        let shown = self.ask(["show", "--no-all-versions", metapackage]);
+        let shown = shown.map_err(|reason| self.missing(metapackage, reason))?;
+        text::kernel(&shown).ok_or_else(|| Error::Metapackage {
+            package: metapackage.into(),
+            depends: text::field(&shown, "Depends").unwrap_or_default().into(),
+        })
+    }
+
+    /// The version of `name` that would be downloaded.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn current(&self, name: &str) -> Result<Package, Error> {
+        let shown = self.ask(["show", "--no-all-versions", name]);
+        let shown = shown.map_err(|reason| self.missing(name, reason))?;
+        let version = text::field(&shown, "Version").unwrap_or_default().to_owned();
+        Ok(Package { name: name.into(), version })
+    }
+
+    /// Downloads `package` into the empty directory `into`, checked, showing apt's progress on standard error.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn download(&self, package: &Package, into: &Path) -> Result<PathBuf, Error> {
+        let Package { name, version } = package;
+        eprintln!("Downloading {name} {version}");
+        let (done, complaints) = self.show(["download", &format!("{name}={version}")], Some(into))?;
+        let entries = fs::read_dir(into).map_err(|cause| Error::File { path: into.into(), cause })?;
+        let mut paths = entries.flatten().map(|entry| entry.path());
+        let found = paths.find(|path| path.extension().is_some_and(|extension| extension == "deb"));
+        match found.filter(|_| done) {
+            Some(path) => Ok(path),
+            None => Err(failed(&format!("{name} {version}"), complaints)),
+        }
+    }
+
+    /// Why `package` is unknown: the lists that would have it may not be there.
+    fn missing(&self, package: &str, reason: Error) -> Error {
+        if self.complaints.is_empty() {
+            return reason;
+        }
+        failed(package, self.complaints.clone())
+    }
+
+    /// Runs apt-cache and gives its output.
+    fn ask<const N: usize>(&self, arguments: [&str; N]) -> Result<String, Error> {
+        run("apt-cache", |apt| {
+            apt.env("APT_CONFIG", &self.configuration).args(arguments);
+        })
+    }
+
+    /// Runs apt-get with its progress on our standard error; gives whether it succeeded, and its complaints.
+    fn show<const N: usize>(
+        &self,
+        arguments: [&str; N],
+        directory: Option<&Path>,
+    ) -> Result<(bool, String), Error> {
+        let mut apt = Command::new("apt-get");
+        apt.env("APT_CONFIG", &self.configuration).env("LC_ALL", "C.UTF-8").args(arguments);
+        if let Some(directory) = directory {
+            apt.current_dir(directory);
+        }
+        if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+            apt.stdout(stderr);
+        }
+        let child = apt.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let failed = |cause| Error::Run { program: "apt-get".into(), cause };
+        let output = child.map_err(failed)?.wait_with_output().map_err(failed)?;
+        Ok((output.status.success(), text::complaints(&String::from_utf8_lossy(&output.stderr))))
+    }
+}
+
+fn run(program: &str, prepare: impl FnOnce(&mut Command)) -> Result<String, Error> {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    prepare(&mut command);
+    let output = command.output().map_err(|cause| Error::Run { program: program.into(), cause })?;
+    if !output.status.success() {
+        let reason = text::complaints(&String::from_utf8_lossy(&output.stderr));
+        return Err(Error::Failed { what: format!("{program} failed"), reason });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn failed(what: &str, reason: String) -> Error {
+    match text::is_offline(&reason) {
+        true => Error::Offline { what: what.into(), reason },
+        false => Error::Failed { what: format!("Cannot fetch {what}"), reason },
+    }
+}

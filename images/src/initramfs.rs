@@ -1,0 +1,200 @@
+//! The archives that guests and the emulated host start from: newc cpio (Linux, `Documentation/driver-api/early-userspace/
+//! buffer-format.rst`), uncompressed, the same bytes for the same contents.
+//!
+//! `/modules/load` lists the modules to load, one path a line in load order. A module that is there for those who ask
+//! for it by name has a list of its own, `/modules/optional/NAME`, with what it depends on before it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use crate::kernel::Kernel;
+use crate::modules::{Module, Modules};
+use crate::{AGENT, HOST_INIT, busybox, cache};
+
+/// What a guest needs for memory devices, the agent's port and the power button.
+const GUEST_MODULES: [&str; 7] =
+    ["virtio", "virtio_ring", "virtio_mmio", "virtio_console", "virtio_mem", "button", "evdev"];
+/// What tests may load in a guest, where the kernel has it.
+const OPTIONAL_MODULES: [&str; 2] = ["memory-notifier-error-inject", "hwpoison-inject"];
+/// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports.
+const HOST_MODULES: [&str; 7] =
+    ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "irqbypass", "kvm-amd"];
+
+const DIRECTORIES: [&str; 12] = [
+    "bin",
+    "dev",
+    "etc",
+    "lib",
+    "lib/modules",
+    "modules",
+    "modules/optional",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "tmp",
+];
+
+/// Why there is no initramfs.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A kernel module is missing.
+    #[error(transparent)]
+    Modules(#[from] crate::modules::Error),
+    /// There is no static busybox.
+    #[error(transparent)]
+    Busybox(#[from] busybox::Error),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// A file is too large for the format.
+    #[error("Cannot put {path} into an initramfs")]
+    Archive {
+        /// Its path in the archive.
+        path: String,
+        /// What the writer said.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// The initramfs for a guest that boots `kernel`: the agent as `/init`, busybox with all its applets, modules. Built when
+/// it is not in the cache; the path names its contents, so it never goes stale.
+///
+/// A kernel whose modules are unknown gets none: it has what it needs built in.
+///
+/// # Errors
+/// [`Error`].
+pub fn initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
+    let mut archive = Archive::new(AGENT);
+    let busybox = busybox::Busybox::find_or_fetch(kernel.cache())?;
+    archive.file("bin/busybox", 0o755, busybox.image);
+    for applet in busybox.applets.iter().filter(|applet| *applet != "busybox") {
+        archive.entries.insert(format!("bin/{applet}"), Entry::Link("busybox".into()));
+    }
+    archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n".to_vec());
+    archive.file("etc/group", 0o644, b"root:x:0:\n".to_vec());
+    if let Some(root) = &kernel.modules {
+        let modules = Modules::open(root)?;
+        archive.modules("load", modules.load_order(&present(&modules, &GUEST_MODULES))?);
+        for name in present(&modules, &OPTIONAL_MODULES) {
+            archive.modules(&format!("optional/{name}"), modules.load_order(&[name])?);
+        }
+    }
+    store(kernel, "guest", &archive)
+}
+
+/// The initramfs of the emulated host, for `kernel` with all its modules.
+///
+/// # Errors
+/// [`Error`].
+pub fn host_initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
+    let mut archive = Archive::new(HOST_INIT);
+    if let Some(root) = &kernel.modules {
+        archive.modules("load", Modules::open(root)?.load_order(&HOST_MODULES)?);
+    }
+    store(kernel, "host", &archive)
+}
+
+/// Those of `names` that the kernel has.
+fn present<'a>(modules: &Modules, names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| modules.has(name)).collect()
+}
+
+fn store(kernel: &Kernel, purpose: &str, archive: &Archive) -> Result<PathBuf, Error> {
+    let bytes = archive.bytes()?;
+    let name = format!("initramfs/{purpose}-{}-{:016x}.cpio", kernel.release, hash(&bytes));
+    let path = kernel.cache().root().join(&name);
+    let is_there = path.metadata().is_ok_and(|found| found.len() == bytes.len() as u64);
+    if is_there { Ok(path) } else { Ok(kernel.cache().write(name, &bytes)?) }
+}
+
+/// 64-bit FNV-1a over words, enough to tell builds of our own apart.
+fn hash(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(0xcbf2_9ce4_8422_2325, |hash, word| {
+        let mixed = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+        mixed ^ mixed >> 29
+    })
+}
+
+enum Entry {
+    Directory,
+    File {
+        mode: u32,
+        bytes: Vec<u8>,
+    },
+    Link(String),
+    /// A character device: major and minor number.
+    Device(u32, u32),
+}
+
+/// Paths, relative to the root, and what is there. Sorted, a directory comes before what is in it.
+struct Archive {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Archive {
+    fn new(init: &[u8]) -> Self {
+        let directories = DIRECTORIES.map(|path| (path.to_owned(), Entry::Directory));
+        let mut archive = Self { entries: BTreeMap::from(directories) };
+        archive.file("init", 0o755, init.to_vec());
+        // The kernel opens it for PID 1 before anyone mounts /dev.
+        archive.entries.insert("dev/console".into(), Entry::Device(5, 1));
+        archive
+    }
+
+    fn file(&mut self, path: &str, mode: u32, bytes: Vec<u8>) {
+        self.entries.insert(path.into(), Entry::File { mode, bytes });
+    }
+
+    /// Adds `modules`, and their paths in this order as `/modules/LIST`.
+    fn modules(&mut self, list: &str, modules: Vec<Module>) {
+        let mut paths = String::new();
+        for Module { name, image } in modules {
+            let path = format!("lib/modules/{name}.ko");
+            paths.extend(["/", &path, "\n"]);
+            self.file(&path, 0o644, image);
+        }
+        self.file(&format!("modules/{list}"), 0o644, paths.into_bytes());
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for (number, (path, entry)) in (1..).zip(&self.entries) {
+            let written = write(&mut bytes, number, path, entry);
+            written.map_err(|cause| Error::Archive { path: path.clone(), cause })?;
+        }
+        cpio::newc::trailer(&mut bytes).map_err(|cause| Error::Archive { path: "TRAILER".into(), cause })?;
+        Ok(bytes)
+    }
+}
+
+fn write(to: &mut Vec<u8>, number: u32, path: &str, entry: &Entry) -> io::Result<()> {
+    const DIRECTORY: u32 = 0o040_755;
+    const FILE: u32 = 0o100_000;
+    const LINK: u32 = 0o120_777;
+    const CHARACTER: u32 = 0o020_600;
+    let header = cpio::newc::Builder::new(path).ino(number).nlink(1);
+    let (header, contents) = match entry {
+        Entry::Directory => (header.mode(DIRECTORY).nlink(2), [].as_slice()),
+        Entry::File { mode, bytes } => (header.mode(FILE | mode), bytes.as_slice()),
+        Entry::Link(target) => (header.mode(LINK), target.as_bytes()),
+        Entry::Device(major, minor) => {
+            (header.mode(CHARACTER).rdev_major(*major).rdev_minor(*minor), [].as_slice())
+        }
+    };
+    let size = u32::try_from(contents.len()).map_err(|_| io::Error::other("it has 4 GiB or more"))?;
+    let mut writer = header.write(&mut *to, size);
+    io::Write::write_all(&mut writer, contents)?;
+    writer.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

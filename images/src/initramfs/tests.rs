@@ -1,0 +1,67 @@
+//! Archives read back by the cpio crate's reader.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::*;
+
+/// Mode, device number and contents.
+type Found = (u32, (u32, u32), Vec<u8>);
+
+/// Every entry of an archive, by path.
+fn read_back(bytes: &[u8]) -> BTreeMap<String, Found> {
+    let mut rest = bytes;
+    let mut entries = BTreeMap::new();
+    loop {
+        let mut reader = cpio::newc::Reader::new(rest).unwrap();
+        if reader.entry().is_trailer() {
+            return entries;
+        }
+        let mut contents = Vec::new();
+        reader.read_to_end(&mut contents).unwrap();
+        let entry = reader.entry();
+        let device = (entry.rdev_major(), entry.rdev_minor());
+        let previous = entries.insert(entry.name().to_owned(), (entry.mode(), device, contents));
+        assert!(previous.is_none(), "{} is there twice", entry.name());
+        rest = reader.finish().unwrap();
+    }
+}
+
+fn module(name: &str) -> Module {
+    Module { name: name.into(), image: name.as_bytes().to_vec() }
+}
+
+#[test]
+fn an_archive_reads_back_as_it_was_built() {
+    let mut archive = Archive::new(b"the agent");
+    archive.modules("load", vec![module("virtio"), module("virtio_mem")]);
+    archive.modules("optional/fault", vec![module("base"), module("fault")]);
+    archive.entries.insert("bin/sh".into(), Entry::Link("busybox".into()));
+    let entries = read_back(&archive.bytes().unwrap());
+    assert_eq!(entries["init"], (0o100_755, (0, 0), b"the agent".to_vec()));
+    assert_eq!(entries["dev/console"], (0o020_600, (5, 1), Vec::new()));
+    assert_eq!(entries["bin/sh"], (0o120_777, (0, 0), b"busybox".to_vec()));
+    assert_eq!(entries["tmp"].0, 0o040_755);
+    assert_eq!(entries["lib/modules/virtio_mem.ko"].2, b"virtio_mem");
+    assert_eq!(entries["modules/load"].2, b"/lib/modules/virtio.ko\n/lib/modules/virtio_mem.ko\n");
+    assert_eq!(entries["modules/optional/fault"].2, b"/lib/modules/base.ko\n/lib/modules/fault.ko\n");
+}
+
+#[test]
+fn every_directory_comes_before_what_is_in_it() {
+    let archive = Archive::new(b"");
+    for path in archive.entries.keys() {
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            assert!(matches!(archive.entries.get(parent), Some(Entry::Directory)), "{path}");
+            assert!(parent < path.as_str());
+        }
+    }
+}
+
+#[test]
+fn the_same_contents_give_the_same_bytes_and_others_another_hash() {
+    let build = |agent: &[u8]| Archive::new(agent).bytes().unwrap();
+    assert_eq!(build(b"one"), build(b"one"));
+    assert_ne!(hash(&build(b"one")), hash(&build(b"two")));
+    assert_ne!(hash(b"12345678"), hash(b"1234567"));
+}

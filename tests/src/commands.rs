@@ -1,0 +1,13 @@
+//! The subcommands of `dimmer-lab`. Each is a clap `Args` struct with `run() -> commands::Result`.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+pub mod doctor;
+pub mod guest;
+pub mod host;
+pub mod images;
+pub mod layout;
+
+/// The exit status to end with, or an error that `main` prints before it ends with status 2.
+pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;

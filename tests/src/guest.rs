@@ -1,0 +1,245 @@
+//! The guest as the lab talks to it: requests to the agent over the machine's agent socket.
+//!
+//! Every call has a deadline, after which the guest may still carry the request out; its late
+//! answer is skipped and the connection stays usable.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use dimmer_agent::blocks::BlockList;
+use dimmer_agent::protocol::{Action, BlockResult, Bytes, Executed, KernelLog, Parameter, Pong, ZoneKind};
+use serde::de::DeserializeOwned;
+
+use crate::layout::Layout;
+
+mod error;
+mod exchange;
+mod settled;
+
+pub use error::GuestError;
+
+/// How long a request may take unless [`Guest::set_patience`] says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a ping may go unanswered before the next one, while the guest starts.
+const PING_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before the next look at a socket that nobody listens on yet.
+const CONNECT_AGAIN: Duration = Duration::from_millis(10);
+/// A connection to the agent of one guest.
+#[derive(Debug)]
+pub struct Guest {
+    stream: UnixStream,
+    /// What came in and is not a whole line yet.
+    buffer: Vec<u8>,
+    /// Begins the ids of this connection's requests, and of no other's.
+    name: String,
+    requests: u64,
+    patience: Duration,
+    path: PathBuf,
+    pong: Pong,
+}
+
+impl Guest {
+    /// Connects to the agent socket at `path` and waits until the agent answers, for as long as
+    /// `deadline`. The socket need not exist yet.
+    ///
+    /// # Errors
+    /// [`GuestError::NotReady`].
+    pub fn connect(path: impl AsRef<Path>, deadline: Duration) -> Result<Self, GuestError> {
+        let path = path.as_ref();
+        let end = Instant::now() + deadline;
+        loop {
+            let cause = match Self::attempt(path, end) {
+                Ok(guest) => return Ok(guest),
+                Err(GuestError::Connection(cause)) => cause,
+                Err(other) => io::Error::other(other.to_string()),
+            };
+            if Instant::now() >= end {
+                return Err(GuestError::NotReady { path: path.to_owned(), waited: deadline, cause });
+            }
+            std::thread::sleep(CONNECT_AGAIN);
+        }
+    }
+
+    /// One connection; pings until the agent answers, the machine hangs up, or `end` comes.
+    fn attempt(path: &Path, end: Instant) -> Result<Self, GuestError> {
+        let stream = UnixStream::connect(path).map_err(GuestError::Connection)?;
+        let mut guest = Self {
+            stream,
+            buffer: Vec::new(),
+            name: unique_name(),
+            requests: 0,
+            patience: PATIENCE,
+            path: path.to_owned(),
+            pong: Pong { kernel: String::new(), agent: String::new(), boot_id: String::new() },
+        };
+        loop {
+            let patience = end.saturating_duration_since(Instant::now()).min(PING_AGAIN);
+            match guest.ask_within::<Pong>(Action::Ping, patience) {
+                Ok(pong) => {
+                    guest.pong = pong;
+                    return Ok(guest);
+                }
+                Err(GuestError::Timeout { .. }) if Instant::now() < end => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Release of the guest's kernel.
+    pub fn kernel(&self) -> &str {
+        &self.pong.kernel
+    }
+
+    /// How long each request from now on may take; [`PATIENCE`] at first.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// Waits until the guest has rebooted: until an agent answers that another start of the kernel
+    /// began. Whatever was loaded or set at run time is gone then.
+    ///
+    /// # Errors
+    /// [`GuestError::NotRebooted`] after `deadline`.
+    pub fn rebooted(&mut self, deadline: Duration) -> Result<(), GuestError> {
+        let end = Instant::now() + deadline;
+        while Instant::now() < end {
+            let patience = end.saturating_duration_since(Instant::now()).min(PING_AGAIN);
+            match self.ask_within::<Pong>(Action::Ping, patience) {
+                Ok(pong) if pong.boot_id != self.pong.boot_id => {
+                    self.pong = pong;
+                    return Ok(());
+                }
+                Err(GuestError::Timeout { .. }) => {}
+                Ok(_) => std::thread::sleep(CONNECT_AGAIN),
+                Err(_) => self.reconnect(),
+            }
+        }
+        Err(GuestError::NotRebooted(deadline))
+    }
+
+    /// Tries another connection in place of one that broke.
+    fn reconnect(&mut self) {
+        std::thread::sleep(CONNECT_AGAIN);
+        if let Ok(stream) = UnixStream::connect(&self.path) {
+            self.stream = stream;
+            self.buffer.clear();
+        }
+    }
+
+    /// The memory layout as the guest shows it now, settled or not.
+    ///
+    /// # Errors
+    /// See [`GuestError`].
+    pub fn layout(&mut self) -> Result<Layout, GuestError> {
+        self.ask(Action::Layout)
+    }
+
+    /// Runs `argv` with `stdin` as its input and waits for its end.
+    ///
+    /// # Errors
+    /// When it could not be run; how it ended is part of the answer.
+    pub fn exec<S: AsRef<str>>(&mut self, argv: &[S], stdin: &[u8]) -> Result<Executed, GuestError> {
+        let argv = argv.iter().map(|word| word.as_ref().to_owned()).collect();
+        self.ask(Action::Exec { argv, stdin: Bytes(stdin.to_vec()) })
+    }
+
+    /// Onlines `blocks`, to the kind of zone given or as the guest's policy says. Each block has its
+    /// own result.
+    ///
+    /// # Errors
+    /// See [`GuestError`].
+    pub fn online(
+        &mut self,
+        blocks: &BlockList,
+        zone: Option<ZoneKind>,
+    ) -> Result<Vec<BlockResult>, GuestError> {
+        self.ask(Action::Online { blocks: blocks.clone(), zone })
+    }
+
+    /// Offlines `blocks`. Each block has its own result.
+    ///
+    /// # Errors
+    /// See [`GuestError`].
+    pub fn offline(&mut self, blocks: &BlockList) -> Result<Vec<BlockResult>, GuestError> {
+        self.ask(Action::Offline { blocks: blocks.clone() })
+    }
+
+    /// Sets a policy parameter.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] with the kernel's error number, among others.
+    pub fn set(&mut self, name: Parameter, value: &str) -> Result<(), GuestError> {
+        self.ask(Action::Set { name, value: value.to_owned() })
+    }
+
+    /// Has the guest begin to eject the ACPI memory device in `slot`.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when it has no such device, among others.
+    pub fn eject(&mut self, slot: u32) -> Result<(), GuestError> {
+        self.ask(Action::Eject { slot })
+    }
+
+    /// The kernel's log from record `since` on.
+    ///
+    /// # Errors
+    /// See [`GuestError`].
+    pub fn kernel_log(&mut self, since: u64) -> Result<KernelLog, GuestError> {
+        self.ask(Action::KernelLog { since })
+    }
+
+    /// Loads an optional module of the initramfs and what it needs.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when the image has no such module, among others.
+    pub fn load_module(&mut self, name: &str) -> Result<(), GuestError> {
+        self.ask(Action::LoadModule { name: name.to_owned() })
+    }
+
+    /// Removes a module that [`load_module`](Self::load_module) loaded.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when it is in use, among others.
+    pub fn unload_module(&mut self, name: &str) -> Result<(), GuestError> {
+        self.ask(Action::UnloadModule { name: name.to_owned() })
+    }
+
+    /// Has the guest switch itself off.
+    ///
+    /// # Errors
+    /// See [`GuestError`]; that the machine is gone before it answered is none.
+    pub fn power_off(&mut self) -> Result<(), GuestError> {
+        self.end(Action::Poweroff)
+    }
+
+    /// Has the guest restart itself.
+    ///
+    /// # Errors
+    /// See [`GuestError`]; that the machine is gone before it answered is none.
+    pub fn reboot(&mut self) -> Result<(), GuestError> {
+        self.end(Action::Reboot)
+    }
+
+    fn end(&mut self, action: Action) -> Result<(), GuestError> {
+        match self.ask(action) {
+            Err(GuestError::Closed(_)) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, action: Action) -> Result<T, GuestError> {
+        self.ask_within(action, self.patience)
+    }
+}
+
+/// A name that no other connection has, so that its answers are never taken for this one's.
+fn unique_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The machine that is the emulated host: QEMU without any acceleration, whose processor has AMD's virtualization.
+//!
+//! It ends with this process, however that ends: the kernel kills it. Nothing of it is left in a file system: its ports
+//! are socket pairs and its console is a file without a name.
+#![expect(unsafe_code, reason = "what happens between fork and exec is unsafe to std")]
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use dimmer_agent::frames;
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+/// The program.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// The kernel's command line. Its console only takes what goes wrong, for each byte costs; a panic ends the machine.
+/// What follows saves time: no relocation, no mitigations, no calibration, no waiting for entropy.
+const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check \
+    random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 8250.nr_uarts=1 cryptomgr.notests";
+
+/// How large the machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Processors.
+    pub cpus: u32,
+    /// RAM in bytes. QEMU takes it from this machine only as it is used.
+    pub memory: u64,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { cpus: 2, memory: 6 << 30 }
+    }
+}
+
+/// This side's ends of the ports.
+#[derive(Debug)]
+pub struct Ports {
+    /// See [`frames::CONTROL`].
+    pub control: UnixStream,
+    /// See [`frames::STDIN`].
+    pub stdin: UnixStream,
+    /// See [`frames::STDOUT`].
+    pub stdout: UnixStream,
+    /// See [`frames::STDERR`].
+    pub stderr: UnixStream,
+}
+
+/// A running QEMU. Dropping it kills it.
+#[derive(Debug)]
+pub struct Qemu {
+    child: Child,
+    console: File,
+}
+
+impl Qemu {
+    /// Starts the machine with `kernel`, an ELF `vmlinux`, and `initramfs`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start(size: Size, kernel: &Path, initramfs: &Path) -> io::Result<(Self, Ports)> {
+        let console = File::from(memfd_create("console", MemfdFlags::CLOEXEC)?);
+        // QEMU opens it once more for its serial port: only appending keeps the two from overwriting each other.
+        fcntl_setfl(&console, fcntl_getfl(&console)? | OFlags::APPEND)?;
+        let mut inherited = vec![OwnedFd::from(console.try_clone()?)];
+        let mut command = machine(size, kernel, initramfs, inherited[0].as_raw_fd());
+        let mut port = |name| {
+            let (ours, theirs) = UnixStream::pair()?;
+            add_port(&mut command, name, theirs.as_raw_fd());
+            inherited.push(theirs.into());
+            Ok::<_, io::Error>(ours)
+        };
+        let ports = Ports {
+            control: port(frames::CONTROL)?,
+            stdin: port(frames::STDIN)?,
+            stdout: port(frames::STDOUT)?,
+            stderr: port(frames::STDERR)?,
+        };
+        command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
+        bind_to_this_process(&mut command, inherited);
+        Ok((Self { child: command.spawn()?, console }, ports))
+    }
+
+    /// How QEMU ended, waiting for it to. Call it only when something shows that it did, such as the end of its ports.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+
+    /// What the machine's console and QEMU itself have said so far.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn console(&self) -> io::Result<Vec<u8>> {
+        let (mut text, mut console) = (Vec::new(), &self.console);
+        console.rewind()?;
+        console.read_to_end(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The machine without its ports. `console` is the number of a file descriptor that QEMU will inherit.
+fn machine(size: Size, kernel: &Path, initramfs: &Path, console: RawFd) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+    command.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]);
+    command.args(["-smp", &size.cpus.to_string(), "-m", &format!("{}B", size.memory)]);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", COMMAND_LINE]);
+    let console = format!("file,id=console,append=on,path=/proc/self/fd/{console}");
+    command.args(["-chardev", &console, "-serial", "chardev:console"]);
+    let shared = "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap";
+    command.args(["-fsdev", shared, "-device", "virtio-9p-pci,fsdev=root,mount_tag=root"]);
+    command.args(["-device", "virtio-serial-pci,id=ports"]);
+    command
+}
+
+fn add_port(command: &mut Command, name: &str, socket: RawFd) {
+    command.args(["-chardev", &format!("socket,id={name},fd={socket}")]);
+    command.args(["-device", &format!("virtserialport,bus=ports.0,chardev={name},name={name}")]);
+}
+
+/// Lets the command inherit these file descriptors, and makes the kernel kill it when this process ends.
+fn bind_to_this_process(command: &mut Command, inherited: Vec<OwnedFd>) {
+    let this = rustix::process::getpid();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        if getppid() != Some(this) {
+            // This process ended before the line above could tell the kernel.
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        inherited.iter().try_for_each(|fd| Ok(fcntl_setfd(fd, FdFlags::empty())?))
+    };
+    // SAFETY: between fork and exec `prepare` makes system calls and nothing else: it allocates nothing, takes no lock,
+    // and changes only the new process.
+    unsafe { command.pre_exec(prepare) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_the_size_and_the_files_it_was_given() {
+        let size = Size { cpus: 3, memory: 5 << 30 };
+        let command = machine(size, Path::new("/k/vmlinux"), Path::new("/i.cpio"), 9);
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_str().unwrap()).collect();
+        let value = |name| arguments.iter().skip_while(|argument| **argument != name).nth(1).copied();
+        assert_eq!(value("-smp"), Some("3"));
+        assert_eq!(value("-m"), Some("5368709120B"));
+        assert_eq!((value("-kernel"), value("-initrd")), (Some("/k/vmlinux"), Some("/i.cpio")));
+        assert!(value("-chardev").is_some_and(|console| console.ends_with("/proc/self/fd/9")));
+    }
+}

@@ -1,0 +1,46 @@
+//! `dimmer-lab`, the laboratory: one subcommand per file in `commands/`.
+//!
+//! Exit status, for every subcommand: 0 done, 1 an expectation failed or the guest refused, 2 bad usage or a bad host.
+//! `host` and `guest exec` pass on the status of the command they ran.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+
+/// Runs unmodified Linux guests under Dimmer and checks what their kernels did with every memory block.
+#[derive(Debug, Parser)]
+#[command(name = "dimmer-lab", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what this host is, what is missing, and the command that fixes it.
+    Doctor(commands::doctor::Doctor),
+    /// Ask the agent in a guest to do something.
+    Guest(commands::guest::Guest),
+    /// Run a command on a host with hardware-assisted KVM: here if this is one, else inside the emulated host.
+    Host(commands::host::Host),
+    /// Fetch, list and locate kernels and the initramfs.
+    Images(commands::images::Images),
+    /// Print a guest's memory layout.
+    Layout(commands::layout::Layout),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Guest(guest) => guest.run(),
+        Command::Host(host) => host.run(),
+        Command::Images(images) => images.run(),
+        Command::Layout(layout) => layout.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,141 @@
+//! The machine's REST API as the lab talks to it: one request, one answer, blocking.
+
+use std::path::{Path, PathBuf};
+
+use dimmer::ctl::client::{Client, ClientError, Method, segment};
+use serde_json::{Value, json};
+
+/// Seconds that a change may take, for `?wait=`.
+const WAIT: u32 = 240;
+
+/// A machine's API socket.
+#[derive(Debug)]
+pub struct Rest {
+    runtime: tokio::runtime::Runtime,
+    path: PathBuf,
+}
+
+/// What the machine answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON body, null when there is none.
+    pub body: Value,
+}
+
+/// The machine did not answer, or not as hoped.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// There is no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The answer says no.
+    #[error("{request}: status {status}: {detail}")]
+    Refused {
+        /// Method and path.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The problem's detail, or the whole body.
+        detail: String,
+    },
+}
+
+impl Rest {
+    /// The API at `path`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the host gives no event loop.
+    pub fn new(path: &Path) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, path: path.to_owned() })
+    }
+
+    /// Sends a request; any status is an answer.
+    ///
+    /// # Errors
+    /// [`RestError::Client`].
+    pub fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, RestError> {
+        let answer = self.runtime.block_on(async {
+            let mut client = Client::connect(&self.path).await?;
+            client.ask(method, path, body).await
+        })?;
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        Ok(Answer { status: answer.status, body })
+    }
+
+    /// Sends a request that is to succeed; returns the body.
+    ///
+    /// # Errors
+    /// [`RestError`], also for any status but 2xx.
+    pub fn tell(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, RestError> {
+        let request = format!("{method} {path}");
+        let Answer { status, body } = self.ask(method, path, body)?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let detail = body["detail"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+        Err(RestError::Refused { request, status, detail })
+    }
+
+    /// Plugs a DIMM and waits until the guest has taken it.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn add_dimm(&self, id: &str, size: u64) -> Result<Value, RestError> {
+        let body = json!({"id": id, "kind": "dimm", "size": size});
+        self.tell(Method::POST, &format!("/memory-devices?wait={WAIT}"), Some(&body))
+    }
+
+    /// Asks the guest to let a DIMM go; returns the end of that, whatever it is.
+    ///
+    /// # Errors
+    /// [`RestError::Client`].
+    pub fn remove_dimm(&self, id: &str) -> Result<Answer, RestError> {
+        self.ask(Method::DELETE, &format!("/memory-devices/{}?wait={WAIT}", segment(id)), None)
+    }
+
+    /// Asks for a virtio-mem device's plugged size and waits until it is reached.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn resize(&self, id: &str, size: u64) -> Result<Value, RestError> {
+        let body = json!({"requested_size": size});
+        self.tell(Method::PATCH, &format!("/memory-devices/{}?wait={WAIT}", segment(id)), Some(&body))
+    }
+
+    /// One memory device.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn device(&self, id: &str) -> Result<Value, RestError> {
+        self.tell(Method::GET, &format!("/memory-devices/{}", segment(id)), None)
+    }
+
+    /// All events kept so far, in order.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn events(&self) -> Result<Vec<Value>, RestError> {
+        // Asking for something is an event of nobody, so the stream is cut at the present number.
+        self.runtime.block_on(async {
+            let mut client = Client::connect(&self.path).await?;
+            let mut lines = match client.follow("/events?since=0").await? {
+                Ok(lines) => lines,
+                Err(answer) => {
+                    let detail = String::from_utf8_lossy(&answer.body).into_owned();
+                    let request = "GET /events".to_owned();
+                    return Err(RestError::Refused { request, status: answer.status, detail });
+                }
+            };
+            let mut events = Vec::new();
+            let quiet = std::time::Duration::from_millis(500);
+            while let Ok(line) = tokio::time::timeout(quiet, lines.next()).await {
+                let Some(line) = line? else { break };
+                events.push(serde_json::from_slice(&line).unwrap_or(Value::Null));
+            }
+            Ok(events)
+        })
+    }
+}

@@ -1,0 +1,309 @@
+//! A machine under test: `dimmer run` as a child process, with its sockets and its console in a
+//! directory of its own. Whatever happens, the process is gone when the [`TestVm`] is.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use dimmer_images::Kernel;
+
+use crate::guest::{Guest, GuestError};
+use crate::layout::Layout;
+use crate::rest::{Rest, RestError};
+
+/// The name under which the lab's own binary is the machine.
+const DIMMER: &str = "dimmer";
+
+/// How long a guest may take to start, and to settle. The emulated host is slow.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long the machine may take to end once it was told to.
+const END: Duration = Duration::from_secs(60);
+
+/// Between two looks at a process or socket that is about to change.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
+/// on the serial console is an exit, and with the policy of the kernel series that introduced
+/// memory groups.
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 memhp_default_state=online \
+    memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
+
+/// What went wrong around a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// Files, processes.
+    #[error("{step}: {cause}")]
+    Host {
+        /// What was to be done.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: io::Error,
+    },
+    /// The kernel or the initramfs.
+    #[error("images: {0}")]
+    Images(String),
+    /// The machine's API.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// The guest's agent.
+    #[error("{cause}{context}")]
+    Guest {
+        /// What it said.
+        #[source]
+        cause: GuestError,
+        /// What machine and console said.
+        context: String,
+    },
+    /// The machine went away.
+    #[error("the machine ended ({status}){context}")]
+    Ended {
+        /// Its exit status.
+        status: ExitStatus,
+        /// What machine and console said.
+        context: String,
+    },
+    /// The machine does not end.
+    #[error("the machine did not end within {} s", .0.as_secs())]
+    StillThere(Duration),
+}
+
+/// For `map_err`: names the step that failed.
+fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
+    move |cause| VmError::Host { step, cause }
+}
+
+/// When this process was started under the name `dimmer`, runs the machine and returns its status.
+///
+/// The lab carries the machine, so that it tests the one that it was built with; every program of
+/// the lab that starts machines calls this first.
+pub fn as_dimmer() -> Option<ExitCode> {
+    let name = std::env::args_os().next()?;
+    let is_dimmer = Path::new(&name).file_name() == Some(OsStr::new(DIMMER));
+    is_dimmer.then(dimmer::program::main)
+}
+
+/// A command that runs this very binary as `dimmer`.
+pub fn dimmer() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(DIMMER);
+    command
+}
+
+/// What a machine is to be started with.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    kernel: &'a Kernel,
+    image: &'a Path,
+    cmdline: String,
+    arguments: Vec<String>,
+}
+
+impl<'a> Setup<'a> {
+    /// The kernel's preferred image, the lab's initramfs and command line.
+    pub fn new(kernel: &'a Kernel) -> Self {
+        Self { kernel, image: kernel.image(), cmdline: CMDLINE.to_owned(), arguments: Vec::new() }
+    }
+
+    /// Boots this image of the kernel instead.
+    pub fn image(mut self, image: &'a Path) -> Self {
+        self.image = image;
+        self
+    }
+
+    /// Adds words to the kernel command line.
+    pub fn cmdline(mut self, more: &str) -> Self {
+        self.cmdline = format!("{} {more}", self.cmdline);
+        self
+    }
+
+    /// Adds arguments of `dimmer run`, split at blanks.
+    pub fn arguments(mut self, words: &str) -> Self {
+        self.arguments.extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Starts the machine and waits until its agent answers.
+    ///
+    /// # Errors
+    /// [`VmError`] with the console's last lines.
+    pub fn boot(self) -> Result<TestVm, VmError> {
+        let mut vm = self.start()?;
+        vm.connect()?;
+        Ok(vm)
+    }
+
+    /// Starts the machine and waits for nothing but its API.
+    ///
+    /// # Errors
+    /// [`VmError`].
+    pub fn start(self) -> Result<TestVm, VmError> {
+        let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
+        let initramfs =
+            dimmer_images::initramfs(self.kernel).map_err(|error| VmError::Images(error.to_string()))?;
+        let path = |name: &str| dir.path().join(name);
+        let (api, agent) = (path("api"), path("agent"));
+        let log = File::create(path("log")).map_err(at("create a log file"))?;
+        let child = dimmer()
+            .arg("run")
+            .arg("--kernel")
+            .arg(self.image)
+            .arg("--initramfs")
+            .arg(initramfs)
+            .args(["--cmdline", &self.cmdline])
+            .arg("--api-socket")
+            .arg(&api)
+            .arg("--agent-socket")
+            .arg(&agent)
+            .arg("--serial")
+            .arg(format!("file={}", path("console").display()))
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(at("share the log file"))?)
+            .stderr(log)
+            .spawn()
+            .map_err(at("start dimmer"))?;
+        let rest = Rest::new(&api).map_err(at("start an event loop"))?;
+        let mut vm = TestVm { child, dir, rest, agent, guest: None };
+        vm.wait_for(&api)?;
+        Ok(vm)
+    }
+}
+
+/// A machine that runs.
+#[derive(Debug)]
+pub struct TestVm {
+    child: Child,
+    dir: tempfile::TempDir,
+    /// Its API.
+    pub rest: Rest,
+    agent: PathBuf,
+    guest: Option<Guest>,
+}
+
+impl TestVm {
+    /// The guest's agent.
+    ///
+    /// # Panics
+    /// When the machine was only started, not booted, and nobody has connected yet.
+    pub fn guest(&mut self) -> &mut Guest {
+        self.guest.as_mut().expect("the machine was booted")
+    }
+
+    /// Connects to the guest's agent, anew after a reboot.
+    ///
+    /// # Errors
+    /// [`VmError`] with the console's last lines.
+    pub fn connect(&mut self) -> Result<(), VmError> {
+        self.guest = None;
+        let mut guest = Guest::connect(&self.agent, PATIENCE).map_err(|cause| self.explain(cause))?;
+        guest.set_patience(PATIENCE);
+        self.guest = Some(guest);
+        Ok(())
+    }
+
+    /// The guest's layout once it has settled.
+    ///
+    /// # Errors
+    /// [`VmError`] with the console's last lines.
+    pub fn settled(&mut self) -> Result<Layout, VmError> {
+        self.guest().settled(PATIENCE).map_err(|cause| self.explain(cause))
+    }
+
+    /// Runs a shell command in the guest; returns what it wrote to standard output.
+    ///
+    /// # Errors
+    /// [`VmError`] when the agent does not answer, or the command fails.
+    pub fn shell(&mut self, command: &str) -> Result<String, VmError> {
+        let executed = self.guest().exec(&["/bin/sh", "-c", command], b"");
+        let executed = executed.map_err(|cause| self.explain(cause))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if executed.status == dimmer_agent::protocol::Status::Code(0) {
+            return Ok(text(&executed.stdout.0));
+        }
+        let (status, stderr) = (executed.status, text(&executed.stderr.0));
+        let cause = io::Error::other(format!("{command:?} ended with {status:?}: {stderr}"));
+        Err(VmError::Host { step: "run a command in the guest", cause })
+    }
+
+    /// Resident memory of the machine's process in bytes: guest memory and its own.
+    ///
+    /// # Errors
+    /// [`VmError`] when the process is gone.
+    pub fn resident(&self) -> Result<u64, VmError> {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let text = fs::read_to_string(path).map_err(at("read the machine's memory"))?;
+        let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        Ok(pages.unwrap_or(0) * rustix::param::page_size() as u64)
+    }
+
+    /// Waits until the machine ends by itself; returns its exit status.
+    ///
+    /// # Errors
+    /// [`VmError::StillThere`].
+    pub fn wait(&mut self) -> Result<ExitStatus, VmError> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(at("wait for dimmer"))? {
+                return Ok(status);
+            }
+            if Instant::now() >= end {
+                return Err(VmError::StillThere(PATIENCE));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// What `dimmer` itself said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// What the guest's kernel said on the serial console.
+    pub fn console(&self) -> String {
+        let bytes = fs::read(self.dir.path().join("console")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until the machine serves its API.
+    fn wait_for(&mut self, socket: &Path) -> Result<(), VmError> {
+        let end = Instant::now() + PATIENCE;
+        while std::os::unix::net::UnixStream::connect(socket).is_err() {
+            if let Some(status) = self.child.try_wait().map_err(at("wait for dimmer"))? {
+                return Err(VmError::Ended { status, context: self.context() });
+            }
+            if Instant::now() >= end {
+                return Err(VmError::StillThere(PATIENCE));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn explain(&self, cause: GuestError) -> VmError {
+        VmError::Guest { cause, context: self.context() }
+    }
+
+    /// The last lines of log and console, for messages.
+    fn context(&self) -> String {
+        let tail = |name: &str, text: String| {
+            let lines: Vec<_> = text.lines().rev().take(30).collect();
+            let lines: String = lines.iter().rev().map(|line| format!("\n  {line}")).collect();
+            if lines.is_empty() { String::new() } else { format!("\n{name}:{lines}") }
+        };
+        tail("dimmer", self.log()) + &tail("console", self.console())
+    }
+}
+
+impl Drop for TestVm {
+    fn drop(&mut self) {
+        // It may have ended already, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,120 @@
+//! `/vmm.*` and `/vm.*`: the machine as a whole. Paths and bodies follow cloud-hypervisor's API.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use dimmer_devices::memory::MemoryStatus;
+
+use super::body::JsonBody;
+use super::openapi::{AnyProblem, ChangeProblems};
+use super::types::{Ping, Resize, ResizeZone};
+use super::wait::{Change, Wait, WaitQuery, change};
+use super::{Api, Problem, Shared};
+use crate::control::{Command, Reply, VmInfo};
+
+/// Says that the VMM is there, and which.
+#[utoipa::path(get, path = "/vmm.ping", responses((status = 200, description = "It is there", body = Ping)))]
+pub async fn ping() -> Json<Ping> {
+    Json(Ping { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
+}
+
+/// Describes the machine.
+#[utoipa::path(get, path = "/vm.info", responses(
+    (status = 200, description = "The machine", body = VmInfo),
+    AnyProblem,
+))]
+pub async fn info(State(api): Shared) -> Result<Json<VmInfo>, Problem> {
+    match api.call(Command::Info).await? {
+        Reply::Info(info) => Ok(Json(info)),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+async fn done(api: &Api, command: Command) -> Result<StatusCode, Problem> {
+    match api.call(command).await? {
+        Reply::Done => Ok(StatusCode::NO_CONTENT),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Stops the virtual CPUs.
+#[utoipa::path(put, path = "/vm.pause", responses(
+    (status = 204, description = "They are stopped"),
+    AnyProblem,
+))]
+pub async fn pause(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::Pause).await
+}
+
+/// Lets the virtual CPUs run.
+#[utoipa::path(put, path = "/vm.resume", responses(
+    (status = 204, description = "They run"),
+    AnyProblem,
+))]
+pub async fn resume(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::Resume).await
+}
+
+/// Resets the machine; it starts again with the same devices.
+#[utoipa::path(put, path = "/vm.reboot", responses(
+    (status = 204, description = "It starts again"),
+    AnyProblem,
+))]
+pub async fn reboot(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::Reboot).await
+}
+
+/// Presses the power button; what the guest does then is its own affair.
+#[utoipa::path(put, path = "/vm.power-button", responses(
+    (status = 204, description = "It was pressed"),
+    AnyProblem,
+))]
+pub async fn power_button(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::PowerButton).await
+}
+
+/// Ends the machine at once.
+#[utoipa::path(put, path = "/vm.shutdown", responses(
+    (status = 204, description = "It ends"),
+    AnyProblem,
+))]
+pub async fn shutdown(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::Shutdown).await
+}
+
+/// 204 or, after a wait, 200 with the device that was changed.
+fn respond(change: Change) -> Response {
+    match change {
+        Change::Accepted(_) | Change::Nothing => StatusCode::NO_CONTENT.into_response(),
+        Change::Done(device) => Json(device).into_response(),
+    }
+}
+
+/// Asks for an amount of RAM in all: boot RAM and memory devices.
+#[utoipa::path(put, path = "/vm.resize", params(WaitQuery), request_body = Resize, responses(
+    (status = 200, description = "With wait: it is done; the device that was changed", body = MemoryStatus),
+    (status = 204, description = "The guest was asked, or had that much already"),
+    ChangeProblems,
+))]
+pub async fn resize(
+    State(api): Shared,
+    wait: Wait,
+    JsonBody(Resize { desired_ram }): JsonBody<Resize>,
+) -> Result<Response, Problem> {
+    Ok(respond(change(&api, Command::ResizeTotal(desired_ram), wait).await?))
+}
+
+/// Asks for a memory device's plugged size.
+#[utoipa::path(put, path = "/vm.resize-zone", params(WaitQuery), request_body = ResizeZone, responses(
+    (status = 200, description = "With wait: it is done; the device", body = MemoryStatus),
+    (status = 204, description = "The guest was asked, or the size is that already"),
+    ChangeProblems,
+))]
+pub async fn resize_zone(
+    State(api): Shared,
+    wait: Wait,
+    JsonBody(ResizeZone { id, desired_ram }): JsonBody<ResizeZone>,
+) -> Result<Response, Problem> {
+    Ok(respond(change(&api, Command::Resize { id, size: desired_ram }, wait).await?))
+}

@@ -1,0 +1,107 @@
+//! The routes and the OpenAPI document, generated from one list of handlers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Response as Described, ResponseBuilder, Schema,
+};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::PROBLEM_JSON;
+use super::{Api, BASE, Problem, Shared, devices, events, machine};
+
+/// All routes, and the document that describes them.
+pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
+    let info = InfoBuilder::new()
+        .title("Dimmer")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("One virtual machine and its memory devices. Sizes are bytes."))
+        .build();
+    let api = OpenApiRouter::new()
+        .routes(routes!(machine::ping))
+        .routes(routes!(machine::info))
+        .routes(routes!(machine::pause))
+        .routes(routes!(machine::resume))
+        .routes(routes!(machine::reboot))
+        .routes(routes!(machine::power_button))
+        .routes(routes!(machine::shutdown))
+        .routes(routes!(machine::resize))
+        .routes(routes!(machine::resize_zone))
+        .routes(routes!(devices::list, devices::add))
+        .routes(routes!(devices::show, devices::resize, devices::remove))
+        .routes(routes!(events::stream))
+        .routes(routes!(document));
+    let components = ComponentsBuilder::new().schema_from::<Problem>().build();
+    let document = OpenApiBuilder::new().info(info).components(Some(components)).build();
+    let (router, document) = OpenApiRouter::with_openapi(document).nest(BASE, api).split_for_parts();
+    (router.fallback(no_such_path).method_not_allowed_fallback(no_such_method), document)
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    let detail = format!("there is nothing at {}; {BASE}/openapi.json lists all paths", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} has no method {method}; the Allow header lists those it has", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// The OpenAPI document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "This document", body = Object)))]
+async fn document(State(api): Shared) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
+}
+
+/// A response that is a [`Problem`].
+fn problem(description: &str) -> RefOr<Described> {
+    let schema = Ref::from_schema_name(Problem::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build().into()
+}
+
+/// The errors that every request may meet.
+pub(super) struct AnyProblem;
+
+impl IntoResponses for AnyProblem {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [("default".to_owned(), problem("Any error"))].into()
+    }
+}
+
+/// The errors that a change of a memory device may meet.
+pub(super) struct ChangeProblems;
+
+impl IntoResponses for ChangeProblems {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let table = [
+            ("400", "Not JSON, or a bad query"),
+            ("404", "No such device"),
+            ("409", "Not possible now; with wait: refused, or done in part"),
+            ("422", "Never possible: a bad field or value"),
+            ("504", "With wait: still in progress"),
+        ];
+        let table = table.into_iter().map(|(status, text)| (status.to_owned(), problem(text)));
+        table.chain(AnyProblem::responses()).collect()
+    }
+}
+
+/// The schema of a [`Duration`](std::time::Duration) as serde writes it.
+pub(crate) fn duration() -> RefOr<Schema> {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    ObjectBuilder::new()
+        .property("secs", number())
+        .property("nanos", number())
+        .required("secs")
+        .required("nanos")
+        .into()
+}

@@ -1,0 +1,10 @@
+//! The API over a real UNIX socket, with a fake machine that answers the mailbox.
+
+mod changes;
+mod document;
+mod endpoints;
+pub(crate) mod fake;
+mod raw;
+mod requests;
+mod server;
+mod streams;

@@ -1,0 +1,144 @@
+//! Every endpoint once, as it is meant to be used.
+
+use dimmer_devices::memory::State;
+use serde_json::json;
+
+use super::fake::{FakeMachine, accept, device};
+use super::raw::request;
+use crate::control::{Command, Reply, VmInfo, VmState};
+use crate::spec::DimmSpec;
+use crate::units::GIB;
+
+#[test]
+fn ping_is_answered_without_the_machine() {
+    let machine = FakeMachine::silent();
+    let response = request(&machine.socket, "GET", "/vmm.ping", "");
+    assert_eq!(response.status, 200);
+    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "pid": std::process::id()});
+    assert_eq!(response.json(), expected);
+}
+
+#[test]
+fn info_describes_the_machine() {
+    let machine = FakeMachine::new(|command, _| {
+        assert_eq!(*command, Command::Info);
+        Ok(Reply::Info(VmInfo {
+            state: VmState::Running,
+            cpus: 2,
+            boot_memory: 4 * GIB,
+            memory_actual_size: 5 * GIB,
+            resets: 1,
+            memory_devices: vec![device("vmem0", State::Plugged)],
+        }))
+    });
+    let response = request(&machine.socket, "GET", "/vm.info", "");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let json = response.json();
+    assert_eq!(json["state"], "running");
+    assert_eq!(json["cpus"], 2);
+    assert_eq!(json["boot_memory"], 4 * GIB);
+    assert_eq!(json["memory_actual_size"], 5 * GIB);
+    assert_eq!(json["resets"], 1);
+    assert_eq!(json["memory_devices"][0]["id"], "vmem0");
+}
+
+#[test]
+fn simple_orders_are_carried_out() {
+    let table = [
+        ("/vm.pause", Command::Pause),
+        ("/vm.resume", Command::Resume),
+        ("/vm.reboot", Command::Reboot),
+        ("/vm.power-button", Command::PowerButton),
+        ("/vm.shutdown", Command::Shutdown),
+    ];
+    let machine = FakeMachine::new(|_, _| Ok(Reply::Done));
+    for (path, command) in table {
+        let response = request(&machine.socket, "PUT", path, "");
+        assert_eq!((response.status, response.body.as_str()), (204, ""), "{path}");
+        assert_eq!(machine.command(), command);
+    }
+}
+
+#[test]
+fn cloud_hypervisors_resize_calls_answer_204() {
+    let machine = FakeMachine::new(|_, hub| accept(hub, "vmem0", State::Plugging));
+    let response = request(&machine.socket, "PUT", "/vm.resize", r#"{"desired_ram":8589934592}"#);
+    assert_eq!((response.status, response.body.as_str()), (204, ""));
+    assert_eq!(machine.command(), Command::ResizeTotal(8 * GIB));
+    let body = r#"{"id":"vmem0","desired_ram":1073741824}"#;
+    let response = request(&machine.socket, "PUT", "/vm.resize-zone", body);
+    assert_eq!((response.status, response.body.as_str()), (204, ""));
+    assert_eq!(machine.command(), Command::Resize { id: "vmem0".to_owned(), size: GIB });
+}
+
+#[test]
+fn a_resize_that_changes_nothing_answers_204_also_with_wait() {
+    let machine = FakeMachine::new(|_, _| Ok(Reply::Done));
+    for query in ["", "?wait=1"] {
+        let path = format!("/vm.resize{query}");
+        let response = request(&machine.socket, "PUT", &path, r#"{"desired_ram":4294967296}"#);
+        assert_eq!(response.status, 204);
+    }
+}
+
+#[test]
+fn devices_are_shown_in_the_form_of_the_contract() {
+    let machine = FakeMachine::new(|command, _| match command {
+        Command::Devices => Ok(Reply::Devices(vec![device("vmem0", State::Plugging)])),
+        Command::Device(id) => Ok(Reply::Device(device(id, State::Plugging))),
+        other => panic!("unexpected {other:?}"),
+    });
+    let expected = json!({
+        "id": "vmem0", "kind": "virtio-mem", "node": 0, "ranges": [{"start": 6 * GIB, "size": 8 * GIB}],
+        "slot": null, "block_size": 2 << 20, "usable_size": 8 * GIB, "requested_size": GIB,
+        "plugged_size": 0, "state": "plugging", "last": null,
+    });
+    let response = request(&machine.socket, "GET", "/memory-devices", "");
+    assert_eq!((response.status, response.json()), (200, json!([expected])));
+    let response = request(&machine.socket, "GET", "/memory-devices/vmem0", "");
+    assert_eq!((response.status, response.json()), (200, expected));
+}
+
+#[test]
+fn changes_answer_202_with_the_device() {
+    let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
+    let body = r#"{"id":"d1","kind":"dimm","size":1073741824,"node":1}"#;
+    let response = request(&machine.socket, "POST", "/memory-devices", body);
+    assert_eq!((response.status, &response.json()["state"]), (202, &json!("plugging")));
+    assert_eq!(response.header("location"), Some("/api/v1/memory-devices/d1"));
+    assert_eq!(machine.command(), Command::AddDimm(DimmSpec { id: "d1".to_owned(), size: GIB, node: 1 }));
+
+    let response = request(&machine.socket, "PATCH", "/memory-devices/d1", r#"{"requested_size":4096}"#);
+    assert_eq!((response.status, &response.json()["id"]), (202, &json!("d1")));
+    assert_eq!(machine.command(), Command::Resize { id: "d1".to_owned(), size: 4096 });
+
+    let response = request(&machine.socket, "DELETE", "/memory-devices/d1", "");
+    assert_eq!((response.status, &response.json()["id"]), (202, &json!("d1")));
+    assert_eq!(machine.command(), Command::Remove("d1".to_owned()));
+}
+
+#[test]
+fn a_device_that_has_the_size_already_answers_202() {
+    let machine = FakeMachine::new(|_, hub| {
+        Ok(Reply::Accepted { device: device("vmem0", State::Plugged), after: hub.last() })
+    });
+    let body = r#"{"requested_size":1073741824}"#;
+    let response = request(&machine.socket, "PATCH", "/memory-devices/vmem0", body);
+    assert_eq!((response.status, &response.json()["state"]), (202, &json!("plugged")));
+}
+
+#[test]
+fn an_id_in_the_path_may_be_escaped() {
+    let machine = FakeMachine::new(|_, _| Ok(Reply::Device(device("a b", State::Idle))));
+    assert_eq!(request(&machine.socket, "GET", "/memory-devices/a%20b", "").status, 200);
+    assert_eq!(machine.command(), Command::Device("a b".to_owned()));
+}
+
+#[test]
+fn the_node_of_a_new_device_is_0_unless_given() {
+    let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
+    let body = r#"{"id":"d1","kind":"dimm","size":1073741824}"#;
+    assert_eq!(request(&machine.socket, "POST", "/memory-devices", body).status, 202);
+    assert_eq!(machine.command(), Command::AddDimm(DimmSpec { id: "d1".to_owned(), size: GIB, node: 0 }));
+}

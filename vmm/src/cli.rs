@@ -1,0 +1,47 @@
+//! The command line of `dimmer`: what was typed, and what it means as a
+//! [`MachineSpec`](crate::spec::MachineSpec). Nothing below this module reads arguments.
+//!
+//! To add a flag: a field with its help text in [`RunArgs`] (or a key in the parser of its flag), its
+//! meaning in [`RunArgs::into_spec`], and its rule in `spec/check.rs`.
+
+mod ctl;
+mod hotplug;
+mod keys;
+mod memory;
+mod numa;
+mod run;
+mod serial;
+#[cfg(test)]
+mod tests;
+
+use clap::{Parser, Subcommand};
+
+pub use ctl::{Action, CtlArgs, DimmAction, NewDimm, ResizeArgs};
+pub use hotplug::HotplugArg;
+pub use keys::KeyError;
+pub use memory::MemoryArg;
+pub use numa::NumaArg;
+pub use run::{DEFAULT_CMDLINE, RunArgs};
+pub use serial::SerialArg;
+
+/// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
+/// plugs and unplugs them while it runs, and says what became of every change.
+#[derive(Debug, Parser)]
+#[command(name = "dimmer", version, about, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The two jobs of the binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one virtual machine in the foreground until it ends.
+    Run(Box<RunArgs>),
+    /// Talk to a running machine through its API socket.
+    Ctl(CtlArgs),
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 done, 1 the guest or the machine refused, 2 bad usage or a bad host. \
+    Sizes take the suffixes K, M, G and T (powers of 1024).";

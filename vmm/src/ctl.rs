@@ -1,0 +1,187 @@
+//! `dimmer ctl`: a client of the API for people and scripts.
+//!
+//! | exit status | means |
+//! |---|---|
+//! | 0 | done, or without `--wait`: accepted |
+//! | 1 | refused, done in part, or still in progress at the end of `--wait`; the message says which |
+//! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, or a failing host |
+
+mod client;
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::Problem;
+use crate::api::types::{NewDevice, NewKind, Resize, ResizeDevice};
+use crate::cli::{Action, CtlArgs, DimmAction, NewDimm, ResizeArgs};
+use client::{Answer, Client, ClientError, Method, segment};
+
+/// Exit status: done or accepted.
+const DONE: u8 = 0;
+/// Exit status: refused, done in part, or still in progress.
+const REFUSED: u8 = 1;
+/// Exit status: bad usage or a bad host.
+const BAD: u8 = 2;
+
+/// Does what `arguments` say; answers go to `out`, complaints to `complaints`. Returns the exit status.
+pub fn run(arguments: &CtlArgs, out: &mut dyn Write, complaints: &mut dyn Write) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(act(arguments, out)),
+        Err(error) => Err(Failure::Client(ClientError::Runtime(error))),
+    };
+    let (status, message) = match result {
+        Ok(()) => return DONE,
+        // Whoever read the output has seen enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
+        Err(Failure::Problem(problem)) if arguments.json => {
+            let body = serde_json::to_string(&problem).expect("a problem can be written as JSON");
+            let _ = writeln!(out, "{body}");
+            return status(&problem);
+        }
+        Err(Failure::Problem(problem)) => (status(&problem), render::problem(&problem)),
+        Err(failure) => (BAD, failure.to_string()),
+    };
+    // Without a place for complaints the exit status has to do.
+    let _ = writeln!(complaints, "dimmer ctl: {message}");
+    status
+}
+
+fn status(problem: &Problem) -> u8 {
+    if matches!(problem.status, 409 | 504) { REFUSED } else { BAD }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+    #[error("the machine sent what this version does not understand: {0}")]
+    Answer(#[from] serde_json::Error),
+    #[error("{}", .0.detail)]
+    Problem(Problem),
+}
+
+async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = Client::connect(&arguments.api_socket).await?;
+    let mut talk = Talk { client, json: arguments.json, out };
+    match &arguments.action {
+        Action::Ping => talk.show("/vmm.ping", render::ping).await,
+        Action::Info => talk.show("/vm.info", |info| render::info(&info)).await,
+        Action::Devices => talk.show("/memory-devices", |devices: Vec<_>| render::devices(&devices)).await,
+        Action::Events { since } => talk.events(*since).await,
+        Action::Pause => talk.tell("/vm.pause").await,
+        Action::Resume => talk.tell("/vm.resume").await,
+        Action::Reboot => talk.tell("/vm.reboot").await,
+        Action::PowerButton => talk.tell("/vm.power-button").await,
+        Action::Shutdown => talk.tell("/vm.shutdown").await,
+        Action::Resize(resize) => talk.resize(resize).await,
+        Action::Dimm(DimmAction::Add(dimm)) => talk.add(dimm).await,
+        Action::Dimm(DimmAction::Remove { id, wait }) => {
+            talk.change(Method::DELETE, &format!("/memory-devices/{}", segment(id)), *wait, None::<&()>).await
+        }
+    }
+}
+
+/// One conversation with a machine.
+struct Talk<'a> {
+    client: Client,
+    json: bool,
+    out: &'a mut dyn Write,
+}
+
+impl Talk<'_> {
+    /// Asks for something and shows it.
+    async fn show<T: DeserializeOwned>(&mut self, path: &str, text: fn(T) -> String) -> Result<(), Failure> {
+        let answer = self.client.ask(Method::GET, path, None::<&()>).await?;
+        self.print(answer, text)
+    }
+
+    /// Has something done that has no answer.
+    async fn tell(&mut self, path: &str) -> Result<(), Failure> {
+        let answer = self.client.ask(Method::PUT, path, None::<&()>).await?;
+        checked(answer).map(|_| ())
+    }
+
+    async fn resize(&mut self, resize: &ResizeArgs) -> Result<(), Failure> {
+        let size = resize.size;
+        match &resize.id {
+            Some(id) => {
+                let path = format!("/memory-devices/{}", segment(id));
+                self.change(Method::PATCH, &path, resize.wait, Some(&ResizeDevice { requested_size: size }))
+                    .await
+            }
+            None => {
+                self.change(Method::PUT, "/vm.resize", resize.wait, Some(&Resize { desired_ram: size })).await
+            }
+        }
+    }
+
+    async fn add(&mut self, dimm: &NewDimm) -> Result<(), Failure> {
+        let body = NewDevice { id: dimm.id.clone(), kind: NewKind::Dimm, size: dimm.size, node: dimm.node };
+        self.change(Method::POST, "/memory-devices", dimm.wait, Some(&body)).await
+    }
+
+    /// Changes a memory device and shows what became of that.
+    async fn change(
+        &mut self,
+        method: Method,
+        path: &str,
+        wait: Option<Duration>,
+        body: Option<&impl Serialize>,
+    ) -> Result<(), Failure> {
+        let query = wait.map(|wait| format!("?wait={}", wait.as_secs_f64())).unwrap_or_default();
+        let answer = self.client.ask(method, &format!("{path}{query}"), body).await?;
+        match answer.status {
+            200 => self.print(answer, render::done),
+            204 if !self.json => Ok(writeln!(self.out, "Accepted.")?),
+            _ => self.print(answer, render::accepted),
+        }
+    }
+
+    /// Shows the body of a good answer, if it has one.
+    fn print<T: DeserializeOwned>(&mut self, answer: Answer, text: fn(T) -> String) -> Result<(), Failure> {
+        let body = checked(answer)?;
+        if body.is_empty() {
+            return Ok(());
+        }
+        if self.json {
+            self.out.write_all(&body)?;
+            return Ok(writeln!(self.out)?);
+        }
+        Ok(writeln!(self.out, "{}", text(serde_json::from_slice(&body)?))?)
+    }
+
+    async fn events(&mut self, since: Option<u64>) -> Result<(), Failure> {
+        let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
+        let mut lines = match self.client.follow(&format!("/events{query}")).await? {
+            Ok(lines) => lines,
+            Err(answer) => return checked(answer).map(|_| ()),
+        };
+        while let Some(line) = lines.next().await? {
+            if self.json {
+                self.out.write_all(&line)?;
+                writeln!(self.out)?;
+            } else {
+                writeln!(self.out, "{}", render::event(&serde_json::from_slice(&line)?))?;
+            }
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// The body, if the answer is a good one.
+fn checked(answer: Answer) -> Result<Vec<u8>, Failure> {
+    if answer.status < 400 {
+        return Ok(answer.body);
+    }
+    Err(Failure::Problem(serde_json::from_slice(&answer.body)?))
+}

@@ -1,0 +1,141 @@
+//! Answers as text for people.
+
+use dimmer_devices::memory::{Kind, MemoryEvent, MemoryStatus, Outcome, State};
+
+use crate::api::Problem;
+use crate::api::types::Ping;
+use crate::control::{VmInfo, VmState};
+use crate::events::{Event, MachineEvent, What};
+use crate::units::Bytes;
+
+const HEADINGS: [&str; 8] = ["ID", "KIND", "NODE", "STATE", "PLUGGED", "REQUESTED", "ADDRESS", "LAST CHANGE"];
+
+pub fn ping(ping: Ping) -> String {
+    format!("dimmer {} is there, process {}", ping.version, ping.pid)
+}
+
+pub fn info(info: &VmInfo) -> String {
+    let rows = [
+        ("State", if info.state == VmState::Running { "running" } else { "paused" }.to_owned()),
+        ("CPUs", info.cpus.to_string()),
+        ("Boot RAM", Bytes(info.boot_memory).to_string()),
+        ("RAM now", Bytes(info.memory_actual_size).to_string()),
+        ("Resets", info.resets.to_string()),
+    ];
+    let rows = rows.map(|(name, value)| format!("{name:<10}{value}")).join("\n");
+    if info.memory_devices.is_empty() { rows } else { format!("{rows}\n\n{}", devices(&info.memory_devices)) }
+}
+
+pub fn devices(devices: &[MemoryStatus]) -> String {
+    if devices.is_empty() {
+        return "There are no memory devices.".to_owned();
+    }
+    let mut table = vec![HEADINGS.map(str::to_owned)];
+    table.extend(devices.iter().map(row));
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
+    let line = |row: &[String; 8]| {
+        let cells: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        cells.trim_end().to_owned()
+    };
+    table.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn row(device: &MemoryStatus) -> [String; 8] {
+    let start = device.ranges.first().map_or_else(String::new, |range| format!("{:#x}", range.start));
+    [
+        device.id.clone(),
+        kind(device.kind).to_owned(),
+        device.node.to_string(),
+        state(device.state).to_owned(),
+        Bytes(device.plugged_size).to_string(),
+        Bytes(device.requested_size).to_string(),
+        start,
+        last(device).unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Dimm => "dimm",
+        Kind::VirtioMem => "virtio-mem",
+    }
+}
+
+const fn state(state: State) -> &'static str {
+    match state {
+        State::Idle => "idle",
+        State::Plugging => "plugging",
+        State::Plugged => "plugged",
+        State::Unplugging => "unplugging",
+    }
+}
+
+/// How the latest change ended, if one did.
+fn last(device: &MemoryStatus) -> Option<String> {
+    let last = device.last.as_ref()?;
+    let outcome = match last.outcome {
+        Outcome::Done => "done",
+        Outcome::Partial => "done in part",
+        Outcome::Refused => "refused",
+    };
+    Some(last.reason.as_ref().map_or_else(|| outcome.to_owned(), |reason| format!("{outcome}: {reason}")))
+}
+
+/// What a device has and what it was asked for.
+fn amount(device: &MemoryStatus) -> String {
+    let plugged = Bytes(device.plugged_size);
+    if device.plugged_size == device.requested_size {
+        return format!("{plugged} plugged");
+    }
+    format!("{plugged} plugged, {} requested", Bytes(device.requested_size))
+}
+
+pub fn done(device: MemoryStatus) -> String {
+    format!("Done: {}: {}", device.id, amount(&device))
+}
+
+pub fn accepted(device: MemoryStatus) -> String {
+    format!("Accepted: {}: {}, {}", device.id, state(device.state), amount(&device))
+}
+
+pub fn problem(problem: &Problem) -> String {
+    let now = problem.device.as_deref().map(|device| format!("; {}", amount(device)));
+    format!("{}{}", problem.detail, now.unwrap_or_default())
+}
+
+pub fn event(event: &Event) -> String {
+    let what = match &event.what {
+        What::Memory(event) => memory_event(event),
+        What::Machine(event) => machine_event(event),
+    };
+    format!("{:>6} {:>12.6}  {what}", event.sequence, event.timestamp.as_secs_f64())
+}
+
+fn memory_event(event: &MemoryEvent) -> String {
+    match event {
+        MemoryEvent::Accepted { device } => format!("{}: accepted, {}", device.id, amount(device)),
+        MemoryEvent::Progress { device } => format!("{}: {}", device.id, amount(device)),
+        MemoryEvent::Finished { device } => {
+            let outcome = last(device).unwrap_or_else(|| "finished".to_owned());
+            format!("{}: {outcome}, {}", device.id, amount(device))
+        }
+        MemoryEvent::Removed { device } => format!("{}: removed", device.id),
+        MemoryEvent::Ost { id, slot, source, status } => {
+            let id = id.as_deref().unwrap_or("empty");
+            format!("{id}: slot {slot}: the guest reports _OST({source:#x}, {status:#x})")
+        }
+    }
+}
+
+fn machine_event(event: &MachineEvent) -> String {
+    match event {
+        MachineEvent::Booting => "machine: booting".to_owned(),
+        MachineEvent::Paused => "machine: paused".to_owned(),
+        MachineEvent::Resumed => "machine: resumed".to_owned(),
+        MachineEvent::Resetting => "machine: resetting".to_owned(),
+        MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
+        MachineEvent::Ended { reason } => format!("machine: ended: {reason}"),
+    }
+}

@@ -1,0 +1,170 @@
+//! Where everything lies: guest-physical memory, device registers, I/O ports and interrupts.
+//!
+//! ```text
+//! 0                    RAM below 4 GiB, at most `low` bytes
+//! 3 GiB .. 4 GiB       registers: virtio-mmio from VIRTIO_START, I/O APIC, local APICs
+//! 4 GiB                the rest of boot RAM
+//! next 1 GiB boundary  windows for memory devices, in the order given
+//! ```
+
+use dimmer_devices::memory::GuestRange;
+
+use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
+use crate::units::{Bytes, GIB};
+
+/// Where RAM continues above the registers.
+pub const HIGH_RAM_START: u64 = 4 * GIB;
+
+/// First virtio-mmio register block; each takes [`VIRTIO_SIZE`].
+pub const VIRTIO_START: u32 = 0xd000_0000; // 3.25 GiB
+/// Bytes between virtio-mmio register blocks, one page.
+pub const VIRTIO_SIZE: u32 = 0x1000;
+/// The I/O APIC, where KVM's is.
+pub const IO_APIC: u32 = 0xfec0_0000;
+/// The local APICs, where KVM's are.
+pub const LOCAL_APIC: u32 = 0xfee0_0000;
+/// One page for KVM's identity map; only Intel hosts use it.
+pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
+/// Three pages for KVM's task state segment; only Intel hosts use them.
+pub const KVM_TSS: u64 = KVM_IDENTITY_MAP + 0x1000;
+
+/// I/O port of the serial console, COM1's.
+pub const SERIAL_PORT: u16 = 0x3f8;
+/// First I/O port of the memory-hotplug register block.
+pub const HOTPLUG_PORT: u16 = 0xa00;
+/// I/O port of the Generic Event Device's register.
+pub const GED_PORT: u16 = 0xb00;
+/// First I/O port of the sleep and reset registers.
+pub const POWER_PORT: u16 = 0xb10;
+
+/// Interrupt of the serial console, COM1's.
+pub const SERIAL_GSI: u32 = 4;
+/// Interrupt of the Generic Event Device.
+pub const GED_GSI: u32 = 9;
+/// Interrupts of virtio devices: the I/O APIC's other pins above those that PCs give to timers.
+pub const VIRTIO_GSIS: [u32; 17] = [5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
+
+/// A piece of boot RAM that belongs to one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RamRange {
+    /// Where it lies.
+    pub range: GuestRange,
+    /// Its node.
+    pub node: u32,
+}
+
+/// The plan of one machine's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Boot RAM, ascending, without holes inside a range; at most one range below 4 GiB and one
+    /// above.
+    pub ram: Vec<GuestRange>,
+    /// The same RAM cut at node boundaries.
+    pub nodes: Vec<RamRange>,
+    /// One window for each [`MachineSpec::windows`], in that order.
+    pub windows: Vec<GuestRange>,
+}
+
+/// The machine does not fit into the address space.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// Past what the CPU can address.
+    #[error(
+        "--memory-hotplug: window {index} ({size}) would end at {end:#x}, past this CPU's {bits} physical \
+         address bits ({limit}); with this boot RAM and the windows before it, size may be at most {most}"
+    )]
+    PastCpu {
+        /// Which window, counted from 1.
+        index: usize,
+        /// Its size.
+        size: Bytes,
+        /// The first address behind it.
+        end: u128,
+        /// The CPU's address width.
+        bits: u8,
+        /// The same in bytes.
+        limit: Bytes,
+        /// The largest size that fits.
+        most: Bytes,
+    },
+    /// Boot RAM alone is too large.
+    #[error("--memory: size={size} reaches past this CPU's {bits} physical address bits ({limit})")]
+    RamPastCpu {
+        /// Its size.
+        size: Bytes,
+        /// The CPU's address width.
+        bits: u8,
+        /// The same in bytes.
+        limit: Bytes,
+    },
+}
+
+impl Layout {
+    /// Plans the memory of `spec` for a CPU with `bits` physical address bits.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when something would lie past what the CPU can address.
+    pub fn plan(spec: &MachineSpec, bits: u8) -> Result<Self, LayoutError> {
+        let limit = 1u64 << bits.min(52);
+        let ram = ram_ranges(spec.memory.size, spec.memory.low);
+        let end = ram.last().map_or(0, |last| last.start.saturating_add(last.size));
+        if end > limit {
+            let size = Bytes(spec.memory.size);
+            return Err(LayoutError::RamPastCpu { size, bits, limit: Bytes(limit) });
+        }
+        let nodes = node_ranges(&ram, &spec.numa);
+        Ok(Self { windows: place_windows(&spec.windows, end, bits)?, ram, nodes })
+    }
+}
+
+/// Boot RAM of `size` bytes, at most `low` of them below 4 GiB.
+fn ram_ranges(size: u64, low: u64) -> Vec<GuestRange> {
+    let below = GuestRange::new(0, size.min(low));
+    let above = GuestRange::new(HIGH_RAM_START, size - below.size);
+    [below, above].into_iter().filter(|range| range.size > 0).collect()
+}
+
+/// Cuts `ram` at node boundaries; without nodes everything is in node 0.
+fn node_ranges(ram: &[GuestRange], nodes: &[NodeSpec]) -> Vec<RamRange> {
+    if nodes.is_empty() {
+        return ram.iter().map(|range| RamRange { range: *range, node: 0 }).collect();
+    }
+    let mut pieces = Vec::new();
+    let mut left = ram.to_vec();
+    for node in nodes {
+        let mut wanted = node.memory;
+        while wanted > 0 && !left.is_empty() {
+            let size = left[0].size.min(wanted);
+            pieces.push(RamRange { range: GuestRange::new(left[0].start, size), node: node.id });
+            wanted -= size;
+            left[0] = GuestRange::new(left[0].start + size, left[0].size - size);
+            left.retain(|range| range.size > 0);
+        }
+    }
+    pieces
+}
+
+fn place_windows(windows: &[WindowSpec], ram_end: u64, bits: u8) -> Result<Vec<GuestRange>, LayoutError> {
+    let limit = 1u64 << bits.min(52);
+    let mut next = ram_end.max(HIGH_RAM_START);
+    let mut placed = Vec::new();
+    for (index, window) in windows.iter().enumerate() {
+        let (size, align) = match window {
+            WindowSpec::Acpi { size, .. } => (*size, GIB),
+            WindowSpec::VirtioMem(mem) => (mem.size, GIB.max(mem.block_size)),
+        };
+        let start = next.next_multiple_of(align);
+        let end = u128::from(start) + u128::from(size);
+        if end > u128::from(limit) {
+            let most = Bytes(limit.saturating_sub(start));
+            let (size, limit) = (Bytes(size), Bytes(limit));
+            return Err(LayoutError::PastCpu { index: index + 1, size, end, bits, limit, most });
+        }
+        placed.push(GuestRange::new(start, size));
+        next = start + size;
+    }
+    Ok(placed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The KVM side of the machine: VM, interrupt controllers, CPUID. A reset makes a new VM, so no
+//! state of the old one is left behind; devices and memory keep their handle on the board.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dimmer_devices::irq::IrqLine;
+use kvm_bindings::{
+    CpuId, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES, KvmIrqRouting,
+    kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
+    kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
+
+use crate::layout;
+
+/// KVM said no.
+#[derive(Debug, thiserror::Error)]
+#[error("KVM: {step}: {error}")]
+pub struct KvmError {
+    step: &'static str,
+    #[source]
+    error: kvm_ioctls::Error,
+}
+
+/// For `map_err`: names the step that failed.
+pub(super) fn at(step: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> KvmError {
+    move |error| KvmError { step, error }
+}
+
+/// One VM after the other, each with the same interrupt controllers and CPUID.
+#[derive(Debug)]
+pub struct Board {
+    kvm: Kvm,
+    vm: RwLock<Arc<VmFd>>,
+    cpuid: CpuId,
+}
+
+impl Board {
+    /// Opens /dev/kvm and makes the first VM.
+    ///
+    /// # Errors
+    /// [`KvmError`] names the step that failed.
+    pub fn new() -> Result<Self, KvmError> {
+        let kvm = Kvm::new().map_err(at("open /dev/kvm"))?;
+        let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(at("supported CPUID"))?;
+        let vm = RwLock::new(Arc::new(new_vm(&kvm)?));
+        Ok(Self { kvm, vm, cpuid })
+    }
+
+    /// Replaces the VM by a fresh one without memory and vCPUs. The caller has ended all vCPU
+    /// threads, and gives the new VM its memory afterwards.
+    ///
+    /// # Errors
+    /// [`KvmError`] names the step that failed; the old VM stays.
+    pub fn replace(&self) -> Result<(), KvmError> {
+        let vm = Arc::new(new_vm(&self.kvm)?);
+        *self.vm.write().unwrap_or_else(PoisonError::into_inner) = vm;
+        Ok(())
+    }
+
+    /// The present VM.
+    pub fn vm(&self) -> Arc<VmFd> {
+        self.vm.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What KVM can give a guest's CPUID.
+    pub fn cpuid(&self) -> &CpuId {
+        &self.cpuid
+    }
+
+    /// Physical address bits of the guest's CPUs: CPUID 8000_0008, EAX bits 0-7.
+    pub fn address_bits(&self) -> u8 {
+        let entry = self.cpuid.as_slice().iter().find(|entry| entry.function == 0x8000_0008);
+        entry.map_or(36, |entry| entry.eax.to_le_bytes()[0])
+    }
+
+    /// Most vCPUs of a VM.
+    pub fn max_vcpus(&self) -> usize {
+        self.kvm.get_max_vcpus()
+    }
+
+    /// A vCPU of the present VM.
+    ///
+    /// # Errors
+    /// [`KvmError`] when KVM refuses.
+    pub fn vcpu(&self, index: u32) -> Result<VcpuFd, KvmError> {
+        self.vm().create_vcpu(index.into()).map_err(at("create a vCPU"))
+    }
+
+    /// Adds, changes or (size 0) deletes a memory slot.
+    ///
+    /// # Errors
+    /// [`KvmError`] when KVM refuses; nothing has changed then.
+    ///
+    /// # Safety
+    /// `region` must name host memory that stays mapped for as long as the slot exists.
+    #[expect(unsafe_code, reason = "hands host memory to KVM")]
+    pub unsafe fn set_memory(&self, region: kvm_userspace_memory_region) -> Result<(), KvmError> {
+        // SAFETY: the caller keeps the host memory mapped.
+        unsafe { self.vm().set_user_memory_region(region) }.map_err(at("set a memory slot"))
+    }
+}
+
+fn new_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
+    let vm = kvm.create_vm().map_err(at("create a VM"))?;
+    if vm.check_extension(Cap::SetTssAddr) {
+        let page = usize::try_from(layout::KVM_TSS).expect("an address below 4 GiB");
+        vm.set_tss_address(page).map_err(at("place the task state segment"))?;
+    }
+    if vm.check_extension(Cap::SetIdentityMapAddr) {
+        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(at("place the identity map"))?;
+    }
+    vm.create_irq_chip().map_err(at("create the interrupt controllers"))?;
+    vm.set_gsi_routing(&io_apic_routing()).map_err(at("route interrupts"))?;
+    Ok(vm)
+}
+
+/// Every interrupt goes to the I/O APIC pin of its number and nowhere else. KVM's own routing also
+/// raises the 8259s, which a hardware-reduced machine does not have and Linux then never masks.
+fn io_apic_routing() -> KvmIrqRouting {
+    let entry = |gsi: u32| kvm_irq_routing_entry {
+        gsi,
+        type_: KVM_IRQ_ROUTING_IRQCHIP,
+        u: kvm_irq_routing_entry__bindgen_ty_1 {
+            irqchip: kvm_irq_routing_irqchip { irqchip: KVM_IRQCHIP_IOAPIC, pin: gsi },
+        },
+        ..Default::default()
+    };
+    let entries: Vec<_> = (0..KVM_IOAPIC_NUM_PINS).map(entry).collect();
+    KvmIrqRouting::from_entries(&entries).expect("24 entries fit")
+}
+
+/// A pin of the I/O APIC.
+#[derive(Debug)]
+pub struct Pin {
+    board: Arc<Board>,
+    gsi: u32,
+    high: AtomicBool,
+}
+
+impl Pin {
+    /// Pin `gsi`, low.
+    pub fn new(board: &Arc<Board>, gsi: u32) -> Arc<Self> {
+        Arc::new(Self { board: board.clone(), gsi, high: AtomicBool::new(false) })
+    }
+}
+
+impl IrqLine for Pin {
+    fn set(&self, high: bool) {
+        if self.high.swap(high, Ordering::SeqCst) == high {
+            return;
+        }
+        if let Err(error) = self.board.vm().set_irq_line(self.gsi, high) {
+            tracing::warn!("interrupt {}: {error}", self.gsi);
+        }
+    }
+}

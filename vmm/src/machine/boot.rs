@@ -1,0 +1,70 @@
+//! Puts kernel, initramfs, boot parameters and ACPI tables into guest memory.
+
+use dimmer_acpi::platform::Platform;
+use dimmer_guest_firmware::{self as firmware, Acpi, Boot, CpuState, Image, ImageError};
+use vm_memory::GuestMemoryMmap;
+
+use crate::layout::Layout;
+use crate::spec::MachineSpec;
+
+/// The kernel, or what belongs to it, cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A file cannot be opened.
+    #[error("{flag}: {error}")]
+    Image {
+        /// The flag that names it.
+        flag: &'static str,
+        /// What is wrong.
+        #[source]
+        error: ImageError,
+    },
+    /// It cannot be loaded.
+    #[error("{flag}: {error}")]
+    Load {
+        /// The flag it came from.
+        flag: &'static str,
+        /// What is wrong.
+        #[source]
+        error: firmware::Error,
+    },
+}
+
+/// Loads everything into `memory`, which reads as zeroes; returns the boot CPU's registers.
+///
+/// # Errors
+/// [`BootError`] names the flag.
+pub fn load(
+    spec: &MachineSpec,
+    layout: &Layout,
+    memory: &GuestMemoryMmap,
+    platform: &Platform,
+) -> Result<CpuState, BootError> {
+    let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
+    let kernel = open("--kernel", &spec.kernel)?;
+    let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
+    let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
+    let tables = dimmer_acpi::tables(platform, firmware::ACPI_START);
+    let boot = Boot {
+        kernel: &kernel,
+        initramfs: initramfs.as_ref(),
+        cmdline: &spec.cmdline,
+        ram: &ram,
+        acpi: Acpi { bytes: &tables.bytes, base: tables.base, rsdp: tables.rsdp },
+    };
+    firmware::load(memory, &boot).map_err(|error| BootError::Load { flag: flag_of(&error), error })
+}
+
+/// Where the user would mend the error.
+const fn flag_of(error: &firmware::Error) -> &'static str {
+    match error {
+        firmware::Error::Kernel { .. } => "--kernel",
+        firmware::Error::InitramfsTooLarge { .. } | firmware::Error::Initramfs { .. } => "--initramfs",
+        firmware::Error::CmdlineTooLong { .. } | firmware::Error::CmdlineNul { .. } => "--cmdline",
+        firmware::Error::NoLowRam
+        | firmware::Error::AcpiTooLarge { .. }
+        | firmware::Error::MemoryMapTooLong { .. }
+        | firmware::Error::Memory(_)
+        | firmware::Error::BootParameters(_) => "--memory",
+    }
+}

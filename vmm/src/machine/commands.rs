@@ -1,0 +1,186 @@
+//! What the machine does when it is told something: one command, one answer.
+
+use dimmer_devices::bus::lock;
+use dimmer_devices::dimm::{Dimm, DimmError};
+use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::virtio_mem::VirtioMemError;
+
+use super::wiring::MemoryDevice;
+use super::{End, Machine};
+use crate::control::{Command, Refusal, Reply, VmInfo};
+use crate::events::MachineEvent;
+use crate::spec::DimmSpec;
+use crate::units::Bytes;
+
+impl Machine {
+    /// Runs one command.
+    pub(super) fn handle(&mut self, command: Command) -> Result<Reply, Refusal> {
+        match command {
+            Command::Info => Ok(Reply::Info(self.info())),
+            Command::Devices => Ok(Reply::Devices(self.wiring.memory_devices())),
+            Command::Device(id) => self.device(&id).map(Reply::Device),
+            Command::AddDimm(dimm) => self.add_dimm(dimm),
+            Command::Resize { id, size } => self.resize(&id, size),
+            Command::ResizeTotal(size) => self.resize_total(size),
+            Command::Remove(id) => self.remove(&id),
+            Command::Pause => self.done(Self::pause),
+            Command::Resume => self.done(Self::resume),
+            Command::Reboot => self.reboot(),
+            Command::PowerButton => self.done(Self::press_power_button),
+            Command::Shutdown => self.done(|machine| machine.finish(End::Asked("through the API".into()))),
+        }
+    }
+
+    fn done(&mut self, act: impl FnOnce(&mut Self)) -> Result<Reply, Refusal> {
+        act(self);
+        Ok(Reply::Done)
+    }
+
+    fn info(&self) -> VmInfo {
+        let memory_devices = self.wiring.memory_devices();
+        let plugged: u64 = memory_devices.iter().map(|device| device.plugged_size).sum();
+        VmInfo {
+            state: self.state,
+            cpus: self.spec.cpus,
+            boot_memory: self.spec.memory.size,
+            memory_actual_size: self.spec.memory.size + plugged,
+            resets: self.resets,
+            memory_devices,
+        }
+    }
+
+    fn device(&self, id: &str) -> Result<MemoryStatus, Refusal> {
+        self.wiring.memory_device(id).map(|device| device.status()).ok_or_else(|| unknown(id))
+    }
+
+    fn add_dimm(&mut self, spec: DimmSpec) -> Result<Reply, Refusal> {
+        let Some(slots) = &self.wiring.slots else {
+            let text = "this machine has no DIMM slots: start it with --memory-hotplug method=acpi,slots=N,size=S";
+            return Err(Refusal::Conflict(text.to_owned()));
+        };
+        let nodes = u32::try_from(self.spec.numa.len().max(1)).unwrap_or(u32::MAX);
+        if spec.node >= nodes {
+            return Err(Refusal::Invalid(format!("node: {} does not exist; this machine has {nodes}", spec.node)));
+        }
+        if self.wiring.memory_device(&spec.id).is_some() {
+            return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", spec.id)));
+        }
+        let after = self.hub.last();
+        let dimm = Dimm { id: spec.id, size: spec.size, node: spec.node };
+        let device = lock(slots).add(dimm).map_err(|error| refused_dimm(&error))?;
+        Ok(Reply::Accepted { device, after })
+    }
+
+    fn resize(&mut self, id: &str, size: u64) -> Result<Reply, Refusal> {
+        let after = self.hub.last();
+        match self.wiring.memory_device(id).ok_or_else(|| unknown(id))? {
+            MemoryDevice::VirtioMem(transport) => {
+                let device = lock(&transport).request(size).map_err(|error| refused_resize(&error))?;
+                Ok(Reply::Accepted { device, after })
+            }
+            MemoryDevice::Dimm(device) if device.requested_size == size => Ok(Reply::Accepted { device, after }),
+            MemoryDevice::Dimm(device) => Err(Refusal::Invalid(format!(
+                "requested_size: {id:?} is a DIMM and can only be plugged or removed as a whole ({} or DELETE); \
+                 {} is neither",
+                Bytes(device.block_size),
+                Bytes(size)
+            ))),
+        }
+    }
+
+    /// Boot RAM, DIMMs and virtio-mem together are to be `total` bytes. What the DIMMs hold stays;
+    /// the one virtio-mem device, or else a new DIMM, makes up the difference.
+    fn resize_total(&mut self, total: u64) -> Result<Reply, Refusal> {
+        let boot = self.spec.memory.size;
+        let devices = self.wiring.memory_devices();
+        let dimms: u64 = devices.iter().filter(|d| d.slot.is_some()).map(|d| d.requested_size).sum();
+        let fixed = boot + dimms;
+        let text = |what: &str| Refusal::Invalid(format!("desired_ram: {} is {what}", Bytes(total)));
+        if total < fixed {
+            let held = format!("less than boot RAM and DIMMs hold ({})", Bytes(fixed));
+            return Err(text(&held));
+        }
+        let mut resizable = devices.iter().filter(|device| device.slot.is_none());
+        match (resizable.next(), resizable.next()) {
+            (Some(only), None) => {
+                let id = only.id.clone();
+                self.resize(&id, total - fixed).map_err(|refusal| in_total(refusal, fixed))
+            }
+            (Some(_), Some(_)) => Err(Refusal::Conflict(
+                "desired_ram: this machine has several virtio-mem devices; say which one with vm.resize-zone".into(),
+            )),
+            (None, _) if total == fixed => Ok(Reply::Done),
+            (None, _) => {
+                let taken = |id: &String| devices.iter().any(|device| device.id == *id);
+                let id = (0..).map(|n| format!("dimm{n}")).find(|id| !taken(id)).expect("names never end");
+                self.add_dimm(DimmSpec { id, size: total - fixed, node: 0 })
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &str) -> Result<Reply, Refusal> {
+        let after = self.hub.last();
+        match (self.wiring.memory_device(id).ok_or_else(|| unknown(id))?, &self.wiring.slots) {
+            (MemoryDevice::Dimm(_), Some(slots)) => {
+                let device = lock(slots).remove(id).map_err(|error| refused_dimm(&error))?;
+                Ok(Reply::Accepted { device, after })
+            }
+            _ => Err(Refusal::Conflict(format!(
+                "{id:?} is a virtio-mem device, which belongs to the machine; ask for a requested_size of 0 instead"
+            ))),
+        }
+    }
+
+    fn reboot(&mut self) -> Result<Reply, Refusal> {
+        self.reset().map(|()| Reply::Done).map_err(|error| {
+            let reason = format!("cannot start again after a reset: {error}");
+            self.finish(End::Failed(reason.clone()));
+            Refusal::Host(reason)
+        })
+    }
+
+    fn press_power_button(&mut self) {
+        self.hub.machine(MachineEvent::PowerButton);
+        lock(&self.wiring.ged).raise(dimmer_acpi::ged::POWER_BUTTON);
+    }
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::NotFound(format!("there is no memory device {id:?}"))
+}
+
+/// Names the field of the request that the refusal came through.
+fn in_total(refusal: Refusal, fixed: u64) -> Refusal {
+    match refusal {
+        Refusal::Invalid(text) => Refusal::Invalid(format!(
+            "desired_ram: less {} of boot RAM and DIMMs: {text}",
+            Bytes(fixed)
+        )),
+        other => other,
+    }
+}
+
+fn refused_dimm(error: &DimmError) -> Refusal {
+    let text = chain(error);
+    match error {
+        DimmError::Slots(_) | DimmError::Size(_) | DimmError::LargerThanWindow { .. } => Refusal::Invalid(text),
+        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange(_) => Refusal::Conflict(text),
+        DimmError::UnknownId(_) => Refusal::NotFound(text),
+        DimmError::Host(_) => Refusal::Host(text),
+    }
+}
+
+fn refused_resize(error: &VirtioMemError) -> Refusal {
+    Refusal::Invalid(chain(error))
+}
+
+/// The error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

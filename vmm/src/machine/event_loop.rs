@@ -1,0 +1,139 @@
+//! The event loop: the main thread waits for commands, wake-ups, signals, sockets and the
+//! terminal, and nothing else ever blocks it.
+
+use std::cell::RefCell;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::wake::Wake;
+use super::{End, Machine, MachineError};
+use crate::control::Letter;
+
+/// What the loop listens to besides the machine's own sockets.
+#[derive(Debug)]
+pub struct Sources {
+    /// Commands.
+    pub letters: Receiver<Letter>,
+    /// Rings for a command.
+    pub bell: EventFd,
+    /// Wake-ups from vCPU threads and devices.
+    pub wakes: Receiver<Wake>,
+    /// Rings for a wake-up.
+    pub wake_bell: Arc<EventFd>,
+}
+
+type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
+
+/// Runs the loop until the machine ends.
+///
+/// # Errors
+/// [`MachineError::EventLoop`] when the host's epoll fails.
+pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
+    let failed = |error: &dyn std::fmt::Display| MachineError::EventLoop(error.to_string());
+    let mut manager = EventManager::<Subscriber>::new().map_err(|e| failed(&format!("{e:?}")))?;
+    for line in machine.wiring.lines() {
+        manager.add_subscriber(line);
+    }
+    let signals = Signals::new().map_err(|error| failed(&error))?;
+    let control = Rc::new(RefCell::new(Control { machine, sources, signals }));
+    manager.add_subscriber(control.clone());
+    loop {
+        manager.run().map_err(|error| failed(&format!("{error:?}")))?;
+        if let Some(end) = control.borrow_mut().machine.end.take() {
+            return Ok(end);
+        }
+    }
+}
+
+/// Commands, wake-ups and signals: what acts on the machine as a whole.
+struct Control {
+    machine: Machine,
+    sources: Sources,
+    signals: Signals,
+}
+
+const BELL: u32 = 0;
+const WAKE: u32 = 1;
+const SIGNAL: u32 = 2;
+
+impl MutEventSubscriber for Control {
+    fn init(&mut self, ops: &mut EventOps) {
+        let wake_bell = &*self.sources.wake_bell;
+        watch(ops, &self.sources.bell, BELL, EventSet::IN);
+        watch(ops, wake_bell, WAKE, EventSet::IN);
+        for (number, (_, pipe)) in (SIGNAL..).zip(&self.signals.pipes) {
+            watch(ops, pipe, number, EventSet::IN);
+        }
+    }
+
+    fn process(&mut self, events: Events, _: &mut EventOps) {
+        match events.data() {
+            BELL => {
+                drain(&self.sources.bell);
+                while let Ok(Letter { command, reply }) = self.sources.letters.try_recv() {
+                    // Who asked may have gone away meanwhile.
+                    let _ = reply.send(self.machine.handle(command));
+                }
+            }
+            WAKE => {
+                drain(&self.sources.wake_bell);
+                while let Ok(wake) = self.sources.wakes.try_recv() {
+                    self.machine.take(wake);
+                }
+            }
+            number => {
+                let name = self.signals.name(number);
+                self.machine.finish(End::Asked(format!("by {name}")));
+            }
+        }
+    }
+}
+
+/// Watches `source` for as long as the loop runs.
+pub(super) fn watch(ops: &mut EventOps, source: &dyn AsRawFd, data: u32, set: EventSet) {
+    if let Err(error) = ops.add(Events::with_data_raw(source.as_raw_fd(), data, set)) {
+        tracing::error!("event loop: cannot watch descriptor {}: {error:?}", source.as_raw_fd());
+    }
+}
+
+/// Stops watching a descriptor, which is still open.
+pub(super) fn forget(ops: &mut EventOps, descriptor: RawFd) {
+    if let Err(error) = ops.remove(Events::empty_raw(descriptor)) {
+        tracing::error!("event loop: cannot forget descriptor {descriptor}: {error:?}");
+    }
+}
+
+/// Takes an eventfd's count, so that it does not ring again for what is being done now.
+pub(super) fn drain(bell: &EventFd) {
+    // Nothing to take: somebody else was faster.
+    let _ = bell.read();
+}
+
+/// The signals that end the machine in good order, each with a pipe that becomes readable.
+struct Signals {
+    pipes: Vec<(&'static str, UnixStream)>,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let pipe = |(name, signal)| {
+            let (reader, writer) = UnixStream::pair()?;
+            signal_hook::low_level::pipe::register(signal, writer)?;
+            Ok((name, reader))
+        };
+        let signals = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
+        Ok(Self { pipes: signals.into_iter().map(pipe).collect::<std::io::Result<_>>()? })
+    }
+
+    fn name(&self, data: u32) -> &'static str {
+        let index = usize::try_from(data - SIGNAL).unwrap_or(usize::MAX);
+        self.pipes.get(index).map_or("a signal", |(name, _)| name)
+    }
+}

@@ -1,0 +1,103 @@
+//! What the ACPI tables are to say about a machine.
+
+use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, VirtioMmio};
+
+use crate::layout::{self, Layout};
+use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
+
+/// Distance from a node to itself and, unless said otherwise, to another (ACPI 6.5, section 5.2.17).
+const HERE: u8 = 10;
+const ELSEWHERE: u8 = 20;
+
+/// Describes the machine; `transports` is the number of its virtio-mmio devices.
+pub fn describe(spec: &MachineSpec, layout: &Layout, transports: usize) -> Platform {
+    Platform {
+        cpus: (0..spec.cpus).map(|id| Cpu { apic_id: id, node: node_of_cpu(&spec.numa, id) }).collect(),
+        memory: memory(spec, layout),
+        distances: distances(&spec.numa),
+        memory_slots: slots(spec),
+        virtio: (0..transports).map(transport).collect(),
+        serial: IoDevice { port: layout::SERIAL_PORT, gsi: layout::SERIAL_GSI },
+        ged: IoDevice { port: layout::GED_PORT, gsi: layout::GED_GSI },
+        power_port: layout::POWER_PORT,
+        io_apic: layout::IO_APIC,
+        local_apic: layout::LOCAL_APIC,
+    }
+}
+
+/// The transport with number `index`.
+pub fn transport(index: usize) -> VirtioMmio {
+    let number = u32::try_from(index).expect("no more transports than interrupts");
+    VirtioMmio {
+        address: layout::VIRTIO_START + number * layout::VIRTIO_SIZE,
+        size: layout::VIRTIO_SIZE,
+        gsi: layout::VIRTIO_GSIS[index],
+    }
+}
+
+fn node_of_cpu(nodes: &[NodeSpec], cpu: u32) -> u32 {
+    nodes.iter().find(|node| node.cpus.contains(&cpu)).map_or(0, |node| node.id)
+}
+
+/// Boot RAM and windows. The window for DIMMs is said to be node 0's: a DIMM's own node comes from
+/// its `_PXM`.
+fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
+    let ram = layout.nodes.iter().map(|piece| MemoryRange {
+        start: piece.range.start,
+        size: piece.range.size,
+        node: piece.node,
+        hot_pluggable: false,
+    });
+    let windows = spec.windows.iter().zip(&layout.windows).map(|(window, range)| MemoryRange {
+        start: range.start,
+        size: range.size,
+        node: match window {
+            WindowSpec::Acpi { .. } => 0,
+            WindowSpec::VirtioMem(mem) => mem.node,
+        },
+        hot_pluggable: true,
+    });
+    ram.chain(windows).collect()
+}
+
+fn slots(spec: &MachineSpec) -> Option<MemorySlots> {
+    spec.windows.iter().find_map(|window| match window {
+        WindowSpec::Acpi { slots, .. } => Some(MemorySlots { count: *slots, port: layout::HOTPLUG_PORT }),
+        WindowSpec::VirtioMem(_) => None,
+    })
+}
+
+/// The full matrix. What is given one way only holds both ways.
+fn distances(nodes: &[NodeSpec]) -> Vec<Vec<u8>> {
+    let given = |from: &NodeSpec, to: &NodeSpec| {
+        from.distances.iter().find(|(node, _)| *node == to.id).map(|(_, distance)| *distance)
+    };
+    let distance = |from: &NodeSpec, to: &NodeSpec| match from.id == to.id {
+        true => HERE,
+        false => given(from, to).or_else(|| given(to, from)).unwrap_or(ELSEWHERE),
+    };
+    nodes.iter().map(|from| nodes.iter().map(|to| distance(from, to)).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u32, cpus: &[u32], distances: &[(u32, u8)]) -> NodeSpec {
+        NodeSpec { id, cpus: cpus.to_vec(), memory: 0, distances: distances.to_vec() }
+    }
+
+    #[test]
+    fn a_distance_given_one_way_holds_both_ways_unless_the_other_differs() {
+        let nodes = [node(0, &[0], &[(1, 30)]), node(1, &[1], &[(2, 40)]), node(2, &[], &[(1, 50)])];
+        assert_eq!(distances(&nodes), [[10, 30, 20], [30, 10, 40], [20, 50, 10]]);
+    }
+
+    #[test]
+    fn a_cpu_belongs_to_the_node_that_names_it() {
+        let nodes = [node(0, &[0, 2], &[]), node(1, &[1], &[])];
+        let seen: Vec<_> = (0..3).map(|cpu| node_of_cpu(&nodes, cpu)).collect();
+        assert_eq!(seen, [0, 1, 0]);
+        assert_eq!(node_of_cpu(&[], 7), 0);
+    }
+}

@@ -1,0 +1,218 @@
+//! The serial console: the 16550 on one side; the terminal, a file, a UNIX socket or nothing on the
+//! other.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use dimmer_devices::bus::{Bus, BusDevice, Overlap, lock};
+use dimmer_devices::serial::{self, Serial};
+use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::board::Pin;
+use super::event_loop::{drain, forget, watch};
+use super::panic_watch::PanicWatch;
+use super::shared_socket::{Merge, SharedSocket};
+use super::terminal::Terminal;
+use super::wake::{Wake, Waker};
+use super::wiring::Parts;
+use crate::layout;
+use crate::spec::SerialSpec;
+
+/// Input that waits for the guest; more is not read from its source.
+const MOST_INPUT: usize = 4096;
+
+/// The console's other side could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SerialConsoleError {
+    /// The host said no.
+    #[error("--serial {what}: {error}")]
+    Host {
+        /// The flag's value.
+        what: String,
+        /// What the host said.
+        #[source]
+        error: io::Error,
+    },
+    /// Two devices at one place.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
+}
+
+/// Where input comes from.
+#[derive(Debug)]
+enum Input {
+    Nothing,
+    Terminal(Terminal),
+    Socket(Arc<SharedSocket>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct SerialConsole {
+    port: Arc<Mutex<Port>>,
+    /// Rings when the guest has read while input was waiting.
+    room: Arc<EventFd>,
+    input: Input,
+    waiting: VecDeque<u8>,
+    waker: Waker,
+}
+
+/// The 16550 as the bus sees it: rings when there is room for input again.
+#[derive(Debug)]
+struct Port {
+    serial: Serial,
+    wants_room: bool,
+    room: Arc<EventFd>,
+}
+
+impl BusDevice for Port {
+    fn read(&mut self, offset: u64, data: &mut [u8]) {
+        self.serial.read(offset, data);
+        if self.wants_room && self.serial.capacity() > 0 {
+            self.wants_room = false;
+            if let Err(error) = self.room.write(1) {
+                tracing::warn!("serial console: {error}");
+            }
+        }
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) {
+        self.serial.write(offset, data);
+    }
+}
+
+impl SerialConsole {
+    /// Connects the console as the specification says and puts it on the bus.
+    ///
+    /// # Errors
+    /// [`SerialConsoleError`] names the flag and its value.
+    pub fn new(parts: &Parts<'_>, ports: &mut Bus) -> Result<Self, SerialConsoleError> {
+        let (input, output) = connect(&parts.spec.serial)?;
+        let output = PanicWatch::new(output, parts.panic.clone(), parts.waker.clone());
+        let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        let room = Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
+        let serial = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), Box::new(output));
+        let port = Arc::new(Mutex::new(Port { serial, wants_room: false, room: room.clone() }));
+        ports.insert("serial", layout::SERIAL_PORT.into(), serial::SIZE, port.clone())?;
+        Ok(Self { port, room, input, waiting: VecDeque::new(), waker: parts.waker.clone() })
+    }
+
+    /// System reset.
+    pub fn reset(&mut self) {
+        lock(&self.port).serial.reset();
+    }
+
+    /// Gives the guest as much of the waiting input as it takes.
+    fn feed(&mut self) {
+        let mut port = lock(&self.port);
+        loop {
+            let taken = port.serial.receive(self.waiting.make_contiguous());
+            self.waiting.drain(..taken);
+            if taken == 0 || self.waiting.is_empty() {
+                break;
+            }
+        }
+        port.wants_room = !self.waiting.is_empty();
+    }
+
+    fn read_terminal(&mut self, ops: &mut EventOps) {
+        let Input::Terminal(terminal) = &mut self.input else { return };
+        let typed = terminal.read();
+        let room = MOST_INPUT.saturating_sub(self.waiting.len());
+        self.waiting.extend(typed.bytes.iter().take(room));
+        if typed.quit {
+            self.waker.wake(Wake::Quit);
+        }
+        if typed.end {
+            forget(ops, terminal.descriptor());
+            self.input = Input::Nothing;
+        }
+    }
+
+    fn serve_socket(&mut self, ops: &mut EventOps) {
+        let Input::Socket(socket) = &self.input else { return };
+        for fresh in socket.accept() {
+            watch(ops, &fresh, CLIENT, EventSet::IN | EventSet::OUT | EventSet::EDGE_TRIGGERED);
+        }
+        let waiting = &mut self.waiting;
+        let gone = socket.pump(|bytes| {
+            let taken = bytes.len().min(MOST_INPUT.saturating_sub(waiting.len()));
+            waiting.extend(&bytes[..taken]);
+            taken
+        });
+        for stream in gone {
+            forget(ops, std::os::fd::AsRawFd::as_raw_fd(&stream));
+        }
+    }
+}
+
+const ROOM: u32 = 0;
+const TERMINAL: u32 = 1;
+const LISTENER: u32 = 2;
+const CLIENT: u32 = 3;
+
+impl MutEventSubscriber for SerialConsole {
+    fn init(&mut self, ops: &mut EventOps) {
+        watch(ops, &*self.room, ROOM, EventSet::IN);
+        match &self.input {
+            Input::Nothing => {}
+            Input::Socket(socket) => watch(ops, &socket.listener(), LISTENER, EventSet::IN),
+            Input::Terminal(terminal) => {
+                let event = Events::with_data_raw(terminal.descriptor(), TERMINAL, EventSet::IN);
+                if ops.add(event).is_err() {
+                    // A regular file or /dev/null cannot be waited for, and nobody types there.
+                    self.input = Input::Nothing;
+                }
+            }
+        }
+    }
+
+    fn process(&mut self, events: Events, ops: &mut EventOps) {
+        match events.data() {
+            ROOM => drain(&self.room),
+            TERMINAL => self.read_terminal(ops),
+            _ => {}
+        }
+        self.serve_socket(ops);
+        self.feed();
+    }
+}
+
+fn connect(spec: &SerialSpec) -> Result<(Input, Box<dyn Write + Send>), SerialConsoleError> {
+    let named = |what: &str, path: &Path| format!("{what}={}", path.display());
+    match spec {
+        SerialSpec::Null => Ok((Input::Nothing, Box::new(io::sink()))),
+        SerialSpec::Stdio => {
+            let host = |error| SerialConsoleError::Host { what: "stdio".into(), error };
+            Ok((Input::Terminal(Terminal::open().map_err(host)?), Box::new(io::stdout())))
+        }
+        SerialSpec::File(path) => {
+            let host = |error| SerialConsoleError::Host { what: named("file", path), error };
+            Ok((Input::Nothing, Box::new(File::create(path).map_err(host)?)))
+        }
+        SerialSpec::Socket(path) => {
+            let host = |error| SerialConsoleError::Host { what: named("socket", path), error };
+            let socket = SharedSocket::bind(path, Merge::Bytes).map_err(host)?;
+            Ok((Input::Socket(socket.clone()), Box::new(ToClients(socket))))
+        }
+    }
+}
+
+/// Writes to every client of a socket.
+#[derive(Debug)]
+struct ToClients(Arc<SharedSocket>);
+
+impl Write for ToClients {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! The machine's devices, made and put on their buses.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use dimmer_devices::bus::{Bus, Overlap, SharedDevice, lock};
+use dimmer_devices::dimm::{DimmError, DimmSlots, DimmSlotsConfig};
+use dimmer_devices::ged::Ged;
+use dimmer_devices::memory::{GuestRange, MemoryStatus};
+use dimmer_devices::power::{Power, PowerRequest};
+use dimmer_devices::virtio::mmio::VirtioMmio;
+use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig, VirtioMemError};
+use event_manager::MutEventSubscriber;
+
+use super::agent_port::{AgentPort, AgentPortError};
+use super::board::{Board, Pin};
+use super::panic_watch::PanicReason;
+use super::platform;
+use super::ram::Ram;
+use super::serial_console::{SerialConsole, SerialConsoleError};
+use super::wake::{Wake, Waker};
+use crate::events::Hub;
+use crate::layout::{self, Layout};
+use crate::spec::{MachineSpec, VirtioMemSpec, WindowSpec};
+use crate::units::GIB;
+
+/// What devices are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// What was asked for.
+    pub spec: &'a MachineSpec,
+    /// Where memory lies.
+    pub layout: &'a Layout,
+    /// Where interrupts go.
+    pub board: &'a Arc<Board>,
+    /// Guest memory.
+    pub ram: &'a Arc<Ram>,
+    /// Where events go.
+    pub hub: &'a Arc<Hub>,
+    /// Where power requests go.
+    pub waker: &'a Waker,
+    /// Where a panic's words go.
+    pub panic: &'a PanicReason,
+}
+
+/// A device could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// Two devices at one place.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
+    /// The DIMM slots.
+    #[error("--memory-hotplug method=acpi: {0}")]
+    Dimm(#[from] DimmError),
+    /// A virtio-mem device.
+    #[error("--memory-hotplug method=virtio-mem,id={id}: {error}")]
+    VirtioMem {
+        /// Its name.
+        id: String,
+        /// What is wrong.
+        #[source]
+        error: VirtioMemError,
+    },
+    /// More virtio devices than interrupts.
+    #[error("--memory-hotplug: {asked} virtio-mem devices are too many: at most {most}")]
+    TooMany {
+        /// How many were asked for.
+        asked: usize,
+        /// How many interrupts there are for them.
+        most: usize,
+    },
+    /// The serial console.
+    #[error(transparent)]
+    Serial(#[from] SerialConsoleError),
+    /// The guest agent's port.
+    #[error(transparent)]
+    Agent(#[from] AgentPortError),
+}
+
+/// A virtio-mem device on its transport.
+pub type SharedVirtioMem = Arc<Mutex<VirtioMmio<VirtioMem>>>;
+
+/// A memory device of either kind.
+#[derive(Debug)]
+pub enum MemoryDevice {
+    /// A DIMM, as it is now.
+    Dimm(MemoryStatus),
+    /// A virtio-mem device.
+    VirtioMem(SharedVirtioMem),
+}
+
+impl MemoryDevice {
+    /// What can be said of it.
+    pub fn status(&self) -> MemoryStatus {
+        match self {
+            Self::Dimm(status) => status.clone(),
+            Self::VirtioMem(device) => lock(device).device().status(),
+        }
+    }
+}
+
+/// All devices.
+#[derive(Debug)]
+pub struct Wiring {
+    /// I/O ports.
+    pub ports: Arc<Bus>,
+    /// Device registers in memory.
+    pub mmio: Arc<Bus>,
+    /// The Generic Event Device.
+    pub ged: Arc<Mutex<Ged>>,
+    /// The DIMM slots, if there are any.
+    pub slots: Option<Arc<Mutex<DimmSlots>>>,
+    /// The virtio-mem devices, by their place on the command line.
+    virtio_mem: Vec<SharedVirtioMem>,
+    power: Arc<Mutex<Power>>,
+    serial: Rc<RefCell<SerialConsole>>,
+    agent: Option<Rc<RefCell<AgentPort>>>,
+}
+
+impl Wiring {
+    /// Makes all devices of the machine.
+    ///
+    /// # Errors
+    /// [`WiringError`] names the flag.
+    pub fn new(parts: &Parts<'_>) -> Result<Self, WiringError> {
+        let (mut ports, mut mmio) = (Bus::default(), Bus::default());
+        let ged = Arc::new(Mutex::new(Ged::new(Pin::new(parts.board, layout::GED_GSI))));
+        ports.insert("ged", layout::GED_PORT.into(), dimmer_acpi::ged::SIZE.into(), ged.clone())?;
+        let power = Arc::new(Mutex::new(new_power(parts.waker.clone())));
+        ports.insert("power", layout::POWER_PORT.into(), dimmer_acpi::power::SIZE.into(), power.clone())?;
+        let serial = SerialConsole::new(parts, &mut ports)?;
+        let slots = new_slots(parts, &ged, &mut ports)?;
+        let mut transports = Transports { parts, mmio: &mut mmio, next: 0 };
+        let agent = match &parts.spec.agent_socket {
+            Some(path) => Some(AgentPort::new(path, &mut transports)?),
+            None => None,
+        };
+        let virtio_mem = new_virtio_mem(parts, &mut transports)?;
+        Ok(Self {
+            ports: Arc::new(ports),
+            mmio: Arc::new(mmio),
+            ged,
+            slots,
+            virtio_mem,
+            power,
+            serial: Rc::new(RefCell::new(serial)),
+            agent: agent.map(|agent| Rc::new(RefCell::new(agent))),
+        })
+    }
+
+    /// Number of virtio-mmio transports.
+    pub fn transports(&self) -> usize {
+        self.virtio_mem.len() + usize::from(self.agent.is_some())
+    }
+
+    /// What the event loop is to watch for the devices.
+    pub fn lines(&self) -> Vec<Rc<RefCell<dyn MutEventSubscriber>>> {
+        let agent = self.agent.iter().map(|agent| agent.clone() as Rc<RefCell<dyn MutEventSubscriber>>);
+        agent.chain([self.serial.clone() as Rc<RefCell<dyn MutEventSubscriber>>]).collect()
+    }
+
+    /// System reset of every device. The Generic Event Device goes first: the DIMM slots may have
+    /// something new to say.
+    pub fn reset(&self) {
+        lock(&self.ged).reset();
+        lock(&self.power).reset();
+        self.serial.borrow_mut().reset();
+        if let Some(slots) = &self.slots {
+            lock(slots).reset();
+        }
+        if let Some(agent) = &self.agent {
+            agent.borrow_mut().reset();
+        }
+        for device in &self.virtio_mem {
+            lock(device).system_reset();
+        }
+    }
+
+    /// All memory devices: DIMMs by slot, then virtio-mem devices.
+    pub fn memory_devices(&self) -> Vec<MemoryStatus> {
+        let mut all = self.slots.as_ref().map_or_else(Vec::new, |slots| lock(slots).statuses());
+        all.extend(self.virtio_mem.iter().map(|device| lock(device).device().status()));
+        all
+    }
+
+    /// The memory device of this name.
+    pub fn memory_device(&self, id: &str) -> Option<MemoryDevice> {
+        let dimm = self.slots.as_ref().and_then(|slots| lock(slots).status(id));
+        let virtio_mem = || self.virtio_mem.iter().find(|device| lock(device).device().status().id == id);
+        dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().cloned().map(MemoryDevice::VirtioMem))
+    }
+}
+
+/// Places for virtio-mmio transports, given out in order.
+#[derive(Debug)]
+pub struct Transports<'a> {
+    parts: &'a Parts<'a>,
+    mmio: &'a mut Bus,
+    next: usize,
+}
+
+impl Transports<'_> {
+    /// What the devices are made of.
+    pub fn parts(&self) -> &Parts<'_> {
+        self.parts
+    }
+
+    /// Puts a device on the next transport.
+    ///
+    /// # Errors
+    /// [`Overlap`], which would be a mistake in the memory map.
+    ///
+    /// # Panics
+    /// When there is no interrupt left; the caller has counted.
+    pub fn attach<D>(&mut self, device: D) -> Result<Arc<Mutex<VirtioMmio<D>>>, Overlap>
+    where
+        D: dimmer_devices::virtio::device::VirtioDevice + 'static,
+    {
+        let place = platform::transport(self.next);
+        self.next += 1;
+        let memory = self.parts.ram.published().clone();
+        let irq = Pin::new(self.parts.board, place.gsi);
+        let transport = Arc::new(Mutex::new(VirtioMmio::new(device, memory, irq)));
+        let shared: SharedDevice = transport.clone();
+        self.mmio.insert("virtio", place.address.into(), place.size.into(), shared)?;
+        Ok(transport)
+    }
+}
+
+fn new_power(waker: Waker) -> Power {
+    Power::new(Box::new(move |request| {
+        waker.wake(match request {
+            PowerRequest::PowerOff => Wake::PowerOff,
+            PowerRequest::Reset => Wake::Reset,
+        });
+    }))
+}
+
+fn new_slots(
+    parts: &Parts<'_>,
+    ged: &Arc<Mutex<Ged>>,
+    ports: &mut Bus,
+) -> Result<Option<Arc<Mutex<DimmSlots>>>, WiringError> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    for (window, range) in windows {
+        if let WindowSpec::Acpi { slots, .. } = window {
+            let config = DimmSlotsConfig { window: *range, slots: *slots };
+            let slots = DimmSlots::new(config, ged.clone(), parts.ram.clone(), parts.hub.clone())?;
+            let slots = Arc::new(Mutex::new(slots));
+            let size = dimmer_acpi::hotplug::SIZE.into();
+            ports.insert("memory-hotplug", layout::HOTPLUG_PORT.into(), size, slots.clone())?;
+            return Ok(Some(slots));
+        }
+    }
+    Ok(None)
+}
+
+fn new_virtio_mem(
+    parts: &Parts<'_>,
+    transports: &mut Transports<'_>,
+) -> Result<Vec<SharedVirtioMem>, WiringError> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    let wanted: Vec<(&VirtioMemSpec, GuestRange)> = windows
+        .filter_map(|(window, range)| match window {
+            WindowSpec::VirtioMem(spec) => Some((spec, *range)),
+            WindowSpec::Acpi { .. } => None,
+        })
+        .collect();
+    let most = layout::VIRTIO_GSIS.len() - transports.next;
+    if wanted.len() > most {
+        return Err(WiringError::TooMany { asked: wanted.len(), most });
+    }
+    wanted
+        .into_iter()
+        .map(|(spec, region)| {
+            let config = VirtioMemConfig {
+                id: spec.id.clone(),
+                region,
+                block_size: spec.block_size,
+                node: u16::try_from(spec.node).unwrap_or(u16::MAX),
+                requested_size: spec.requested,
+                granule: GIB.max(spec.block_size),
+            };
+            let device = VirtioMem::new(config, parts.ram.clone(), parts.hub.clone());
+            let device = device.map_err(|error| WiringError::VirtioMem { id: spec.id.clone(), error })?;
+            Ok(transports.attach(device)?)
+        })
+        .collect()
+}

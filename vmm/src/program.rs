@@ -1,0 +1,57 @@
+//! The program `dimmer`: command line in, exit status out. The laboratory carries it too, so that
+//! it always tests the machine it was built with.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, RunArgs};
+use crate::{ctl, machine};
+
+/// Bad usage, or a host that cannot do it.
+const BAD: u8 = 2;
+
+/// Runs `dimmer` with this process's arguments.
+pub fn main() -> ExitCode {
+    init_log();
+    let status = match Cli::parse().command {
+        Command::Run(arguments) => run(*arguments).unwrap_or_else(|error| {
+            eprintln!("dimmer: {}", chain(&*error));
+            BAD
+        }),
+        Command::Ctl(arguments) => ctl::run(&arguments, &mut io::stdout(), &mut io::stderr()),
+    };
+    ExitCode::from(status)
+}
+
+fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
+    let end = machine::run(arguments.into_spec()?)?;
+    eprintln!("dimmer: {end}");
+    Ok(end.status())
+}
+
+/// Warnings go to standard error; `DIMMER_LOG=debug` asks for more.
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_env_var("DIMMER_LOG")
+        .with_default_directive(tracing::Level::WARN.into())
+        .from_env_lossy();
+    // A second call in one process keeps the first log.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
+}
+
+/// The error and its causes in one line. A text that already holds its cause is not repeated.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
