@@ -6,6 +6,7 @@
 pub mod bus;
 pub mod dimm;
 pub mod ged;
+pub mod i8042;
 pub mod irq;
 pub mod memory;
 pub mod power;

@@ -49,8 +49,13 @@ pub const EBDA_SIZE: u64 = 0x400;
 /// The ACPI tables. A PC has video memory and ROMs here; this machine has neither, and the guest
 /// takes nothing in this area for RAM.
 pub const ACPI_START: u64 = 0xa_0000;
-/// 384 KiB.
-pub const ACPI_SIZE: u64 = 0x6_0000;
+/// 16 bytes less than 384 KiB.
+pub const ACPI_SIZE: u64 = RESET_VECTOR_START - ACPI_START;
+
+/// The real-mode reset vector F000:FFF0.
+pub const RESET_VECTOR_START: u64 = 0xf_fff0;
+/// 16 bytes.
+pub const RESET_VECTOR_SIZE: u64 = 0x10;
 
 /// Where RAM goes on above the legacy area; no kernel is loaded below.
 pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
@@ -58,7 +63,7 @@ pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
 /// First address that does not belong to low RAM, whatever its size.
 pub const LOW_RAM_LIMIT: u64 = 1 << 32; // 4 GiB
 
-const RANGES: [(u64, u64); 9] = [
+const RANGES: [(u64, u64); 10] = [
     (GDT_START, GDT_SIZE),
     (PVH_START_INFO_START, PVH_START_INFO_SIZE),
     (PVH_MODULES_START, PVH_MODULES_SIZE),
@@ -68,6 +73,7 @@ const RANGES: [(u64, u64); 9] = [
     (CMDLINE_START, CMDLINE_SIZE),
     (EBDA_START, EBDA_SIZE),
     (ACPI_START, ACPI_SIZE),
+    (RESET_VECTOR_START, RESET_VECTOR_SIZE),
 ];
 
 const _: () = {

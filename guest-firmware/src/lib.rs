@@ -13,6 +13,7 @@ pub use image::{Image, ImageError};
 pub use kernel::KernelError;
 use kernel::{Entry, Kernel};
 pub use layout::{ACPI_SIZE, ACPI_START};
+pub use reset_vector::ResetRegister;
 
 mod boot_params;
 mod cpu_state;
@@ -23,6 +24,7 @@ mod kernel;
 pub mod layout;
 mod paging;
 mod pvh;
+mod reset_vector;
 
 /// What a machine boots.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,8 @@ pub struct Boot<'a> {
     pub ram: &'a [(u64, u64)],
     /// The ACPI tables.
     pub acpi: Acpi<'a>,
+    /// How the guest resets the machine.
+    pub reset: ResetRegister,
 }
 
 /// ACPI tables and the place that they were made for.
@@ -95,6 +99,7 @@ pub fn load<M: GuestMemoryBackend>(memory: &M, boot: &Boot<'_>) -> Result<CpuSta
     }
     memory.write_slice(boot.cmdline.as_bytes(), GuestAddress(layout::CMDLINE_START))?;
     write_acpi(memory, &boot.acpi)?;
+    memory.write_slice(&reset_vector::code(boot.reset), GuestAddress(layout::RESET_VECTOR_START))?;
     hand_over(memory, &entry, &handover)
 }
 

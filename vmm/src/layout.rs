@@ -28,6 +28,8 @@ pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
 /// Three pages for KVM's task state segment; only Intel hosts use them.
 pub const KVM_TSS: u64 = KVM_IDENTITY_MAP + 0x1000;
 
+/// First I/O port of the keyboard controller.
+pub const I8042_PORT: u16 = 0x60;
 /// I/O port of the serial console, COM1's.
 pub const SERIAL_PORT: u16 = 0x3f8;
 /// First I/O port of the memory-hotplug register block.

@@ -19,7 +19,7 @@ use crate::api;
 use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host::{self, HostProblem};
-use crate::layout::{self, Layout, LayoutError};
+use crate::layout::{Layout, LayoutError};
 use crate::spec::MachineSpec;
 
 mod agent_port;
@@ -41,6 +41,7 @@ mod wake;
 mod wiring;
 
 use board::{Board, KvmError};
+use boot::Files;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
 use ram::{Ram, RamError};
@@ -140,6 +141,7 @@ struct Machine {
     ram: Arc<Ram>,
     board: Arc<Board>,
     spec: MachineSpec,
+    files: Files,
     layout: Layout,
     hub: Arc<Hub>,
     waker: Waker,
@@ -175,6 +177,7 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
 
 impl Machine {
     fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
+        let files = Files::open(&spec)?;
         let board = Arc::new(Board::new()?);
         if usize::try_from(spec.cpus).map_or(true, |cpus| cpus > board.max_vcpus()) {
             return Err(MachineError::Cpus { asked: spec.cpus, most: board.max_vcpus() });
@@ -198,7 +201,7 @@ impl Machine {
         })?;
         let (state, resets) = (VmState::Running, 0);
         let mut machine =
-            Self { vcpus: None, wiring, ram, board, spec, layout, hub, waker, panic, state, resets, end: None };
+            Self { vcpus: None, wiring, ram, board, spec, files, layout, hub, waker, panic, state, resets, end: None };
         machine.start()?;
         Ok(machine)
     }
@@ -206,7 +209,7 @@ impl Machine {
     /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
     fn start(&mut self) -> Result<(), MachineError> {
         let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports());
-        let state = boot::load(&self.spec, &self.layout, &self.ram.memory(), &platform)?;
+        let state = self.files.load(&self.spec.cmdline, &self.layout, &self.ram.memory(), &platform)?;
         let surroundings = Surroundings {
             ports: self.wiring.ports.clone(),
             mmio: self.wiring.mmio.clone(),

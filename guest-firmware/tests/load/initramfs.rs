@@ -3,7 +3,7 @@
 use dimmer_guest_firmware::{Boot, Error};
 
 use crate::images::*;
-use crate::{ACPI, boot, boot_with, image, word};
+use crate::{ACPI, RESET, boot, boot_with, image, word};
 
 /// Bytes between the bzImage's end and the end of low RAM.
 const ROOM: usize = 0x400_0000 - (BZIMAGE_START + BZIMAGE_INIT_SIZE) as usize;
@@ -46,7 +46,7 @@ fn one_larger_than_ram_is_refused_before_anything_is_read() {
     let initramfs = dimmer_guest_firmware::Image::open(file.path()).unwrap();
     let kernel = image(&bzimage());
     let ram = [(0, 64 << 20)];
-    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: "", ram: &ram, acpi: ACPI };
+    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: "", ram: &ram, acpi: ACPI, reset: RESET };
     let error = boot_with(&boot).unwrap_err();
     assert!(matches!(error, Error::InitramfsTooLarge { size: 0x100_0000_0000, .. }), "{error}");
 }

@@ -11,7 +11,7 @@ mod vmlinux;
 use std::error::Error as _;
 use std::io::Write;
 
-use dimmer_guest_firmware::{ACPI_START, Acpi, Boot, CpuState, Error, Image, load};
+use dimmer_guest_firmware::{ACPI_START, Acpi, Boot, CpuState, Error, Image, ResetRegister, load};
 use tempfile::NamedTempFile;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -19,6 +19,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 const RAM: [(u64, u64); 2] = [(0, 64 << 20), (4 << 30, 64 << 20)];
 const CMDLINE: &str = "console=ttyS0 quiet";
 const ACPI: Acpi<'static> = Acpi { bytes: b"RSD PTR and so on", base: ACPI_START, rsdp: ACPI_START };
+const RESET: ResetRegister = ResetRegister { port: 0xb12, value: 1 };
 
 /// An open file with this content.
 fn image(content: &[u8]) -> Image {
@@ -41,6 +42,7 @@ fn boot(kernel: &[u8], initramfs: Option<&[u8]>) -> Result<(CpuState, GuestMemor
         cmdline: CMDLINE,
         ram: &RAM,
         acpi: ACPI,
+        reset: RESET,
     })
 }
 
@@ -72,6 +74,7 @@ fn long(memory: &GuestMemoryMmap, start: u64) -> u64 {
 
 /// What is the same for each kind of kernel.
 fn check_common(memory: &GuestMemoryMmap, state: &CpuState) {
+    assert_eq!(bytes(memory, 0xf_fff0, 6), [0xba, 0x12, 0x0b, 0xb0, 1, 0xee], "the real-mode reset vector");
     assert_eq!(bytes(memory, 0x2_0000, CMDLINE.len() + 1), [CMDLINE.as_bytes(), b"\0"].concat());
     assert_eq!(bytes(memory, ACPI_START, ACPI.bytes.len()), ACPI.bytes);
     let code = state.gdt.base + u64::from(state.cs.selector);
@@ -102,7 +105,7 @@ fn a_command_line_may_be_as_long_as_the_kernel_says_and_no_longer() {
     for (kernel, limit) in [(images::bzimage(), 255), (images::vmlinux(), 2047)] {
         let kernel = image(&kernel);
         let boot = |cmdline: &str| {
-            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline, ram: &RAM, acpi: ACPI }).map(|_| ())
+            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline, ram: &RAM, acpi: ACPI, reset: RESET }).map(|_| ())
         };
         boot(&"x".repeat(limit)).unwrap();
         let error = boot(&"x".repeat(limit + 1)).unwrap_err().to_string();
@@ -126,7 +129,7 @@ fn acpi_tables_outside_their_place_are_refused() {
 #[test]
 fn the_same_input_can_be_loaded_again() {
     let (kernel, initramfs) = (image(&images::bzimage()), image(b"070701 and so on"));
-    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: CMDLINE, ram: &RAM, acpi: ACPI };
+    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: CMDLINE, ram: &RAM, acpi: ACPI, reset: RESET };
     let (first, second) = (boot_with(&boot).unwrap(), boot_with(&boot).unwrap());
     assert_eq!(first.0, second.0);
     let size = usize::try_from(RAM[0].1).unwrap();

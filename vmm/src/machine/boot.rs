@@ -1,7 +1,8 @@
 //! Puts kernel, initramfs, boot parameters and ACPI tables into guest memory.
 
 use dimmer_acpi::platform::Platform;
-use dimmer_guest_firmware::{self as firmware, Acpi, Boot, CpuState, Image, ImageError};
+use dimmer_acpi::power;
+use dimmer_guest_firmware::{self as firmware, Acpi, Boot, CpuState, Image, ImageError, ResetRegister};
 use vm_memory::GuestMemoryMmap;
 
 use crate::layout::Layout;
@@ -30,29 +31,48 @@ pub enum BootError {
     },
 }
 
-/// Loads everything into `memory`, which reads as zeroes; returns the boot CPU's registers.
-///
-/// # Errors
-/// [`BootError`] names the flag.
-pub fn load(
-    spec: &MachineSpec,
-    layout: &Layout,
-    memory: &GuestMemoryMmap,
-    platform: &Platform,
-) -> Result<CpuState, BootError> {
-    let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
-    let kernel = open("--kernel", &spec.kernel)?;
-    let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
-    let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
-    let tables = dimmer_acpi::tables(platform, firmware::ACPI_START);
-    let boot = Boot {
-        kernel: &kernel,
-        initramfs: initramfs.as_ref(),
-        cmdline: &spec.cmdline,
-        ram: &ram,
-        acpi: Acpi { bytes: &tables.bytes, base: tables.base, rsdp: tables.rsdp },
-    };
-    firmware::load(memory, &boot).map_err(|error| BootError::Load { flag: flag_of(&error), error })
+/// The files that are booted. They stay open, so that a reset boots what the machine was started
+/// with.
+#[derive(Debug)]
+pub struct Files {
+    kernel: Image,
+    initramfs: Option<Image>,
+}
+
+impl Files {
+    /// Opens what `spec` names.
+    ///
+    /// # Errors
+    /// [`BootError::Image`] names the flag.
+    pub fn open(spec: &MachineSpec) -> Result<Self, BootError> {
+        let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
+        let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
+        Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs })
+    }
+
+    /// Loads everything into `memory`, which reads as zeroes; returns the boot CPU's registers.
+    ///
+    /// # Errors
+    /// [`BootError::Load`] names the flag.
+    pub fn load(
+        &self,
+        cmdline: &str,
+        layout: &Layout,
+        memory: &GuestMemoryMmap,
+        platform: &Platform,
+    ) -> Result<CpuState, BootError> {
+        let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
+        let tables = dimmer_acpi::tables(platform, firmware::ACPI_START);
+        let boot = Boot {
+            kernel: &self.kernel,
+            initramfs: self.initramfs.as_ref(),
+            cmdline,
+            ram: &ram,
+            acpi: Acpi { bytes: &tables.bytes, base: tables.base, rsdp: tables.rsdp },
+            reset: ResetRegister { port: platform.power_port + power::RESET, value: power::RESET_VALUE },
+        };
+        firmware::load(memory, &boot).map_err(|error| BootError::Load { flag: flag_of(&error), error })
+    }
 }
 
 /// Where the user would mend the error.

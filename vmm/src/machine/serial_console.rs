@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use dimmer_devices::bus::{Bus, BusDevice, Overlap, lock};
+use dimmer_devices::bus::{Bus, Overlap, lock};
 use dimmer_devices::serial::{self, Serial};
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::EventFd;
@@ -53,36 +53,12 @@ enum Input {
 /// See the module.
 #[derive(Debug)]
 pub struct SerialConsole {
-    port: Arc<Mutex<Port>>,
+    port: Arc<Mutex<Serial>>,
     /// Rings when the guest has read while input was waiting.
     room: Arc<EventFd>,
     input: Input,
     waiting: VecDeque<u8>,
     waker: Waker,
-}
-
-/// The 16550 as the bus sees it: rings when there is room for input again.
-#[derive(Debug)]
-struct Port {
-    serial: Serial,
-    wants_room: bool,
-    room: Arc<EventFd>,
-}
-
-impl BusDevice for Port {
-    fn read(&mut self, offset: u64, data: &mut [u8]) {
-        self.serial.read(offset, data);
-        if self.wants_room && self.serial.capacity() > 0 {
-            self.wants_room = false;
-            if let Err(error) = self.room.write(1) {
-                tracing::warn!("serial console: {error}");
-            }
-        }
-    }
-
-    fn write(&mut self, offset: u64, data: &[u8]) {
-        self.serial.write(offset, data);
-    }
 }
 
 impl SerialConsole {
@@ -95,28 +71,33 @@ impl SerialConsole {
         let output = PanicWatch::new(output, parts.panic.clone(), parts.waker.clone());
         let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let room = Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
-        let serial = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), Box::new(output));
-        let port = Arc::new(Mutex::new(Port { serial, wants_room: false, room: room.clone() }));
+        let mut port = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), Box::new(output));
+        let ring = room.clone();
+        port.set_wake(Box::new(move || {
+            if let Err(error) = ring.write(1) {
+                tracing::warn!("serial console: {error}");
+            }
+        }));
+        let port = Arc::new(Mutex::new(port));
         ports.insert("serial", layout::SERIAL_PORT.into(), serial::SIZE, port.clone())?;
         Ok(Self { port, room, input, waiting: VecDeque::new(), waker: parts.waker.clone() })
     }
 
     /// System reset.
     pub fn reset(&mut self) {
-        lock(&self.port).serial.reset();
+        lock(&self.port).reset();
     }
 
     /// Gives the guest as much of the waiting input as it takes.
     fn feed(&mut self) {
         let mut port = lock(&self.port);
         loop {
-            let taken = port.serial.receive(self.waiting.make_contiguous());
+            let taken = port.receive(self.waiting.make_contiguous());
             self.waiting.drain(..taken);
             if taken == 0 || self.waiting.is_empty() {
                 break;
             }
         }
-        port.wants_room = !self.waiting.is_empty();
     }
 
     fn read_terminal(&mut self, ops: &mut EventOps) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use dimmer_devices::bus::{Bus, Overlap, SharedDevice, lock};
 use dimmer_devices::dimm::{DimmError, DimmSlots, DimmSlotsConfig};
 use dimmer_devices::ged::Ged;
+use dimmer_devices::i8042::{self, I8042};
 use dimmer_devices::memory::{GuestRange, MemoryStatus};
 use dimmer_devices::power::{Power, PowerRequest};
 use dimmer_devices::virtio::mmio::VirtioMmio;
@@ -128,6 +129,9 @@ impl Wiring {
         let ged = Arc::new(Mutex::new(Ged::new(Pin::new(parts.board, layout::GED_GSI))));
         ports.insert("ged", layout::GED_PORT.into(), dimmer_acpi::ged::SIZE.into(), ged.clone())?;
         let power = Arc::new(Mutex::new(new_power(parts.waker.clone())));
+        let waker = parts.waker.clone();
+        let keyboard = I8042::new(Box::new(move || waker.wake(Wake::Reset)));
+        ports.insert("i8042", layout::I8042_PORT.into(), i8042::SIZE, Arc::new(Mutex::new(keyboard)))?;
         ports.insert("power", layout::POWER_PORT.into(), dimmer_acpi::power::SIZE.into(), power.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
         let slots = new_slots(parts, &ged, &mut ports)?;
@@ -201,11 +205,6 @@ pub struct Transports<'a> {
 }
 
 impl Transports<'_> {
-    /// What the devices are made of.
-    pub fn parts(&self) -> &Parts<'_> {
-        self.parts
-    }
-
     /// Puts a device on the next transport.
     ///
     /// # Errors
