@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+pub mod demo;
 pub mod doctor;
 pub mod guest;
 pub mod host;

@@ -2,9 +2,16 @@
 
 use std::error::Error;
 
+pub mod demo;
+pub mod devices;
+pub mod expect;
 pub mod guest;
 pub mod host;
 pub mod layout;
+pub mod picture;
+pub mod promised;
+pub mod rest;
+pub mod vm;
 
 /// The error and its causes, each printed once, joined by `: `.
 #[must_use]

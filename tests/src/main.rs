@@ -19,6 +19,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show an unmodified kernel reproduce the layouts that memory groups promised, block by block.
+    Demo(commands::demo::Demo),
     /// Say what this host is, what is missing, and the command that fixes it.
     Doctor(commands::doctor::Doctor),
     /// Ask the agent in a guest to do something.
@@ -32,7 +34,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = dimmer_lab::vm::as_dimmer() {
+        return status;
+    }
     let result = match Arguments::parse().command {
+        Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Guest(guest) => guest.run(),
         Command::Host(host) => host.run(),

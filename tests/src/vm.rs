@@ -21,16 +21,13 @@ const DIMMER: &str = "dimmer";
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// How long the machine may take to end once it was told to.
-const END: Duration = Duration::from_secs(60);
-
 /// Between two looks at a process or socket that is about to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
 /// on the serial console is an exit, and with the policy of the kernel series that introduced
 /// memory groups.
-pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 memhp_default_state=online \
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 pci=off panic=-1 memhp_default_state=online \
     memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
 
 /// What went wrong around a machine.

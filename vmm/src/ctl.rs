@@ -6,7 +6,7 @@
 //! | 1 | refused, done in part, or still in progress at the end of `--wait`; the message says which |
 //! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, or a failing host |
 
-mod client;
+pub mod client;
 mod render;
 #[cfg(test)]
 mod tests;

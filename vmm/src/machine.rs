@@ -160,15 +160,15 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
     let hub = Arc::new(Hub::default());
     let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let api_socket = spec.api_socket.clone();
-    let machine = Machine::new(spec, hub.clone(), waker)?;
-    let server = match &api_socket {
+    // The socket first: a path that is in use is found before a guest starts. Requests wait.
+    let server = match &spec.api_socket {
         Some(path) => Some(
             api::start(path, Arc::new(mailbox), hub.clone())
                 .map_err(|error| MachineError::Socket { flag: "--api-socket", error })?,
         ),
         None => None,
     };
+    let machine = Machine::new(spec, hub, waker)?;
     let sources = event_loop::Sources { letters, bell, wakes, wake_bell };
     let end = event_loop::run(machine, sources);
     drop(server);

@@ -102,11 +102,13 @@ impl Session {
             }
             Err(reason) => return Ok(Err(reason)),
         };
-        for output in outputs {
-            output.join().expect("a stream's thread does not panic")?;
-        }
         Ok(match (kind, payload.as_slice()) {
-            (Kind::Exit, [status]) => Ok(*status),
+            (Kind::Exit, [status]) => {
+                for output in outputs {
+                    output.join().expect("a stream's thread does not panic")?;
+                }
+                Ok(*status)
+            }
             (Kind::NotStarted, payload) => {
                 let number = payload.first_chunk().copied().map(i32::from_le_bytes).unwrap_or_default();
                 Ok(not_started(&invocation.arguments[0], &io::Error::from_raw_os_error(number)))
