@@ -25,9 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
-/// on the serial console is an exit, and with the policy of the kernel series that introduced
-/// memory groups.
-pub const CMDLINE: &str = "console=ttyS0 loglevel=3 pci=off panic=-1 memhp_default_state=online \
+/// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
+/// default and virtio-mem's driver then does to all memory that it gives back; and with the policy
+/// of the kernel series that introduced memory groups.
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 pci=off panic=-1 init_on_alloc=0 memhp_default_state=online \
     memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
 
 /// What went wrong around a machine.

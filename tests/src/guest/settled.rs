@@ -7,8 +7,11 @@ use dimmer_agent::protocol::Action;
 use super::{Guest, GuestError};
 use crate::layout::{Layout, difference};
 
-/// How long to leave a guest alone that says it is busy.
+/// How long at least to leave a guest alone that says it is busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How many times the duration of a report to leave it alone, so that watching a small guest does
+/// not take the CPU that it needs to get on.
+const SHARE: u32 = 5;
 
 impl Guest {
     /// The memory layout once two reports in a row agree and neither knows of anything under way.
@@ -22,7 +25,8 @@ impl Guest {
         let end = Instant::now() + deadline;
         let mut previous: Option<Layout> = None;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
+            let asked = Instant::now();
+            let left = end.saturating_duration_since(asked);
             let layout = match self.ask_within::<Layout>(Action::Layout, left) {
                 Ok(layout) => layout,
                 Err(GuestError::Timeout { .. }) => return Err(not_settled(deadline, previous, None)),
@@ -37,7 +41,8 @@ impl Guest {
             }
             previous = Some(layout);
             if busy {
-                std::thread::sleep(LOOK_AGAIN);
+                let pause = LOOK_AGAIN.max(asked.elapsed() * SHARE);
+                std::thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
             }
         }
     }
