@@ -123,7 +123,8 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
     if env::var_os(VARIABLE).is_some_and(|host| host == EMULATED) {
         return Err(Error::NoKvmInside(kvm));
     }
-    let program = env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
+    let program =
+        env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
     let arguments = std::iter::once(program.into_os_string()).chain(env::args_os().skip(1));
     let options = Options { timeout: None, emulated: false, size: qemu::Size::default() };
     run(&options, invocation(arguments)?)

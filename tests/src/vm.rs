@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
 
 use crate::guest::{Guest, GuestError};
@@ -99,13 +100,14 @@ pub struct Setup<'a> {
     kernel: &'a Kernel,
     image: &'a Path,
     cmdline: String,
+    serial: Option<String>,
     arguments: Vec<String>,
 }
 
 impl<'a> Setup<'a> {
     /// The kernel's preferred image, the lab's initramfs and command line.
     pub fn new(kernel: &'a Kernel) -> Self {
-        Self { kernel, image: kernel.image(), cmdline: CMDLINE.to_owned(), arguments: Vec::new() }
+        Self { kernel, image: kernel.image(), cmdline: CMDLINE.to_owned(), serial: None, arguments: Vec::new() }
     }
 
     /// Boots this image of the kernel instead.
@@ -117,6 +119,12 @@ impl<'a> Setup<'a> {
     /// Adds words to the kernel command line.
     pub fn cmdline(mut self, more: &str) -> Self {
         self.cmdline = format!("{} {more}", self.cmdline);
+        self
+    }
+
+    /// Connects the serial console to this instead of to a file.
+    pub fn serial(mut self, to: &str) -> Self {
+        self.serial = Some(to.to_owned());
         self
     }
 
@@ -159,7 +167,7 @@ impl<'a> Setup<'a> {
             .arg("--agent-socket")
             .arg(&agent)
             .arg("--serial")
-            .arg(format!("file={}", path("console").display()))
+            .arg(self.serial.unwrap_or_else(|| format!("file={}", path("console").display())))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(at("share the log file"))?)
@@ -238,6 +246,36 @@ impl TestVm {
         let text = fs::read_to_string(path).map_err(at("read the machine's memory"))?;
         let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
         Ok(pages.unwrap_or(0) * rustix::param::page_size() as u64)
+    }
+
+    /// The machine's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The socket of its API.
+    pub fn api_socket(&self) -> PathBuf {
+        self.dir.path().join("api")
+    }
+
+    /// The socket of its guest's agent.
+    pub fn agent_socket(&self) -> &Path {
+        &self.agent
+    }
+
+    /// Waits until the machine was reset this often.
+    ///
+    /// # Errors
+    /// [`VmError`] when it was not, in time.
+    pub fn wait_for_resets(&self, resets: u64) -> Result<(), VmError> {
+        let end = Instant::now() + PATIENCE;
+        while self.rest.tell(Method::GET, "/vm.info", None)?["resets"].as_u64() < Some(resets) {
+            if Instant::now() >= end {
+                return Err(VmError::StillThere(PATIENCE));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
     }
 
     /// Waits until the machine ends by itself; returns its exit status.

@@ -60,7 +60,8 @@ pub fn here() -> Kvm {
 /// What a machine with this /proc/cpuinfo offers, where opening /dev/kvm for reading and writing gives `device`.
 #[must_use]
 pub fn assess(cpuinfo: &str, device: io::Result<()>) -> Kvm {
-    let flags = cpuinfo.lines().filter_map(|line| line.split_once(':')).filter(|(key, _)| key.trim() == "flags");
+    let flags =
+        cpuinfo.lines().filter_map(|line| line.split_once(':')).filter(|(key, _)| key.trim() == "flags");
     let words: Vec<&str> = flags.take(1).flat_map(|(_, flags)| flags.split_whitespace()).collect();
     let flag = ["vmx", "svm"].into_iter().find(|flag| words.contains(flag));
     match (flag, device) {
@@ -87,7 +88,10 @@ mod tests {
         let (vmx, svm) = ("flags\t\t: fpu vmx sse\n", "model\t: x\nflags\t: svm\n");
         assert_eq!(text(vmx, Ok(())), (true, "vmx in /proc/cpuinfo, and /dev/kvm opens".into()));
         assert_eq!(text(svm, Ok(())).0, true);
-        assert_eq!(text(svm, denied()), (false, "svm in /proc/cpuinfo, but /dev/kvm: permission denied".into()));
+        assert_eq!(
+            text(svm, denied()),
+            (false, "svm in /proc/cpuinfo, but /dev/kvm: permission denied".into())
+        );
         assert_eq!(text(vmx, missing()).0, false);
         let without = "flags\t\t: fpu sse lahf_lm\n";
         assert_eq!(text(without, missing()), (false, "neither vmx nor svm in /proc/cpuinfo".into()));

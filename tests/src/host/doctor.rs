@@ -99,7 +99,9 @@ fn host(report: &mut Report, kvm: &Kvm) {
         }
         Kvm::NoDevice { flag, cause } => {
             let fix = match cause.kind() {
-                io::ErrorKind::PermissionDenied => "sudo usermod -aG kvm \"$USER\"  # then log in again".into(),
+                io::ErrorKind::PermissionDenied => {
+                    "sudo usermod -aG kvm \"$USER\"  # then log in again".into()
+                }
                 _ => format!("sudo modprobe {}", if *flag == "svm" { "kvm-amd" } else { "kvm-intel" }),
             };
             let seen = format!("{kvm}: the slower emulated host is used");
@@ -140,9 +142,9 @@ fn images(report: &mut Report, kvm: &Kvm) {
         None => format!("not here yet; fetched with the first kernel (package {})", busybox::PACKAGE),
     };
     report.add("static busybox", State::Fine, seen, None);
-    let wanted = kernels::SOURCES.iter().filter(|source| {
-        source.alias.is_some() || (source.name == kernels::HOST && !kvm.is_hardware())
-    });
+    let wanted = kernels::SOURCES
+        .iter()
+        .filter(|source| source.alias.is_some() || (source.name == kernels::HOST && !kvm.is_hardware()));
     for source in wanted {
         let name = format!("kernel {}", source.name);
         match dimmer_images::Kernel::resolve_in(&cache, source.name) {

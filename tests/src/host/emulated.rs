@@ -154,7 +154,9 @@ impl Session {
             Ok(Some(Kind::Failed)) => Err(String::from_utf8_lossy(&payload).into_owned()),
             Ok(Some(kind)) => Ok(Some((kind, payload))),
             Ok(None) => Err(self.ended()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(None)
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(self.ended()),
             Err(error) => Err(format!("its control port: {error}")),
         }

@@ -29,7 +29,12 @@ pub fn send(mut from: impl Read, mut port: UnixStream) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of the port, and `InvalidData` for a frame that is not `Data`.
-pub fn receive(port: UnixStream, mut to: impl Write, stream: u8, control: &Mutex<UnixStream>) -> io::Result<()> {
+pub fn receive(
+    port: UnixStream,
+    mut to: impl Write,
+    stream: u8,
+    control: &Mutex<UnixStream>,
+) -> io::Result<()> {
     let mut port = io::BufReader::with_capacity(CHUNK, port);
     let mut data = Vec::new();
     let mut open = true;

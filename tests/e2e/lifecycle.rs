@@ -1,0 +1,118 @@
+//! How machines pause, start again and end, and what they say of it.
+
+use std::time::Duration;
+
+use dimmer_images::Kernel;
+use dimmer_lab::guest::GuestError;
+use dimmer_lab::promised;
+use dimmer_lab::vm::{Setup, TestVm};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::layouts::assert_layout;
+use crate::{GIB, Outcome};
+use dimmer::ctl::client::Method;
+
+crate::tests!("lifecycle":
+    a_reboot_keeps_the_devices,
+    a_pause_stops_the_guest,
+    power_off,
+    the_power_button,
+    shutdown_and_signals,
+    a_panic,
+    a_panic_before_there_is_an_init,
+    a_triple_fault,
+);
+
+/// Waits for the end, and checks exit status and message.
+fn assert_end(vm: &mut TestVm, status: i32, message: &str) -> Outcome {
+    let seen = vm.wait()?;
+    let log = vm.log();
+    assert_eq!(seen.code(), Some(status), "dimmer said: {log}");
+    assert!(log.contains(message), "dimmer said: {log}");
+    Ok(())
+}
+
+/// Two DIMMs of 1 GiB and 3 GiB of virtio-mem: all 40 blocks may be movable.
+const PLUGGED: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-63 Movable, 80-103 Movable";
+
+fn a_reboot_keeps_the_devices(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel)
+        .arguments(promised::MACHINE)
+        .arguments("--memory-hotplug method=acpi,slots=4,size=4G --memory-hotplug method=virtio-mem,size=8G")
+        .boot()?;
+    vm.rest.add_dimm("d0", GIB)?;
+    vm.rest.add_dimm("d1", GIB)?;
+    vm.rest.resize("vmem0", 3 * GIB)?;
+    assert_layout(&mut vm, PLUGGED)?;
+    for (resets, by_guest) in [(1, true), (2, false)] {
+        match by_guest {
+            true => vm.guest().reboot()?,
+            false => drop(vm.rest.tell(Method::PUT, "/vm.reboot", None)?),
+        }
+        vm.wait_for_resets(resets)?;
+        vm.connect()?;
+        // Ends when the new guest has taken everything again.
+        vm.rest.resize("vmem0", 3 * GIB)?;
+        assert_layout(&mut vm, PLUGGED)?;
+        let devices = vm.rest.tell(Method::GET, "/memory-devices", None)?;
+        let states: Vec<_> = devices.as_array().into_iter().flatten().map(|device| &device["state"]).collect();
+        assert_eq!(states, ["plugged"; 3]);
+    }
+    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200, "a DIMM found at boot can be ejected");
+    Ok(())
+}
+
+fn a_pause_stops_the_guest(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).arguments("--cpus 2").boot()?;
+    vm.rest.tell(Method::PUT, "/vm.pause", None)?;
+    assert_eq!(vm.rest.tell(Method::GET, "/vm.info", None)?["state"], "paused");
+    vm.guest().set_patience(Duration::from_secs(2));
+    assert!(matches!(vm.guest().layout(), Err(GuestError::Timeout { .. })), "a paused guest answers");
+    vm.rest.tell(Method::PUT, "/vm.resume", None)?;
+    vm.guest().set_patience(Duration::from_secs(120));
+    vm.guest().layout()?;
+    assert_eq!(vm.rest.tell(Method::GET, "/vm.info", None)?["state"], "running");
+    Ok(())
+}
+
+fn power_off(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).boot()?;
+    vm.guest().power_off()?;
+    assert_end(&mut vm, 0, "the guest powered off")
+}
+
+fn the_power_button(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).boot()?;
+    vm.rest.tell(Method::PUT, "/vm.power-button", None)?;
+    assert_end(&mut vm, 0, "the guest powered off")
+}
+
+fn shutdown_and_signals(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).start()?;
+    vm.rest.tell(Method::PUT, "/vm.shutdown", None)?;
+    assert_end(&mut vm, 0, "through the API")?;
+    let mut vm = Setup::new(kernel).start()?;
+    let pid = Pid::from_raw(i32::try_from(vm.pid())?).ok_or("process 0")?;
+    kill_process(pid, Signal::TERM)?;
+    assert_end(&mut vm, 0, "SIGTERM")
+}
+
+fn a_panic(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).boot()?;
+    vm.guest().set_patience(Duration::from_secs(1));
+    // The answer to this never comes.
+    drop(vm.guest().exec(&["/bin/sh", "-c", "echo c > /proc/sysrq-trigger"], b""));
+    assert_end(&mut vm, 1, "the guest's kernel panicked: sysrq triggered crash")
+}
+
+fn a_panic_before_there_is_an_init(kernel: &Kernel) -> Outcome {
+    // `panic=0` behind the usual `panic=-1`: the kernel stops for good instead of resetting.
+    let mut vm = Setup::new(kernel).cmdline("rdinit=/nothing root=/dev/nothing panic=0").start()?;
+    assert_end(&mut vm, 1, "the guest's kernel panicked: ")
+}
+
+fn a_triple_fault(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).cmdline("reboot=t").boot()?;
+    vm.guest().reboot()?;
+    assert_end(&mut vm, 1, "triple fault")
+}
