@@ -17,12 +17,16 @@ pub struct ResetRegister {
 pub(crate) fn code(register: ResetRegister) -> [u8; 10] {
     let [low, high] = register.port.to_le_bytes();
     [
-        0xba, low, high, // mov dx, port
-        0xb0, register.value, // mov al, value
-        0xee, // out dx, al
-        0xfa, // cli
-        0xf4, // hlt
-        0xeb, 0xfd, // jmp to hlt
+        0xba,
+        low,
+        high, // mov dx, port
+        0xb0,
+        register.value, // mov al, value
+        0xee,           // out dx, al
+        0xfa,           // cli
+        0xf4,           // hlt
+        0xeb,
+        0xfd, // jmp to hlt
     ]
 }
 

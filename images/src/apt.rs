@@ -219,7 +219,11 @@ fn run(program: &str, prepare: impl FnOnce(&mut Command)) -> Result<String, Erro
 
 fn failed(what: &str, reason: String) -> Error {
     match text::is_offline(&reason) {
-        true => Error::Offline { what: what.into(), reason },
+        true => {
+            // The rest says the same of other files.
+            let reason = reason.split("; ").next().unwrap_or_default().to_owned();
+            Error::Offline { what: what.into(), reason }
+        }
         false => Error::Failed { what: format!("Cannot fetch {what}"), reason },
     }
 }

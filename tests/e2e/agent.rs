@@ -34,7 +34,10 @@ fn blocks_go_offline_and_online(kernel: &Kernel) -> Outcome {
     // One kernel block makes kernel memory of what is left of its DIMM.
     let online = vm.guest().online(&"50".parse()?, Some(ZoneKind::Kernel))?;
     assert!(online.iter().all(|block| block.error.is_none()), "{online:?}");
-    assert_layout(&mut vm, &format!("{boot}, 48-49 offline:Normal/Movable, 50 Normal, 51-55 offline:Normal/Movable"))?;
+    assert_layout(
+        &mut vm,
+        &format!("{boot}, 48-49 offline:Normal/Movable, 50 Normal, 51-55 offline:Normal/Movable"),
+    )?;
     let offline = vm.guest().offline(&"50".parse()?)?;
     assert!(offline.iter().all(|block| block.error.is_none()), "{offline:?}");
     assert_layout(&mut vm, &format!("{boot}, 48-55 offline:Movable/Normal"))?;

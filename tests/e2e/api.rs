@@ -20,9 +20,8 @@ fn events_are_in_order(kernel: &Kernel) -> Outcome {
     let numbers: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().unwrap_or(0)).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "numbers have no gaps");
     let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap_or("")).collect();
-    let expected = [
-        "booting", "accepted", "ost", "finished", "accepted", "ost", "finished", "removed", "ost",
-    ];
+    let expected =
+        ["booting", "accepted", "ost", "finished", "accepted", "ost", "finished", "removed", "ost"];
     assert_eq!(names, expected, "{events:?}");
     assert_eq!(events[3]["device"]["last"]["outcome"], "done");
     assert_eq!(events[3]["device"]["plugged_size"], GIB);
@@ -76,7 +75,8 @@ fn the_ctl_command(kernel: &Kernel) -> Outcome {
         assert!(status == 0 || !said.is_empty(), "{words}: no word on what is wrong");
     }
     let devices: Value = serde_json::from_slice(&ctl(&vm, "--json devices")?.stdout)?;
-    let sizes: Vec<_> = devices.as_array().into_iter().flatten().map(|device| &device["plugged_size"]).collect();
+    let sizes: Vec<_> =
+        devices.as_array().into_iter().flatten().map(|device| &device["plugged_size"]).collect();
     assert_eq!(sizes, [&json!(GIB), &json!(2 * GIB)]);
     assert_eq!(ctl(&vm, "power-button")?.status.code(), Some(0));
     assert_eq!(vm.wait()?.code(), Some(0));

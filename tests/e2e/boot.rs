@@ -24,7 +24,9 @@ fn vmlinux(kernel: &Kernel) -> Outcome {
 fn four_processors(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel)
         .arguments("--cpus 4 --memory size=2G")
-        .arguments("--memory-hotplug method=acpi,slots=1024,size=8G --memory-hotplug method=virtio-mem,size=4G")
+        .arguments(
+            "--memory-hotplug method=acpi,slots=1024,size=8G --memory-hotplug method=virtio-mem,size=4G",
+        )
         .boot()?;
     assert_eq!(vm.shell("nproc")?.trim(), "4");
     let slots = vm.shell("ls -d /sys/bus/acpi/devices/PNP0C80:* | wc -l")?;
@@ -42,10 +44,16 @@ fn four_processors(kernel: &Kernel) -> Outcome {
     Ok(())
 }
 
-/// What Debian's kernels say at warning level on every virtual machine of this kind.
+/// What Debian's kernels say at these levels on a machine without PCI, with AMD's processor and no
+/// `_CPC`, and on a slow host.
 fn is_harmless(text: &str) -> bool {
-    const HARMLESS: [&str; 1] = ["\u{0}"];
-    HARMLESS.iter().any(|harmless| text.contains(harmless))
+    const HARMLESS: [&str; 4] = [
+        "PCI: Fatal: No config space access function found",
+        "PCI: System does not support PCI",
+        "amd_pstate: the _CPC object is not present",
+        "hrtimer: interrupt took",
+    ];
+    HARMLESS.iter().any(|harmless| text.starts_with(harmless))
 }
 
 /// A window costs nothing: neither host memory nor time.

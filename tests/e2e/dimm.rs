@@ -27,7 +27,9 @@ fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
 /// The `_OST` pairs (source, status) that the guest reported, in order.
 fn reports(events: &[Value]) -> Vec<(u64, u64)> {
     let reports = events.iter().filter(|event| event["event"] == "ost");
-    reports.map(|event| (event["source"].as_u64().unwrap_or(0), event["status"].as_u64().unwrap_or(0))).collect()
+    reports
+        .map(|event| (event["source"].as_u64().unwrap_or(0), event["status"].as_u64().unwrap_or(0)))
+        .collect()
 }
 
 fn the_same_slot_again(kernel: &Kernel) -> Outcome {

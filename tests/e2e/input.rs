@@ -29,7 +29,12 @@ fn assert_refused(command: &mut Command, words: &[&str]) -> Outcome {
 
 fn run(kernel: &Path, arguments: &str) -> Command {
     let mut command = vm::dimmer();
-    command.arg("run").arg("--kernel").arg(kernel).args(["--serial", "null"]).args(arguments.split_whitespace());
+    command
+        .arg("run")
+        .arg("--kernel")
+        .arg(kernel)
+        .args(["--serial", "null"])
+        .args(arguments.split_whitespace());
     command
 }
 
@@ -65,7 +70,8 @@ fn flags(kernel: &Kernel) -> Outcome {
         ("--memory-hotplug method=acpi,slots=0,size=1G", &["--memory-hotplug", "slots"]),
         ("--memory-hotplug method=acpi,slots=1,size=0", &["--memory-hotplug", "size"]),
         ("--memory-hotplug method=acpi,slots=1,size=100M", &["--memory-hotplug", "size"]),
-        ("--memory-hotplug method=acpi,slots=1,size=16777215T", &["--memory-hotplug", "physical address bits"]),
+        ("--memory-hotplug method=acpi,slots=1,size=16777215T", &["--memory-hotplug", "16777215 TiB"]),
+        ("--memory-hotplug method=virtio-mem,size=4000T", &["--memory-hotplug", "physical address bits"]),
         ("--memory-hotplug method=virtio-mem,size=1G,block=3M", &["--memory-hotplug", "block"]),
         ("--memory-hotplug method=virtio-mem,size=1G,requested=2G", &["--memory-hotplug", "requested"]),
         ("--memory-hotplug method=virtio-mem,size=1G,node=1", &["--memory-hotplug", "node"]),
@@ -91,7 +97,8 @@ fn requests(kernel: &Kernel) -> Outcome {
         --memory-hotplug method=virtio-mem,size=1G,block=4M --memory size=512M";
     let vm = Setup::new(kernel).arguments(arguments).boot()?;
     vm.rest.add_dimm("d0", GIB)?;
-    let state = || -> Result<Value, Box<dyn Error>> { Ok(vm.rest.tell(Method::GET, "/memory-devices", None)?) };
+    let state =
+        || -> Result<Value, Box<dyn Error>> { Ok(vm.rest.tell(Method::GET, "/memory-devices", None)?) };
     let before = state()?;
     let dimm = |id: &str, size: u64| json!({"id": id, "kind": "dimm", "size": size});
     let cases = [
@@ -101,9 +108,21 @@ fn requests(kernel: &Kernel) -> Outcome {
         (Method::POST, "/memory-devices", dimm("d1", GIB), 409, "slot"),
         (Method::POST, "/memory-devices", dimm("d0", GIB), 409, "id"),
         (Method::POST, "/memory-devices", dimm("vmem0", GIB), 409, "id"),
-        (Method::POST, "/memory-devices", json!({"id": "x", "kind": "dimm", "size": GIB, "color": 1}), 422, "color"),
+        (
+            Method::POST,
+            "/memory-devices",
+            json!({"id": "x", "kind": "dimm", "size": GIB, "color": 1}),
+            422,
+            "color",
+        ),
         (Method::POST, "/memory-devices", json!({"id": "x", "kind": "dimm", "size": "1G"}), 422, "size"),
-        (Method::POST, "/memory-devices", json!({"id": "x", "kind": "dimm", "size": GIB, "node": 1}), 422, "node"),
+        (
+            Method::POST,
+            "/memory-devices",
+            json!({"id": "x", "kind": "dimm", "size": GIB, "node": 1}),
+            422,
+            "node",
+        ),
         (Method::PATCH, "/memory-devices/vmem0", json!({"requested_size": 2 * GIB}), 422, "requested_size"),
         (Method::PATCH, "/memory-devices/vmem0", json!({"requested_size": 2 * MIB}), 422, "requested_size"),
         (Method::PATCH, "/memory-devices/none", json!({"requested_size": 0}), 404, "none"),
@@ -111,13 +130,19 @@ fn requests(kernel: &Kernel) -> Outcome {
         (Method::DELETE, "/memory-devices/vmem0", Value::Null, 409, "vmem0"),
         (Method::DELETE, "/memory-devices", Value::Null, 405, ""),
         (Method::GET, "/no-such-path", Value::Null, 404, ""),
-        (Method::PATCH, "/memory-devices/vmem0", json!({"requested_size": 0, "x": "y".repeat(1 << 20)}), 413, ""),
+        (
+            Method::PATCH,
+            "/memory-devices/vmem0",
+            json!({"requested_size": 0, "x": "y".repeat(1 << 20)}),
+            413,
+            "",
+        ),
     ];
     for (method, path, body, status, word) in cases {
         let answer = vm.rest.ask(method.clone(), path, Some(&body).filter(|body| !body.is_null()))?;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
-        let detail = answer.body["detail"].as_str().unwrap_or_default();
-        assert!(detail.contains(word), "{method} {path}: {word:?} is not in {detail:?}");
+        let said = format!("{} {}", answer.body["field"], answer.body["detail"]);
+        assert!(said.contains(word), "{method} {path}: {word:?} is not in {said}");
     }
     assert_eq!(state()?, before, "nothing has changed");
     Ok(())
@@ -126,7 +151,10 @@ fn requests(kernel: &Kernel) -> Outcome {
 fn a_socket_in_use(kernel: &Kernel) -> Outcome {
     let vm = Setup::new(kernel).start()?;
     let socket = vm.api_socket().display().to_string();
-    assert_refused(&mut run(kernel.image(), &format!("--api-socket {socket}")), &["--api-socket", &socket, "in use"])?;
+    assert_refused(
+        &mut run(kernel.image(), &format!("--api-socket {socket}")),
+        &["--api-socket", &socket, "in use"],
+    )?;
     vm.rest.tell(Method::GET, "/vmm.ping", None)?;
     Ok(())
 }

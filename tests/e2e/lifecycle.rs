@@ -55,7 +55,8 @@ fn a_reboot_keeps_the_devices(kernel: &Kernel) -> Outcome {
         vm.rest.resize("vmem0", 3 * GIB)?;
         assert_layout(&mut vm, PLUGGED)?;
         let devices = vm.rest.tell(Method::GET, "/memory-devices", None)?;
-        let states: Vec<_> = devices.as_array().into_iter().flatten().map(|device| &device["state"]).collect();
+        let states: Vec<_> =
+            devices.as_array().into_iter().flatten().map(|device| &device["state"]).collect();
         assert_eq!(states, ["plugged"; 3]);
     }
     assert_eq!(vm.rest.remove_dimm("d0")?.status, 200, "a DIMM found at boot can be ejected");

@@ -31,7 +31,10 @@ fn sizes_up_and_down(kernel: &Kernel) -> Outcome {
     let empty = total(&mut vm)?;
     for size in [2, 8, 4, 16, 0] {
         let device = vm.rest.resize("m", size * GIB)?;
-        assert_eq!((&device["plugged_size"], &device["last"]["outcome"]), (&json!(size * GIB), &json!("done")));
+        assert_eq!(
+            (&device["plugged_size"], &device["last"]["outcome"]),
+            (&json!(size * GIB), &json!("done"))
+        );
         assert_eq!(total(&mut vm)?, empty + size * 1024, "MemTotal with {size} GiB plugged");
     }
     assert_layout(&mut vm, promised::BOOT)
@@ -82,7 +85,9 @@ fn unplugged_memory_is_back_at_the_host(kernel: &Kernel) -> Outcome {
 fn a_part_of_a_block(kernel: &Kernel) -> Outcome {
     let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=4G").boot()?;
     let empty = total(&mut vm)?;
-    for (size, blocks) in [(100, "48 Movable"), (200, "48-49 Movable"), (150, "48-49 Movable"), (60, "48 Movable")] {
+    for (size, blocks) in
+        [(100, "48 Movable"), (200, "48-49 Movable"), (150, "48-49 Movable"), (60, "48 Movable")]
+    {
         vm.rest.resize("vmem0", size * MIB)?;
         assert_layout(&mut vm, &format!("{}, {blocks}", promised::BOOT))?;
         assert_eq!(total(&mut vm)?, empty + size, "MemTotal with {size} MiB plugged");

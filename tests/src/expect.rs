@@ -97,7 +97,9 @@ pub fn compare(expected: &Blocks, seen: &Blocks, device: impl Fn(u64) -> String)
             device: device(index),
         };
         match rows.last_mut() {
-            Some(last) if last.last + 1 == index && row == (Row { first: index, last: index, ..last.clone() }) => {
+            Some(last)
+                if last.last + 1 == index && row == (Row { first: index, last: index, ..last.clone() }) =>
+            {
                 last.last = index;
             }
             _ => rows.push(row),

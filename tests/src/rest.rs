@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 /// Seconds that a change may take, for `?wait=`.
 const WAIT: u32 = 240;
+/// Seconds after which the guest is asked again.
+const TRY: u32 = 20;
+/// The status of a change that has not ended when `?wait=` has.
+const STILL_IN_PROGRESS: u16 = 504;
 
 /// A machine's API socket.
 #[derive(Debug)]
@@ -42,6 +46,18 @@ pub enum RestError {
     },
 }
 
+impl Answer {
+    /// The body of an answer with status 2xx.
+    fn into_success(self, method: Method, path: &str) -> Result<Value, RestError> {
+        let Self { status, body } = self;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let detail = body["detail"].as_str().map_or_else(|| body.to_string(), str::to_owned);
+        Err(RestError::Refused { request: format!("{method} {path}"), status, detail })
+    }
+}
+
 impl Rest {
     /// The API at `path`; nothing is connected yet.
     ///
@@ -70,13 +86,7 @@ impl Rest {
     /// # Errors
     /// [`RestError`], also for any status but 2xx.
     pub fn tell(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, RestError> {
-        let request = format!("{method} {path}");
-        let Answer { status, body } = self.ask(method, path, body)?;
-        if (200..300).contains(&status) {
-            return Ok(body);
-        }
-        let detail = body["detail"].as_str().map_or_else(|| body.to_string(), str::to_owned);
-        Err(RestError::Refused { request, status, detail })
+        self.ask(method.clone(), path, body)?.into_success(method, path)
     }
 
     /// Plugs a DIMM and waits until the guest has taken it.
@@ -98,11 +108,21 @@ impl Rest {
 
     /// Asks for a virtio-mem device's plugged size and waits until it is reached.
     ///
+    /// Linux' driver tries again by itself what did not work at once, but only after 50 to 300
+    /// seconds (drivers/virtio/virtio_mem.c); asking for the same size again makes it try now.
+    ///
     /// # Errors
     /// [`RestError`].
     pub fn resize(&self, id: &str, size: u64) -> Result<Value, RestError> {
         let body = json!({"requested_size": size});
-        self.tell(Method::PATCH, &format!("/memory-devices/{}?wait={WAIT}", segment(id)), Some(&body))
+        let path = format!("/memory-devices/{}?wait={TRY}", segment(id));
+        for _ in 1..WAIT / TRY {
+            let answer = self.ask(Method::PATCH, &path, Some(&body))?;
+            if answer.status != STILL_IN_PROGRESS {
+                return answer.into_success(Method::PATCH, &path);
+            }
+        }
+        self.tell(Method::PATCH, &path, Some(&body))
     }
 
     /// One memory device.

@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
 /// default and virtio-mem's driver then does to all memory that it gives back; and with the policy
 /// of the kernel series that introduced memory groups.
-pub const CMDLINE: &str = "console=ttyS0 loglevel=3 pci=off panic=-1 init_on_alloc=0 memhp_default_state=online \
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 memhp_default_state=online \
     memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
 
 /// What went wrong around a machine.
@@ -107,7 +107,13 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// The kernel's preferred image, the lab's initramfs and command line.
     pub fn new(kernel: &'a Kernel) -> Self {
-        Self { kernel, image: kernel.image(), cmdline: CMDLINE.to_owned(), serial: None, arguments: Vec::new() }
+        Self {
+            kernel,
+            image: kernel.image(),
+            cmdline: CMDLINE.to_owned(),
+            serial: None,
+            arguments: Vec::new(),
+        }
     }
 
     /// Boots this image of the kernel instead.

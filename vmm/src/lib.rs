@@ -12,4 +12,5 @@ pub mod machine;
 pub mod program;
 pub mod socket;
 pub mod spec;
+pub mod topology;
 pub mod units;

@@ -14,13 +14,14 @@
 use std::io;
 use std::sync::Arc;
 
-use dimmer_devices::bus::lock;
 use crate::api;
 use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host::{self, HostProblem};
 use crate::layout::{Layout, LayoutError};
 use crate::spec::MachineSpec;
+use crate::topology::Topology;
+use dimmer_devices::bus::lock;
 
 mod agent_port;
 mod board;
@@ -42,6 +43,7 @@ mod wiring;
 
 use board::{Board, KvmError};
 use boot::Files;
+use event_loop::{Signals, Sources};
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
 use ram::{Ram, RamError};
@@ -80,7 +82,9 @@ impl std::fmt::Display for End {
             Self::PowerOff => write!(f, "the guest powered off"),
             Self::Asked(how) => write!(f, "ended {how}"),
             Self::Panic(reason) => write!(f, "the guest's kernel panicked: {reason}"),
-            Self::TripleFault => write!(f, "the guest met a triple fault: its kernel lost control of the CPU"),
+            Self::TripleFault => {
+                write!(f, "the guest met a triple fault: its kernel lost control of the CPU")
+            }
             Self::Failed(reason) => f.write_str(reason),
         }
     }
@@ -158,6 +162,7 @@ struct Machine {
 pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
     host::check_kvm()?;
     let hub = Arc::new(Hub::default());
+    let signals = Signals::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     // The socket first: a path that is in use is found before a guest starts. Requests wait.
@@ -169,7 +174,7 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
         None => None,
     };
     let machine = Machine::new(spec, hub, waker)?;
-    let sources = event_loop::Sources { letters, bell, wakes, wake_bell };
+    let sources = Sources { letters, bell, wakes, wake_bell, signals };
     let end = event_loop::run(machine, sources);
     drop(server);
     end
@@ -200,8 +205,21 @@ impl Machine {
             panic: &panic,
         })?;
         let (state, resets) = (VmState::Running, 0);
-        let mut machine =
-            Self { vcpus: None, wiring, ram, board, spec, files, layout, hub, waker, panic, state, resets, end: None };
+        let mut machine = Self {
+            vcpus: None,
+            wiring,
+            ram,
+            board,
+            spec,
+            files,
+            layout,
+            hub,
+            waker,
+            panic,
+            state,
+            resets,
+            end: None,
+        };
         machine.start()?;
         Ok(machine)
     }
@@ -215,7 +233,7 @@ impl Machine {
             mmio: self.wiring.mmio.clone(),
             waker: self.waker.clone(),
         };
-        let vcpus = Vcpus::new(&self.board, self.spec.cpus, &state, &surroundings)?;
+        let vcpus = Vcpus::new(&self.board, &Topology::of(&self.spec), &state, &surroundings)?;
         self.hub.machine(MachineEvent::Booting);
         vcpus.run();
         self.vcpus = Some(vcpus);

@@ -2,7 +2,7 @@
 //! it always tests the machine it was built with.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -39,7 +39,12 @@ fn init_log() {
         .with_default_directive(tracing::Level::WARN.into())
         .from_env_lossy();
     // A second call in one process keeps the first log.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .without_time()
+        .try_init();
 }
 
 /// The error and its causes in one line. A text that already holds its cause is not repeated.

@@ -122,22 +122,27 @@ impl Virtqueue {
         if !self.queue.ready() {
             return Ok(None);
         }
-        loop {
-            let next = self.queue.iter(memory).map(|mut available| available.next());
-            if let Some(chain) = next.map_err(|error| self.ring(error))? {
-                let head = chain.head_index();
-                let valid = head < self.queue.size();
-                return if valid { Ok(Some(chain)) } else { Err(Broken::Head { queue: self.index, head }) };
-            }
-            let seen = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|error| self.ring(error))?;
-            if seen.0 != self.queue.next_avail() {
-                return Err(Broken::Unreadable { queue: self.index });
-            }
-            // Asks for a notification of what comes next, and looks whether it came meanwhile.
-            if !self.queue.enable_notification(memory).map_err(|error| self.ring(error))? {
-                return Ok(None);
-            }
+        if !self.has_available(memory)? {
+            return Ok(None);
         }
+        let next = self.queue.iter(memory).map(|mut available| available.next());
+        // Something is there, so an iterator that ends at once could not read it.
+        let chain =
+            next.map_err(|error| self.ring(error))?.ok_or(Broken::Unreadable { queue: self.index })?;
+        let head = chain.head_index();
+        let valid = head < self.queue.size();
+        if valid { Ok(Some(chain)) } else { Err(Broken::Head { queue: self.index, head }) }
+    }
+
+    /// Whether the driver has made something available. If not, it notifies the device of what
+    /// comes next. Other processors add to the ring at any time, so this is asked first: only what
+    /// was seen to be there can be called unreadable.
+    fn has_available(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Broken> {
+        let seen = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|error| self.ring(error))?;
+        if seen.0 != self.queue.next_avail() {
+            return Ok(true);
+        }
+        self.queue.enable_notification(memory).map_err(|error| self.ring(error))
     }
 
     /// Whether the driver is to be interrupted for what was returned since the last call.

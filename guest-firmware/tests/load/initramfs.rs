@@ -46,7 +46,14 @@ fn one_larger_than_ram_is_refused_before_anything_is_read() {
     let initramfs = dimmer_guest_firmware::Image::open(file.path()).unwrap();
     let kernel = image(&bzimage());
     let ram = [(0, 64 << 20)];
-    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: "", ram: &ram, acpi: ACPI, reset: RESET };
+    let boot = Boot {
+        kernel: &kernel,
+        initramfs: Some(&initramfs),
+        cmdline: "",
+        ram: &ram,
+        acpi: ACPI,
+        reset: RESET,
+    };
     let error = boot_with(&boot).unwrap_err();
     assert!(matches!(error, Error::InitramfsTooLarge { size: 0x100_0000_0000, .. }), "{error}");
 }

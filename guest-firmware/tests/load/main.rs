@@ -105,7 +105,15 @@ fn a_command_line_may_be_as_long_as_the_kernel_says_and_no_longer() {
     for (kernel, limit) in [(images::bzimage(), 255), (images::vmlinux(), 2047)] {
         let kernel = image(&kernel);
         let boot = |cmdline: &str| {
-            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline, ram: &RAM, acpi: ACPI, reset: RESET }).map(|_| ())
+            boot_with(&Boot {
+                kernel: &kernel,
+                initramfs: None,
+                cmdline,
+                ram: &RAM,
+                acpi: ACPI,
+                reset: RESET,
+            })
+            .map(|_| ())
         };
         boot(&"x".repeat(limit)).unwrap();
         let error = boot(&"x".repeat(limit + 1)).unwrap_err().to_string();
@@ -129,7 +137,14 @@ fn acpi_tables_outside_their_place_are_refused() {
 #[test]
 fn the_same_input_can_be_loaded_again() {
     let (kernel, initramfs) = (image(&images::bzimage()), image(b"070701 and so on"));
-    let boot = Boot { kernel: &kernel, initramfs: Some(&initramfs), cmdline: CMDLINE, ram: &RAM, acpi: ACPI, reset: RESET };
+    let boot = Boot {
+        kernel: &kernel,
+        initramfs: Some(&initramfs),
+        cmdline: CMDLINE,
+        ram: &RAM,
+        acpi: ACPI,
+        reset: RESET,
+    };
     let (first, second) = (boot_with(&boot).unwrap(), boot_with(&boot).unwrap());
     assert_eq!(first.0, second.0);
     let size = usize::try_from(RAM[0].1).unwrap();

@@ -32,11 +32,7 @@ impl Report<'_> {
     }
 
     /// Does `work`, and says what it is before and how long it took afterwards.
-    pub fn step<T, E>(
-        &mut self,
-        name: &str,
-        work: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, DemoError>
+    pub fn step<T, E>(&mut self, name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, DemoError>
     where
         DemoError: From<E>,
     {

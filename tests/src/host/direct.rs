@@ -12,7 +12,7 @@ use dimmer_agent::frames::Invocation;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{TIMED_OUT, not_started};
+use super::{TIMED_OUT, bound, not_started};
 
 /// Why the end of a command is not known.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Error {
 }
 
 /// Runs the command in place of this process, or with `timeout` as a child in a process group of its own, all of which
-/// is killed at the end of that time.
+/// is killed at the end of that time; the child also ends with this process.
 ///
 /// # Errors
 /// [`Error`].
@@ -41,6 +41,7 @@ pub fn run(timeout: Option<Duration>, invocation: &Invocation) -> Result<u8, Err
     let Some(timeout) = timeout else {
         return Ok(not_started(&invocation.arguments[0], &command.exec()));
     };
+    bound::bind(&mut command, Vec::new());
     match command.process_group(0).spawn() {
         Ok(child) => wait(child, timeout).map_err(Error::Wait),
         Err(error) => Ok(not_started(&invocation.arguments[0], &error)),

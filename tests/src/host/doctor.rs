@@ -145,12 +145,13 @@ fn images(report: &mut Report, kvm: &Kvm) {
     let wanted = kernels::SOURCES
         .iter()
         .filter(|source| source.alias.is_some() || (source.name == kernels::HOST && !kvm.is_hardware()));
+    let program = std::env::args().next().unwrap_or_else(|| "dimmer-lab".into());
     for source in wanted {
         let name = format!("kernel {}", source.name);
         match dimmer_images::Kernel::resolve_in(&cache, source.name) {
             Ok(kernel) => report.add(name, State::Fine, kernel.version.unwrap_or_default(), None),
             Err(error) => {
-                let fix = format!("dimmer-lab images fetch {}", source.name);
+                let fix = format!("{program} images fetch {}", source.name);
                 report.add(name, State::Missing, crate::chain(&error), Some(fix));
             }
         }

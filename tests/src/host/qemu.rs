@@ -2,29 +2,29 @@
 //!
 //! It ends with this process, however that ends: the kernel kills it. Nothing of it is left in a file system: its ports
 //! are socket pairs and its console is a file without a name.
-#![expect(unsafe_code, reason = "what happens between fork and exec is unsafe to std")]
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use dimmer_agent::frames;
 use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl, memfd_create};
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+use super::bound;
 
 /// The program.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// The kernel's command line. Its console only takes what goes wrong, for each byte costs; a panic ends the machine. The
 /// other processors are started by PID 1 (`processors.rs` of host-init says why). The rest saves time: no relocation, no
-/// mitigations, no calibration, no waiting for entropy.
-const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check \
-    maxcpus=1 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 8250.nr_uarts=1 cryptomgr.notests";
+/// mitigations, no waiting for entropy, no calibration (`lpj` suits a time-stamp counter of 4 GHz; slower ones make short
+/// delays longer, which is harmless), no patching of locks for one processor and back.
+const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 maxcpus=1 noreplace-smp nokaslr mitigations=off \
+    tsc=reliable no_timer_check lpj=16000000 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 \
+    8250.nr_uarts=1 cryptomgr.notests";
 
 /// Everything QEMU can emulate but XSAVE: it lets a nested guest set XCR0 without telling KVM, whose answers to CPUID then
 /// contradict what the guest sees, and the guest's kernel warns.
@@ -89,7 +89,7 @@ impl Qemu {
             stderr: port(frames::STDERR)?,
         };
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console.try_clone()?);
-        bind_to_this_process(&mut command, inherited);
+        bound::bind(&mut command, inherited);
         Ok((Self { child: command.spawn()?, console }, ports))
     }
 
@@ -139,22 +139,6 @@ fn machine(size: Size, kernel: &Path, initramfs: &Path, console: RawFd) -> Comma
 fn add_port(command: &mut Command, name: &str, socket: RawFd) {
     command.args(["-chardev", &format!("socket,id={name},fd={socket}")]);
     command.args(["-device", &format!("virtserialport,bus=ports.0,chardev={name},name={name}")]);
-}
-
-/// Lets the command inherit these file descriptors, and makes the kernel kill it when this process ends.
-fn bind_to_this_process(command: &mut Command, inherited: Vec<OwnedFd>) {
-    let this = rustix::process::getpid();
-    let prepare = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        if getppid() != Some(this) {
-            // This process ended before the line above could tell the kernel.
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        inherited.iter().try_for_each(|fd| Ok(fcntl_setfd(fd, FdFlags::empty())?))
-    };
-    // SAFETY: between fork and exec `prepare` makes system calls and nothing else: it allocates nothing, takes no lock,
-    // and changes only the new process.
-    unsafe { command.pre_exec(prepare) };
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::hotplug::windows;
 use super::{HotplugArg, MemoryArg, NumaArg, SerialArg};
 use crate::spec::{MachineSpec, SpecError};
 
-/// The kernel command line without `--cmdline`: messages go to the serial console, nobody looks for
-/// a PCI bus, and a guest that panics does not stay around.
-pub const DEFAULT_CMDLINE: &str = "console=ttyS0 pci=off panic=-1";
+/// The kernel command line without `--cmdline`: messages go to the serial console, and a guest that panics
+/// does not stay around.
+pub const DEFAULT_CMDLINE: &str = "console=ttyS0 panic=-1";
 
 /// What was typed after `dimmer run`.
 #[derive(Debug, Args)]

@@ -55,12 +55,16 @@ impl Machine {
 
     fn add_dimm(&mut self, spec: DimmSpec) -> Result<Reply, Refusal> {
         let Some(slots) = &self.wiring.slots else {
-            let text = "this machine has no DIMM slots: start it with --memory-hotplug method=acpi,slots=N,size=S";
+            let text =
+                "this machine has no DIMM slots: start it with --memory-hotplug method=acpi,slots=N,size=S";
             return Err(Refusal::Conflict(text.to_owned()));
         };
         let nodes = u32::try_from(self.spec.numa.len().max(1)).unwrap_or(u32::MAX);
         if spec.node >= nodes {
-            return Err(Refusal::Invalid(format!("node: {} does not exist; this machine has {nodes}", spec.node)));
+            return Err(Refusal::Invalid(format!(
+                "node: {} does not exist; this machine has {nodes}",
+                spec.node
+            )));
         }
         if self.wiring.memory_device(&spec.id).is_some() {
             return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", spec.id)));
@@ -78,7 +82,9 @@ impl Machine {
                 let device = lock(&transport).request(size).map_err(|error| refused_resize(&error))?;
                 Ok(Reply::Accepted { device, after })
             }
-            MemoryDevice::Dimm(device) if device.requested_size == size => Ok(Reply::Accepted { device, after }),
+            MemoryDevice::Dimm(device) if device.requested_size == size => {
+                Ok(Reply::Accepted { device, after })
+            }
             MemoryDevice::Dimm(device) => Err(Refusal::Invalid(format!(
                 "requested_size: {id:?} is a DIMM and can only be plugged or removed as a whole ({} or DELETE); \
                  {} is neither",
@@ -107,7 +113,8 @@ impl Machine {
                 self.resize(&id, total - fixed).map_err(|refusal| in_total(refusal, fixed))
             }
             (Some(_), Some(_)) => Err(Refusal::Conflict(
-                "desired_ram: this machine has several virtio-mem devices; say which one with vm.resize-zone".into(),
+                "desired_ram: this machine has several virtio-mem devices; say which one with vm.resize-zone"
+                    .into(),
             )),
             (None, _) if total == fixed => Ok(Reply::Done),
             (None, _) => {
@@ -152,10 +159,9 @@ fn unknown(id: &str) -> Refusal {
 /// Names the field of the request that the refusal came through.
 fn in_total(refusal: Refusal, fixed: u64) -> Refusal {
     match refusal {
-        Refusal::Invalid(text) => Refusal::Invalid(format!(
-            "desired_ram: less {} of boot RAM and DIMMs: {text}",
-            Bytes(fixed)
-        )),
+        Refusal::Invalid(text) => {
+            Refusal::Invalid(format!("desired_ram: less {} of boot RAM and DIMMs: {text}", Bytes(fixed)))
+        }
         other => other,
     }
 }
@@ -163,8 +169,12 @@ fn in_total(refusal: Refusal, fixed: u64) -> Refusal {
 fn refused_dimm(error: &DimmError) -> Refusal {
     let text = chain(error);
     match error {
-        DimmError::Slots(_) | DimmError::Size(_) | DimmError::LargerThanWindow { .. } => Refusal::Invalid(text),
-        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange(_) => Refusal::Conflict(text),
+        DimmError::Slots(_) | DimmError::Size(_) | DimmError::LargerThanWindow { .. } => {
+            Refusal::Invalid(text)
+        }
+        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange(_) => {
+            Refusal::Conflict(text)
+        }
         DimmError::UnknownId(_) => Refusal::NotFound(text),
         DimmError::Host(_) => Refusal::Host(text),
     }

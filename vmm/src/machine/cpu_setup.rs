@@ -6,6 +6,7 @@ use kvm_bindings::{CpuId, Msrs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment
 use kvm_ioctls::VcpuFd;
 
 use super::board::{Board, KvmError, at};
+use crate::topology::Topology;
 
 /// IA32_MISC_ENABLE, and in it "fast string operations" (Intel SDM volume 4, table 2-2).
 const MISC_ENABLE: (u32, u64) = (0x1a0, 1);
@@ -20,40 +21,44 @@ const MTRR_DEF_TYPE: (u32, u64) = (0x2ff, (1 << 11) | 6);
 pub fn set_up(
     board: &Board,
     vcpu: &VcpuFd,
-    index: u32,
-    count: u32,
+    apic_id: u32,
+    topology: &Topology,
     boot: Option<&CpuState>,
 ) -> Result<(), KvmError> {
-    let cpuid = cpuid(board.cpuid(), index, count);
+    let cpuid = cpuid(board.cpuid(), apic_id, topology);
     vcpu.set_cpuid2(&cpuid).map_err(at("set CPUID"))?;
     set_msrs(vcpu)?;
     set_local_apic_pins(vcpu)?;
     boot.map_or(Ok(()), |state| set_registers(vcpu, state))
 }
 
-/// KVM's CPUID with this vCPU's place in it: `count` cores of one package, APIC id = index.
-fn cpuid(supported: &CpuId, index: u32, count: u32) -> CpuId {
+/// KVM's CPUID with this vCPU's place in it.
+fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
     let mut cpuid = supported.clone();
-    let width = u32::BITS - (count - 1).leading_zeros();
+    let Topology { core_bits, cores, .. } = *topology;
     for entry in cpuid.as_mut_slice() {
         match (entry.function, entry.index) {
             // Initial APIC id, logical processors of the package, CLFLUSH line; hypervisor,
             // TSC-deadline timer.
             (1, _) => {
-                entry.ebx = (index << 24) | (count.min(255) << 16) | (8 << 8);
+                entry.ebx = (apic_id << 24) | (cores.min(255) << 16) | (8 << 8);
                 entry.ecx |= (1 << 31) | (1 << 24);
-                entry.edx = set_bit(entry.edx, 28, count > 1);
+                entry.edx = set_bit(entry.edx, 28, cores > 1);
             }
             // Deterministic caches: cores of the package; caches are not shared.
-            (4, _) => entry.eax = (entry.eax & 0x3fff) | ((count - 1).min(63) << 26),
-            // Extended topology: one thread in a core, all cores in the package.
-            (0xb | 0x1f, 0) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 1, 1 << 8, index),
-            (0xb | 0x1f, 1) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (width, count, (2 << 8) | 1, index),
-            (0xb | 0x1f, other) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, other, index),
-            // AMD: cores of the package, APIC id width.
-            (0x8000_0008, _) => entry.ecx = (width << 12) | (count - 1).min(255),
-            // AMD: extended APIC id, one thread in a core, node 0.
-            (0x8000_001e, _) => (entry.eax, entry.ebx, entry.ecx) = (index, index & 0xff, 0),
+            (4, _) => entry.eax = (entry.eax & 0x3fff) | ((cores - 1).min(63) << 26),
+            // Extended topology: one thread in a core, then all cores of the package.
+            (0xb | 0x1f, 0) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 1, 1 << 8, apic_id),
+            (0xb | 0x1f, 1) => {
+                (entry.eax, entry.ebx, entry.ecx, entry.edx) = (core_bits, cores, (2 << 8) | 1, apic_id);
+            }
+            (0xb | 0x1f, other) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, other, apic_id),
+            // AMD: cores of the package, bits of the APIC id that count them.
+            (0x8000_0008, _) => entry.ecx = (core_bits << 12) | (cores - 1).min(255),
+            // AMD: extended APIC id, one thread in a core, a node for each package.
+            (0x8000_001e, _) => {
+                (entry.eax, entry.ebx, entry.ecx) = (apic_id, apic_id & 0xff, (apic_id >> core_bits) & 0xff);
+            }
             _ => {}
         }
     }

@@ -27,6 +27,8 @@ pub struct Sources {
     pub wakes: Receiver<Wake>,
     /// Rings for a wake-up.
     pub wake_bell: Arc<EventFd>,
+    /// Signals.
+    pub signals: Signals,
 }
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
@@ -41,8 +43,7 @@ pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
     for line in machine.wiring.lines() {
         manager.add_subscriber(line);
     }
-    let signals = Signals::new().map_err(|error| failed(&error))?;
-    let control = Rc::new(RefCell::new(Control { machine, sources, signals }));
+    let control = Rc::new(RefCell::new(Control { machine, sources }));
     manager.add_subscriber(control.clone());
     loop {
         manager.run().map_err(|error| failed(&format!("{error:?}")))?;
@@ -56,7 +57,6 @@ pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
 struct Control {
     machine: Machine,
     sources: Sources,
-    signals: Signals,
 }
 
 const BELL: u32 = 0;
@@ -68,7 +68,7 @@ impl MutEventSubscriber for Control {
         let wake_bell = &*self.sources.wake_bell;
         watch(ops, &self.sources.bell, BELL, EventSet::IN);
         watch(ops, wake_bell, WAKE, EventSet::IN);
-        for (number, (_, pipe)) in (SIGNAL..).zip(&self.signals.pipes) {
+        for (number, (_, pipe)) in (SIGNAL..).zip(&self.sources.signals.pipes) {
             watch(ops, pipe, number, EventSet::IN);
         }
     }
@@ -89,7 +89,7 @@ impl MutEventSubscriber for Control {
                 }
             }
             number => {
-                let name = self.signals.name(number);
+                let name = self.sources.signals.name(number);
                 self.machine.finish(End::Asked(format!("by {name}")));
             }
         }
@@ -117,12 +117,17 @@ pub(super) fn drain(bell: &EventFd) {
 }
 
 /// The signals that end the machine in good order, each with a pipe that becomes readable.
-struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     pipes: Vec<(&'static str, UnixStream)>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes the signals over: from now on they end the machine once the loop runs.
+    ///
+    /// # Errors
+    /// When the host gives no socket pair or refuses a handler.
+    pub fn new() -> std::io::Result<Self> {
         let pipe = |(name, signal)| {
             let (reader, writer) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(signal, writer)?;

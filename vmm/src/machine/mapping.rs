@@ -161,8 +161,9 @@ fn new_memfd(size: u64) -> Result<OwnedFd, MappingError> {
 fn reserve(size: usize) -> rustix::io::Result<*mut c_void> {
     let none = ProtFlags::empty();
     // SAFETY: a fresh mapping at an address of the kernel's choice.
-    let wide =
-        unsafe { mmap_anonymous(ptr::null_mut(), size + ALIGN, none, MapFlags::PRIVATE | MapFlags::NORESERVE)? };
+    let wide = unsafe {
+        mmap_anonymous(ptr::null_mut(), size + ALIGN, none, MapFlags::PRIVATE | MapFlags::NORESERVE)?
+    };
     let before = wide.addr().next_multiple_of(ALIGN) - wide.addr();
     let start = wide.wrapping_byte_add(before);
     // SAFETY: both ends belong to the mapping just made, and nothing uses them.

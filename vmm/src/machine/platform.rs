@@ -4,6 +4,7 @@ use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, V
 
 use crate::layout::{self, Layout};
 use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
+use crate::topology::{Place, Topology};
 
 /// Distance from a node to itself and, unless said otherwise, to another (ACPI 6.5, section 5.2.17).
 const HERE: u8 = 10;
@@ -12,7 +13,7 @@ const ELSEWHERE: u8 = 20;
 /// Describes the machine; `transports` is the number of its virtio-mmio devices.
 pub fn describe(spec: &MachineSpec, layout: &Layout, transports: usize) -> Platform {
     Platform {
-        cpus: (0..spec.cpus).map(|id| Cpu { apic_id: id, node: node_of_cpu(&spec.numa, id) }).collect(),
+        cpus: cpus(&Topology::of(spec)),
         memory: memory(spec, layout),
         distances: distances(&spec.numa),
         memory_slots: slots(spec),
@@ -35,8 +36,12 @@ pub fn transport(index: usize) -> VirtioMmio {
     }
 }
 
-fn node_of_cpu(nodes: &[NodeSpec], cpu: u32) -> u32 {
-    nodes.iter().find(|node| node.cpus.contains(&cpu)).map_or(0, |node| node.id)
+/// In the order of their APIC ids, as the tables want them.
+fn cpus(topology: &Topology) -> Vec<Cpu> {
+    let cpu = |place: &Place| Cpu { apic_id: place.apic_id, node: place.node };
+    let mut cpus: Vec<_> = topology.places.iter().map(cpu).collect();
+    cpus.sort_by_key(|cpu| cpu.apic_id);
+    cpus
 }
 
 /// Boot RAM and windows. The window for DIMMs is said to be node 0's: a DIMM's own node comes from
@@ -91,13 +96,5 @@ mod tests {
     fn a_distance_given_one_way_holds_both_ways_unless_the_other_differs() {
         let nodes = [node(0, &[0], &[(1, 30)]), node(1, &[1], &[(2, 40)]), node(2, &[], &[(1, 50)])];
         assert_eq!(distances(&nodes), [[10, 30, 20], [30, 10, 40], [20, 50, 10]]);
-    }
-
-    #[test]
-    fn a_cpu_belongs_to_the_node_that_names_it() {
-        let nodes = [node(0, &[0, 2], &[]), node(1, &[1], &[])];
-        let seen: Vec<_> = (0..3).map(|cpu| node_of_cpu(&nodes, cpu)).collect();
-        assert_eq!(seen, [0, 1, 0]);
-        assert_eq!(node_of_cpu(&[], 7), 0);
     }
 }

@@ -169,7 +169,8 @@ impl Ram {
     ) -> Result<(), HostError> {
         let handle = self.published.clone();
         let guard = handle.lock().map_err(|_| HostError("guest memory map: a writer panicked".into()))?;
-        let map = change(&handle.memory()).map_err(|error| HostError(format!("guest memory map: {error}")))?;
+        let map =
+            change(&handle.memory()).map_err(|error| HostError(format!("guest memory map: {error}")))?;
         guard.replace(map);
         Ok(())
     }
@@ -183,7 +184,9 @@ impl HostMemory for Ram {
     fn back(&self, range: GuestRange) -> Result<(), HostError> {
         let mut backed = lock(&self.backed);
         let area = self.area(range)?;
-        area.mapping.prepare(range.start - area.range.start, range.size).map_err(|e| HostError(e.to_string()))?;
+        area.mapping
+            .prepare(range.start - area.range.start, range.size)
+            .map_err(|e| HostError(e.to_string()))?;
         let number = backed.free.last().copied().unwrap_or(backed.next);
         self.set_slot(number, range)?;
         if let Err(error) = self.publish(range) {

@@ -70,7 +70,8 @@ impl SerialConsole {
         let (input, output) = connect(&parts.spec.serial)?;
         let output = PanicWatch::new(output, parts.panic.clone(), parts.waker.clone());
         let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
-        let room = Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
+        let room =
+            Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
         let mut port = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), Box::new(output));
         let ring = room.clone();
         port.set_wake(Box::new(move || {

@@ -14,6 +14,7 @@ use super::board::{Board, KvmError};
 use super::cpu_setup;
 use super::gate::Gate;
 use super::wake::{Wake, Waker};
+use crate::topology::Topology;
 
 /// What a vCPU thread needs.
 #[derive(Debug, Clone)]
@@ -45,22 +46,22 @@ pub struct Vcpus {
 }
 
 impl Vcpus {
-    /// Makes `count` vCPUs on the board, the first one with `state`, and starts their threads
-    /// behind a closed gate.
+    /// Makes the vCPUs of `topology` on the board, the first one with `state`, and starts their
+    /// threads behind a closed gate.
     ///
     /// # Errors
     /// [`VcpuError`] when KVM or the host refuses.
     pub fn new(
         board: &Board,
-        count: u32,
+        topology: &Topology,
         state: &CpuState,
         surroundings: &Surroundings,
     ) -> Result<Self, VcpuError> {
         register_signal_handler(SIGRTMIN(), on_kick).map_err(|e| VcpuError::Thread(e.into()))?;
         let mut vcpus = Vec::new();
-        for index in 0..count {
-            let vcpu = board.vcpu(index)?;
-            cpu_setup::set_up(board, &vcpu, index, count, (index == 0).then_some(state))?;
+        for (index, place) in topology.places.iter().enumerate() {
+            let vcpu = board.vcpu(place.apic_id)?;
+            cpu_setup::set_up(board, &vcpu, place.apic_id, topology, (index == 0).then_some(state))?;
             vcpus.push(vcpu);
         }
         let gate = Arc::new(Gate::closed(vcpus.len()));

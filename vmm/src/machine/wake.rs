@@ -58,7 +58,9 @@ impl Waker {
 
     /// Wakes the event loop; never blocks.
     pub fn wake(&self, wake: Wake) {
-        if wake.stops_guest() && let Some(gate) = &*lock(&self.gate) {
+        if wake.stops_guest()
+            && let Some(gate) = &*lock(&self.gate)
+        {
             gate.close();
         }
         // Without a receiver the machine is ending anyway.
