@@ -104,6 +104,12 @@ pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoc
     })
 }
 
+/// Whether the current process runs inside the emulated host.
+#[must_use]
+pub fn is_emulated() -> bool {
+    env::var_os(VARIABLE).is_some_and(|host| host == EMULATED)
+}
+
 /// Comes back where there is hardware-assisted KVM. Elsewhere runs this very program with the same arguments inside the
 /// emulated host, and ends the process with its exit status, or with 2 and a message when that fails.
 ///
@@ -121,7 +127,7 @@ pub fn reexec_if_needed() {
 }
 
 fn reexec(kvm: Kvm) -> Result<u8, Error> {
-    if env::var_os(VARIABLE).is_some_and(|host| host == EMULATED) {
+    if is_emulated() {
         return Err(Error::NoKvmInside(kvm));
     }
     let program =

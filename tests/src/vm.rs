@@ -7,10 +7,12 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::guest::{Guest, GuestError};
 use crate::layout::Layout;
@@ -94,6 +96,27 @@ pub fn dimmer() -> Command {
     command
 }
 
+/// Starts a process; inside an emulated host on one processor, another one each time.
+///
+/// QEMU's emulation of nested virtualization is not safe against its own parallelism: a guest whose
+/// vCPUs move between emulated processors now and then runs on stale translations, and takes the
+/// emulated host down with it. Guests on processors of their own do not.
+fn on_one_processor(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    if !crate::host::is_emulated() {
+        return spawn();
+    }
+    let before = sched_getaffinity(None)?;
+    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|index| before.is_set(*index)).collect();
+    let mut one = CpuSet::new();
+    one.set(processors[NEXT.fetch_add(1, Ordering::Relaxed) % processors.len()]);
+    // A child inherits what its parent's thread has at that moment.
+    sched_setaffinity(None, &one)?;
+    let child = spawn();
+    sched_setaffinity(None, &before)?;
+    child
+}
+
 /// What a machine is to be started with.
 #[derive(Debug)]
 pub struct Setup<'a> {
@@ -161,7 +184,8 @@ impl<'a> Setup<'a> {
         let path = |name: &str| dir.path().join(name);
         let (api, agent) = (path("api"), path("agent"));
         let log = File::create(path("log")).map_err(at("create a log file"))?;
-        let child = dimmer()
+        let mut command = dimmer();
+        command
             .arg("run")
             .arg("--kernel")
             .arg(self.image)
@@ -177,9 +201,8 @@ impl<'a> Setup<'a> {
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(at("share the log file"))?)
-            .stderr(log)
-            .spawn()
-            .map_err(at("start dimmer"))?;
+            .stderr(log);
+        let child = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
         let rest = Rest::new(&api).map_err(at("start an event loop"))?;
         let mut vm = TestVm { child, dir, rest, agent, guest: None };
         vm.wait_for(&api)?;

@@ -95,7 +95,8 @@ fn ram_without_low_memory_is_refused() {
     let acpi = ACPI;
     for ram in [&[][..], &[(0, 1 << 20)], &[(4 << 30, 1 << 30)]] {
         let error =
-            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram, acpi }).unwrap_err();
+            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram, acpi, reset: RESET })
+                .unwrap_err();
         assert!(matches!(error, Error::NoLowRam), "{error}");
     }
 }
@@ -129,7 +130,8 @@ fn acpi_tables_outside_their_place_are_refused() {
     let kernel = image(&images::bzimage());
     for (base, size) in [(ACPI_START, 0x6_0001), (ACPI_START - 16, 16), (u64::MAX, 2)] {
         let acpi = Acpi { bytes: &vec![1; size], base, rsdp: base };
-        let error = boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram: &RAM, acpi });
+        let error =
+            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram: &RAM, acpi, reset: RESET });
         assert!(matches!(error.unwrap_err(), Error::AcpiTooLarge { .. }));
     }
 }
