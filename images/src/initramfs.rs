@@ -144,8 +144,10 @@ impl Archive {
         let directories = DIRECTORIES.map(|path| (path.to_owned(), Entry::Directory));
         let mut archive = Self { entries: BTreeMap::from(directories) };
         archive.file("init", 0o755, init.to_vec());
-        // The kernel opens it for PID 1 before anyone mounts /dev.
+        // The kernel opens the console for PID 1 before anyone mounts /dev. Where there is none, PID 1 starts without
+        // standard streams, and Rust's runtime opens /dev/null in their place.
         archive.entries.insert("dev/console".into(), Entry::Device(5, 1));
+        archive.entries.insert("dev/null".into(), Entry::Device(1, 3));
         archive
     }
 

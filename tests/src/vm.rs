@@ -1,38 +1,29 @@
 //! A machine under test: `dimmer run` as a child process, with its sockets and its console in a
 //! directory of its own. Whatever happens, the process is gone when the [`TestVm`] is.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
-use dimmer_images::Kernel;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::guest::{Guest, GuestError};
 use crate::layout::Layout;
 use crate::rest::{Rest, RestError};
 
-/// The name under which the lab's own binary is the machine.
-const DIMMER: &str = "dimmer";
+mod process;
+mod setup;
+
+pub use process::{as_dimmer, dimmer};
+pub use setup::{CMDLINE, Setup};
 
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Between two looks at a process or socket that is about to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
-/// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
-/// default and virtio-mem's driver then does to all memory that it gives back; and with the policy
-/// of the kernel series that introduced memory groups.
-pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 memhp_default_state=online \
-    memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
 
 /// What went wrong around a machine.
 #[derive(Debug, thiserror::Error)]
@@ -77,137 +68,6 @@ pub enum VmError {
 /// For `map_err`: names the step that failed.
 fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
     move |cause| VmError::Host { step, cause }
-}
-
-/// When this process was started under the name `dimmer`, runs the machine and returns its status.
-///
-/// The lab carries the machine, so that it tests the one that it was built with; every program of
-/// the lab that starts machines calls this first.
-pub fn as_dimmer() -> Option<ExitCode> {
-    let name = std::env::args_os().next()?;
-    let is_dimmer = Path::new(&name).file_name() == Some(OsStr::new(DIMMER));
-    is_dimmer.then(dimmer::program::main)
-}
-
-/// A command that runs this very binary as `dimmer`.
-pub fn dimmer() -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(DIMMER);
-    command
-}
-
-/// Starts a process; inside an emulated host on one processor, another one each time.
-///
-/// QEMU's emulation of nested virtualization is not safe against its own parallelism: a guest whose
-/// vCPUs move between emulated processors now and then runs on stale translations, and takes the
-/// emulated host down with it. Guests on processors of their own do not.
-fn on_one_processor(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    if !crate::host::is_emulated() {
-        return spawn();
-    }
-    let before = sched_getaffinity(None)?;
-    let processors: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|index| before.is_set(*index)).collect();
-    let mut one = CpuSet::new();
-    one.set(processors[NEXT.fetch_add(1, Ordering::Relaxed) % processors.len()]);
-    // A child inherits what its parent's thread has at that moment.
-    sched_setaffinity(None, &one)?;
-    let child = spawn();
-    sched_setaffinity(None, &before)?;
-    child
-}
-
-/// What a machine is to be started with.
-#[derive(Debug)]
-pub struct Setup<'a> {
-    kernel: &'a Kernel,
-    image: &'a Path,
-    cmdline: String,
-    serial: Option<String>,
-    arguments: Vec<String>,
-}
-
-impl<'a> Setup<'a> {
-    /// The kernel's preferred image, the lab's initramfs and command line.
-    pub fn new(kernel: &'a Kernel) -> Self {
-        Self {
-            kernel,
-            image: kernel.image(),
-            cmdline: CMDLINE.to_owned(),
-            serial: None,
-            arguments: Vec::new(),
-        }
-    }
-
-    /// Boots this image of the kernel instead.
-    pub fn image(mut self, image: &'a Path) -> Self {
-        self.image = image;
-        self
-    }
-
-    /// Adds words to the kernel command line.
-    pub fn cmdline(mut self, more: &str) -> Self {
-        self.cmdline = format!("{} {more}", self.cmdline);
-        self
-    }
-
-    /// Connects the serial console to this instead of to a file.
-    pub fn serial(mut self, to: &str) -> Self {
-        self.serial = Some(to.to_owned());
-        self
-    }
-
-    /// Adds arguments of `dimmer run`, split at blanks.
-    pub fn arguments(mut self, words: &str) -> Self {
-        self.arguments.extend(words.split_whitespace().map(str::to_owned));
-        self
-    }
-
-    /// Starts the machine and waits until its agent answers.
-    ///
-    /// # Errors
-    /// [`VmError`] with the console's last lines.
-    pub fn boot(self) -> Result<TestVm, VmError> {
-        let mut vm = self.start()?;
-        vm.connect()?;
-        Ok(vm)
-    }
-
-    /// Starts the machine and waits for nothing but its API.
-    ///
-    /// # Errors
-    /// [`VmError`].
-    pub fn start(self) -> Result<TestVm, VmError> {
-        let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
-        let initramfs =
-            dimmer_images::initramfs(self.kernel).map_err(|error| VmError::Images(error.to_string()))?;
-        let path = |name: &str| dir.path().join(name);
-        let (api, agent) = (path("api"), path("agent"));
-        let log = File::create(path("log")).map_err(at("create a log file"))?;
-        let mut command = dimmer();
-        command
-            .arg("run")
-            .arg("--kernel")
-            .arg(self.image)
-            .arg("--initramfs")
-            .arg(initramfs)
-            .args(["--cmdline", &self.cmdline])
-            .arg("--api-socket")
-            .arg(&api)
-            .arg("--agent-socket")
-            .arg(&agent)
-            .arg("--serial")
-            .arg(self.serial.unwrap_or_else(|| format!("file={}", path("console").display())))
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(at("share the log file"))?)
-            .stderr(log);
-        let child = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
-        let rest = Rest::new(&api).map_err(at("start an event loop"))?;
-        let mut vm = TestVm { child, dir, rest, agent, guest: None };
-        vm.wait_for(&api)?;
-        Ok(vm)
-    }
 }
 
 /// A machine that runs.

@@ -107,7 +107,11 @@ impl Hub {
         let mut last = self.last.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _ = last.wait_for(|last| *last > after).await;
-        lock(&self.kept).events.iter().filter(|event| event.sequence > after).cloned().collect()
+        let kept = lock(&self.kept);
+        // The numbers have no gaps, so the place of the next one is known.
+        let oldest = kept.events.front().map_or(kept.last + 1, |event| event.sequence);
+        let known = usize::try_from(after.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        kept.events.iter().skip(known).cloned().collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::chain::chain;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::{ctl, machine};
 
@@ -45,18 +46,4 @@ fn init_log() {
         .with_ansi(io::stderr().is_terminal())
         .without_time()
         .try_init();
-}
-
-/// The error and its causes in one line. A text that already holds its cause is not repeated.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -1,9 +1,12 @@
 //! UNIX sockets of this user alone: mode 0600, a stale file replaced, a live one left in peace.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, listen, socket_with};
 
 /// Listens at `path`.
 ///
@@ -13,9 +16,17 @@ use std::path::Path;
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     remove_stale(path).map_err(named)?;
-    let listener = UnixListener::bind(path).map_err(named)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(named)?;
-    Ok(listener)
+    listen_privately(path).map_err(|error| named(error.into()))
+}
+
+/// The mode is set before there is a file, so that nobody else can ever connect.
+fn listen_privately(path: &Path) -> rustix::io::Result<UnixListener> {
+    const BACKLOG: i32 = 128;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
 }
 
 /// Removes a socket that nobody listens on any more.
@@ -35,6 +46,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_stale_socket_is_replaced_and_a_live_one_is_not() {

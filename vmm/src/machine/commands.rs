@@ -7,6 +7,7 @@ use dimmer_devices::virtio_mem::VirtioMemError;
 
 use super::wiring::MemoryDevice;
 use super::{End, Machine};
+use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, VmInfo};
 use crate::events::MachineEvent;
 use crate::spec::DimmSpec;
@@ -182,15 +183,4 @@ fn refused_dimm(error: &DimmError) -> Refusal {
 
 fn refused_resize(error: &VirtioMemError) -> Refusal {
     Refusal::Invalid(chain(error))
-}
-
-/// The error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

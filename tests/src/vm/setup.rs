@@ -1,0 +1,111 @@
+//! What a machine is to be started with, and starting it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use dimmer_images::Kernel;
+
+use super::process::{dimmer, on_one_processor};
+use super::{TestVm, VmError, at};
+use crate::rest::Rest;
+
+/// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
+/// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
+/// default and virtio-mem's driver then does to all memory that it gives back; and with the policy
+/// of the kernel series that introduced memory groups.
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 memhp_default_state=online \
+    memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
+
+/// What a machine is to be started with.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    kernel: &'a Kernel,
+    image: &'a Path,
+    cmdline: String,
+    serial: Option<String>,
+    arguments: Vec<String>,
+}
+
+impl<'a> Setup<'a> {
+    /// The kernel's preferred image, the lab's initramfs and command line.
+    pub fn new(kernel: &'a Kernel) -> Self {
+        Self {
+            kernel,
+            image: kernel.image(),
+            cmdline: CMDLINE.to_owned(),
+            serial: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Boots this image of the kernel instead.
+    pub fn image(mut self, image: &'a Path) -> Self {
+        self.image = image;
+        self
+    }
+
+    /// Adds words to the kernel command line.
+    pub fn cmdline(mut self, more: &str) -> Self {
+        self.cmdline = format!("{} {more}", self.cmdline);
+        self
+    }
+
+    /// Connects the serial console to this instead of to a file.
+    pub fn serial(mut self, to: &str) -> Self {
+        self.serial = Some(to.to_owned());
+        self
+    }
+
+    /// Adds arguments of `dimmer run`, split at blanks.
+    pub fn arguments(mut self, words: &str) -> Self {
+        self.arguments.extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Starts the machine and waits until its agent answers.
+    ///
+    /// # Errors
+    /// [`VmError`] with the console's last lines.
+    pub fn boot(self) -> Result<TestVm, VmError> {
+        let mut vm = self.start()?;
+        vm.connect()?;
+        Ok(vm)
+    }
+
+    /// Starts the machine and waits for nothing but its API.
+    ///
+    /// # Errors
+    /// [`VmError`].
+    pub fn start(self) -> Result<TestVm, VmError> {
+        let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
+        let initramfs =
+            dimmer_images::initramfs(self.kernel).map_err(|error| VmError::Images(error.to_string()))?;
+        let path = |name: &str| dir.path().join(name);
+        let (api, agent) = (path("api"), path("agent"));
+        let log = File::create(path("log")).map_err(at("create a log file"))?;
+        let mut command = dimmer();
+        command
+            .arg("run")
+            .arg("--kernel")
+            .arg(self.image)
+            .arg("--initramfs")
+            .arg(initramfs)
+            .args(["--cmdline", &self.cmdline])
+            .arg("--api-socket")
+            .arg(&api)
+            .arg("--agent-socket")
+            .arg(&agent)
+            .arg("--serial")
+            .arg(self.serial.unwrap_or_else(|| format!("file={}", path("console").display())))
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(at("share the log file"))?)
+            .stderr(log);
+        let child = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
+        let rest = Rest::new(&api).map_err(at("start an event loop"))?;
+        let mut vm = TestVm { child, dir, rest, agent, guest: None };
+        vm.wait_for(&api)?;
+        Ok(vm)
+    }
+}
