@@ -134,7 +134,16 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
         env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
     let arguments = std::iter::once(program.into_os_string()).chain(env::args_os().skip(1));
     let options = Options { timeout: None, emulated: false, size: qemu::Size::default() };
-    run(&options, invocation(arguments)?)
+    let invocation = invocation(arguments)?;
+    match run(&options, invocation.clone()) {
+        // The emulation of nested virtualization is not perfect. What the program found is lost with the host, so it
+        // starts from its beginning; a second failure counts.
+        Err(error @ Error::Emulated(emulated::Error::Failed { .. })) => {
+            eprintln!("dimmer-lab: {}; starting once more", crate::chain(&error));
+            run(&options, invocation)
+        }
+        result => result,
+    }
 }
 
 /// Says why `program` could not be started, and gives the exit status that a shell would: 127 when it is not there, 126
