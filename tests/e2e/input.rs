@@ -77,7 +77,7 @@ fn flags(kernel: &Kernel) -> Outcome {
         ("--memory-hotplug method=virtio-mem,size=1G,node=1", &["--memory-hotplug", "node"]),
         (
             "--memory-hotplug method=virtio-mem,size=1G,id=a --memory-hotplug method=virtio-mem,size=1G,id=a",
-            &["--memory-hotplug", "id", "\"a\""],
+            &["--memory-hotplug", "id=a", "one device"],
         ),
         ("--memory-hotplug method=cxl,size=1G", &["--memory-hotplug", "method", "acpi"]),
         ("--numa id=0,cpus=0,memory=1M", &["--numa", "memory"]),

@@ -22,6 +22,9 @@ pub use setup::{CMDLINE, Setup};
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// How long the agent is waited for before a look whether the machine is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
 /// Between two looks at a process or socket that is about to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -96,10 +99,25 @@ impl TestVm {
     /// [`VmError`] with the console's last lines.
     pub fn connect(&mut self) -> Result<(), VmError> {
         self.guest = None;
-        let mut guest = Guest::connect(&self.agent, PATIENCE).map_err(|cause| self.explain(cause))?;
+        let end = Instant::now() + PATIENCE;
+        let mut guest = loop {
+            match Guest::connect(&self.agent, LOOK_AFTER) {
+                Ok(guest) => break guest,
+                Err(cause) => self.still_runs_until(end).unwrap_or_else(|| Err(self.explain(cause)))?,
+            }
+        };
         guest.set_patience(PATIENCE);
         self.guest = Some(guest);
         Ok(())
+    }
+
+    /// That the machine ended, or nothing wrong as long as there is time; `None` when there is none.
+    fn still_runs_until(&mut self, end: Instant) -> Option<Result<(), VmError>> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Some(Err(VmError::Ended { status, context: self.context() })),
+            Ok(None) => (Instant::now() < end).then_some(Ok(())),
+            Err(cause) => Some(Err(at("wait for dimmer")(cause))),
+        }
     }
 
     /// The guest's layout once it has settled.

@@ -68,6 +68,18 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// [`VmError`] with the console's last lines.
     pub fn boot(self) -> Result<TestVm, VmError> {
+        match self.boot_once() {
+            // QEMU's emulation of nested virtualization now and then loses a guest on its way up (see
+            // `on_one_processor`). Where KVM is real, this is a failure like any other.
+            Err(error @ VmError::Ended { .. }) if crate::host::is_emulated() => {
+                eprintln!("the emulated host lost a guest, which is started once more: {error}");
+                self.boot_once()
+            }
+            result => result,
+        }
+    }
+
+    fn boot_once(&self) -> Result<TestVm, VmError> {
         let mut vm = self.start()?;
         vm.connect()?;
         Ok(vm)
@@ -77,7 +89,7 @@ impl<'a> Setup<'a> {
     ///
     /// # Errors
     /// [`VmError`].
-    pub fn start(self) -> Result<TestVm, VmError> {
+    pub fn start(&self) -> Result<TestVm, VmError> {
         let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
         let initramfs =
             dimmer_images::initramfs(self.kernel).map_err(|error| VmError::Images(error.to_string()))?;
@@ -97,7 +109,7 @@ impl<'a> Setup<'a> {
             .arg("--agent-socket")
             .arg(&agent)
             .arg("--serial")
-            .arg(self.serial.unwrap_or_else(|| format!("file={}", path("console").display())))
+            .arg(self.serial.clone().unwrap_or_else(|| format!("file={}", path("console").display())))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(at("share the log file"))?)
