@@ -29,12 +29,10 @@ fn assert_refused(command: &mut Command, words: &[&str]) -> Outcome {
 
 fn run(kernel: &Path, arguments: &str) -> Command {
     let mut command = vm::dimmer();
-    command
-        .arg("run")
-        .arg("--kernel")
-        .arg(kernel)
-        .args(["--serial", "null"])
-        .args(arguments.split_whitespace());
+    command.arg("run").arg("--kernel").arg(kernel).args(arguments.split_whitespace());
+    if !arguments.contains("--serial") {
+        command.args(["--serial", "null"]);
+    }
     command
 }
 
