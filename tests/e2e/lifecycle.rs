@@ -14,6 +14,7 @@ use dimmer::ctl::client::Method;
 
 crate::tests!("lifecycle":
     a_reboot_keeps_the_devices,
+    a_reset_through_the_keyboard_controller,
     a_pause_stops_the_guest,
     power_off,
     the_power_button,
@@ -61,6 +62,13 @@ fn a_reboot_keeps_the_devices(kernel: &Kernel) -> Outcome {
     }
     assert_eq!(vm.rest.remove_dimm("d0")?.status, 200, "a DIMM found at boot can be ejected");
     Ok(())
+}
+
+fn a_reset_through_the_keyboard_controller(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).cmdline("reboot=k").boot()?;
+    vm.guest().reboot()?;
+    vm.wait_for_resets(1)?;
+    vm.connect().map_err(Into::into)
 }
 
 fn a_pause_stops_the_guest(kernel: &Kernel) -> Outcome {

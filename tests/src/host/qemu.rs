@@ -26,8 +26,8 @@ const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 maxcpus=1 noreplac
     tsc=reliable no_timer_check lpj=16000000 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 \
     8250.nr_uarts=1 cryptomgr.notests";
 
-/// Everything QEMU can emulate but XSAVE: it lets a nested guest set XCR0 without telling KVM, whose answers to CPUID then
-/// contradict what the guest sees, and the guest's kernel warns.
+/// Everything QEMU can emulate but XSAVE: with it, a nested guest's CPUID 0xD does not follow what the guest wrote to XCR0,
+/// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning.
 const PROCESSOR: &str = "max,-xsave";
 
 /// How large the machine is.

@@ -69,10 +69,13 @@ impl<'a> Setup<'a> {
     /// [`VmError`] with the console's last lines.
     pub fn boot(self) -> Result<TestVm, VmError> {
         match self.boot_once() {
-            // QEMU's emulation of nested virtualization now and then loses a guest on its way up (see
-            // `on_one_processor`). Where KVM is real, this is a failure like any other.
-            Err(error @ VmError::Ended { .. }) if crate::host::is_emulated() => {
-                eprintln!("the emulated host lost a guest, which is started once more: {error}");
+            // About one guest in a hundred meets a triple fault in its first second there, with one vCPU too. The cause
+            // is not established: the emulation has other defects (see `on_one_processor`), but nothing rules the
+            // machine out. Nothing else is tried again, and where KVM is real, not even this.
+            Err(VmError::Ended { context, .. })
+                if crate::host::is_emulated() && context.contains("triple fault") =>
+            {
+                eprintln!("a guest met a triple fault on its way up, and is started once more:{context}");
                 self.boot_once()
             }
             result => result,

@@ -1,8 +1,8 @@
 //! One idle virtual machine that lives as long as the emulated host.
 //!
 //! KVM patches the running kernel (static keys: preemption notifiers in the scheduler, "some local APIC is disabled")
-//! when its first machine comes and when its last one goes. QEMU emulates several processors in several threads, and one
-//! of them may still execute an old translation of the patched code: the kernel then dies of its own breakpoint. With a
+//! when its first machine comes and when its last one goes. QEMU emulates several processors in several threads, and the
+//! kernel was seen to die of its own breakpoint there, as if one of them still executed an old translation of the code. With a
 //! machine that always exists, whose one processor never leaves reset, nothing of that is ever patched again.
 #![expect(unsafe_code, reason = "KVM is driven with ioctls")]
 
