@@ -1,5 +1,6 @@
 //! Running ACPICA's tools.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Once;
@@ -16,7 +17,8 @@ fn ensure_installed() {
         let command = "apt-get update && apt-get install --yes --no-install-recommends acpica-tools";
         let id = Command::new("id").arg("-u").output().expect("every system has id");
         assert_eq!(id.stdout, b"0\n", "These tests need acpica-tools: sudo sh -c '{command}'");
-        eprintln!("Installing acpica-tools, which the tests of ACPI tables need");
+        // Not with `eprintln!`, which the test runner keeps to itself.
+        let _ = std::io::stderr().write_all(b"Installing acpica-tools, which the tests of ACPI tables need\n");
         let shell = ["-c", &format!("{{ {command}; }} >&2")];
         let status = Command::new("sh").args(shell).env("DEBIAN_FRONTEND", "noninteractive").status();
         assert!(status.is_ok_and(|status| status.success()), "cannot install acpica-tools; try: {command}");
