@@ -18,7 +18,8 @@ fn ensure_installed() {
         let id = Command::new("id").arg("-u").output().expect("every system has id");
         assert_eq!(id.stdout, b"0\n", "These tests need acpica-tools: sudo sh -c '{command}'");
         // Not with `eprintln!`, which the test runner keeps to itself.
-        let _ = std::io::stderr().write_all(b"Installing acpica-tools, which the tests of ACPI tables need\n");
+        let _ =
+            std::io::stderr().write_all(b"Installing acpica-tools, which the tests of ACPI tables need\n");
         let shell = ["-c", &format!("{{ {command}; }} >&2")];
         let status = Command::new("sh").args(shell).env("DEBIAN_FRONTEND", "noninteractive").status();
         assert!(status.is_ok_and(|status| status.success()), "cannot install acpica-tools; try: {command}");
