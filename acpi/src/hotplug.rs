@@ -19,8 +19,10 @@
 //! | [`OST_SOURCE`] | – | `_OST` argument 0 for the selected slot |
 //! | [`OST_STATUS`] | – | `_OST` argument 1; completes the report begun with [`OST_SOURCE`] |
 //!
-//! A selector out of range reads as an empty slot, or as a range of length 0. The events are a
-//! queue, so the guest never scans slots: a notification costs the same with 1 slot and with 1,024.
+//! In place of a slot, [`CONTAINER`] stands for the device around all slots: it is notified of a bus
+//! check, and reports with `_OST`. Any other selector out of range reads as an empty slot, or as a
+//! range of length 0. The events are a queue, so the AML never scans slots: a notification costs the
+//! same with 1 slot and with 1,024.
 
 /// Offset of the slot selector.
 pub const SLOT: u16 = 0x00;
@@ -55,11 +57,16 @@ pub const STATUS_PRESENT: u32 = 0xf;
 /// What [`EVENT`] reads when no notification is waiting.
 pub const NO_EVENT: u32 = 0xffff_ffff;
 
+/// In place of a slot: the device that contains all of them.
+pub const CONTAINER: u16 = 0xffff;
+
 /// Most slots that one machine can have.
 pub const MAX_SLOTS: u16 = 1024;
 /// Most address ranges that one memory device can have.
 pub const MAX_RANGES: usize = 8;
 
+/// `Notify` value that asks the guest to look for changes in and below a device (ACPI 6.5, table 5.192).
+pub const NOTIFY_BUS_CHECK: u32 = 0;
 /// `Notify` value that asks the guest to check a device (ACPI 6.5, table 5.192).
 pub const NOTIFY_DEVICE_CHECK: u32 = 1;
 /// `Notify` value that asks the guest to let a device go (ACPI 6.5, table 5.192).

@@ -8,7 +8,8 @@ pub struct Platform {
     /// Boot RAM and hot-pluggable windows, ascending; they become SRAT entries.
     pub memory: Vec<MemoryRange>,
     /// Distance from node `i` to node `j` as `distances[i][j]`; the SLIT is left out when there
-    /// are fewer than two nodes. A square matrix with 10 on its diagonal.
+    /// are fewer than two nodes. A square matrix with 10 on its diagonal, with a row for every node that
+    /// processors or memory can ever be in.
     pub distances: Vec<Vec<u8>>,
     /// The memory-hotplug register block, when the machine has DIMM slots.
     pub memory_slots: Option<MemorySlots>,

@@ -3,6 +3,13 @@
 //!
 //! It lists the windows for memory devices as hot-pluggable, which E820 never mentions: so a guest
 //! knows their node, and that memory can come there, before there is any.
+//!
+//! Linux takes a node for possible when an enabled entry names its proximity domain, and refuses to put
+//! memory into any other; it numbers nodes in the order in which entries name them, processors' entries
+//! before those of memory (`acpi_numa_init` in drivers/acpi/numa/srat.c, the same in 6.1 and 6.12). So
+//! processors are listed by node, and a node without processors has an entry for one that the machine has
+//! not: then every node is possible and has the number that the user gave it, also one without memory. A
+//! Generic Initiator entry would make such a node possible, too, but Linux sets it online at boot.
 
 use acpi_tables::Aml;
 use acpi_tables::srat::MemoryAffinity;
@@ -15,6 +22,8 @@ use crate::table::table;
 
 /// Revision since which proximity domains have 32 bits and not 8.
 const REVISION: u8 = 3;
+/// Number of APIC ids that fit into eight bits and are not broadcast.
+const XAPIC_IDS: u32 = 255;
 /// The one flag of a processor's entry.
 const ENABLED: u32 = 1;
 
@@ -23,13 +32,29 @@ pub(crate) fn srat(platform: &Platform) -> Vec<u8> {
     // Two reserved fields; the first has the value 1.
     let mut body = 1u32.to_le_bytes().to_vec();
     body.extend(0u64.to_le_bytes());
-    for cpu in &platform.cpus {
+    let nobody = Cpu { apic_id: unused_apic_id(&platform.cpus), node: 0 };
+    let mut cpus = platform.cpus.clone();
+    cpus.extend(nodes_without_cpus(platform).map(|node| Cpu { node, ..nobody }));
+    cpus.sort_by_key(|cpu| cpu.node);
+    for cpu in &cpus {
         processor(cpu, &mut body);
     }
     for range in &platform.memory {
         memory(range).to_aml_bytes(&mut body);
     }
     table(*b"SRAT", REVISION, &body)
+}
+
+/// Nodes that no processor is in.
+fn nodes_without_cpus(platform: &Platform) -> impl Iterator<Item = u32> {
+    let nodes = (0..).zip(&platform.distances).map(|(node, _)| node);
+    nodes.filter(|node| !platform.cpus.iter().any(|cpu| cpu.node == *node))
+}
+
+/// The highest xAPIC id that no processor has.
+fn unused_apic_id(cpus: &[Cpu]) -> u32 {
+    let is_unused = |id: &u32| !cpus.iter().any(|cpu| cpu.apic_id == *id);
+    (0..XAPIC_IDS).rev().find(is_unused).unwrap_or(XAPIC_IDS)
 }
 
 fn processor(cpu: &Cpu, body: &mut Vec<u8>) {

@@ -69,18 +69,28 @@ fn madt_and_srat_name_apic_ids_from_255_as_x2apics() {
     let madt = madt::madt(&platform);
     assert_eq!(madt[44..52], [0, 8, 0, 254, 1, 0, 0, 0]);
     assert_eq!(madt[52..68], [9, 16, 0, 0, 255, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]);
-    let srat = srat::srat(&platform);
+    let srat = srat::srat(&Platform { distances: Vec::new(), ..platform });
     assert_eq!(srat[48..64], [0, 16, 1, 254, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(srat[64..76], [2, 24, 0, 0, 2, 0, 0, 0, 255, 0, 0, 0]);
     assert_eq!(srat[76..88], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+/// Linux numbers nodes as they come, and knows no others.
+#[test]
+fn srat_names_every_node_in_order_with_a_processor_of_its_own_or_one_that_is_not_there() {
+    let cpus = vec![Cpu { apic_id: 0, node: 3 }, Cpu { apic_id: 254, node: 1 }, Cpu { apic_id: 2, node: 3 }];
+    let distances = vec![vec![10; 5]; 5];
+    let srat = srat::srat(&Platform { cpus, distances, memory: Vec::new(), ..platform() });
+    let entries: Vec<_> = srat[48..].chunks(16).map(|entry| (entry[2], entry[3], entry[4])).collect();
+    assert_eq!(entries, [(0, 253, 1), (1, 254, 1), (2, 253, 1), (3, 0, 1), (3, 2, 1), (4, 253, 1)]);
 }
 
 #[test]
 fn srat_places_processors_boot_ram_and_windows() {
     let srat = srat::srat(&platform());
     assert_eq!(read_u32(&srat, 36), 1, "reserved, and 1");
-    assert_eq!(srat[64..80], [0, 16, 0x04, 1, 1, 0, 0, 0, 0, 0x03, 0x02, 0x01, 0, 0, 0, 0]);
-    let memory: Vec<_> = srat[80..]
+    assert_eq!(srat[80..96], [0, 16, 0x04, 1, 1, 0, 0, 0, 0, 0x03, 0x02, 0x01, 0, 0, 0, 0]);
+    let memory: Vec<_> = srat[96..]
         .chunks(40)
         .map(|entry| {
             (

@@ -61,19 +61,25 @@ impl Bus {
         Ok(())
     }
 
-    /// Reads from the device at `address`; where there is none, all ones, as on a real bus.
-    pub fn read(&self, address: u64, data: &mut [u8]) {
+    /// Reads from the device at `address`; where there is none, all ones, as on a real bus. Returns
+    /// whether there is one.
+    pub fn read(&self, address: u64, data: &mut [u8]) -> bool {
         match self.find(address) {
             Some((offset, device)) => lock(device).read(offset, data),
-            None => data.fill(0xff),
+            None => {
+                data.fill(0xff);
+                return false;
+            }
         }
+        true
     }
 
-    /// Writes to the device at `address`; where there is none, nothing happens.
-    pub fn write(&self, address: u64, data: &[u8]) {
-        if let Some((offset, device)) = self.find(address) {
-            lock(device).write(offset, data);
-        }
+    /// Writes to the device at `address`; where there is none, nothing happens. Returns whether there
+    /// is one.
+    pub fn write(&self, address: u64, data: &[u8]) -> bool {
+        let Some((offset, device)) = self.find(address) else { return false };
+        lock(device).write(offset, data);
+        true
     }
 
     fn find(&self, address: u64) -> Option<(u64, &SharedDevice)> {
@@ -120,9 +126,9 @@ mod tests {
         let mut bus = Bus::default();
         let recorder = device();
         bus.insert("a", 0x10, 0x10, recorder.clone()).unwrap();
-        bus.write(0x13, &[7]);
+        assert!(bus.write(0x13, &[7]));
         let mut data = [0; 2];
-        bus.read(0x1f, &mut data);
+        assert!(bus.read(0x1f, &mut data));
         assert_eq!(lock(&recorder).0, [(3, vec![7])]);
         assert_eq!(data, [0xf, 0xf]);
     }
@@ -133,8 +139,8 @@ mod tests {
         bus.insert("a", 0x10, 0x10, device()).unwrap();
         for address in [0, 0xf, 0x20, u64::MAX] {
             let mut data = [0; 4];
-            bus.read(address, &mut data);
-            bus.write(address, &data);
+            assert!(!bus.read(address, &mut data));
+            assert!(!bus.write(address, &data));
             assert_eq!(data, [0xff; 4]);
         }
     }

@@ -3,12 +3,15 @@
 //! No KVM and no threads here. Host memory is reached through
 //! [`memory::HostMemory`] alone, guest memory through the `vm-memory` map that a caller passes in.
 
+pub mod alarm;
 pub mod bus;
 pub mod dimm;
+pub mod fault;
 pub mod ged;
 pub mod i8042;
 pub mod irq;
 pub mod memory;
+pub mod pci;
 pub mod power;
 mod register;
 pub mod serial;

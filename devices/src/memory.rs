@@ -3,8 +3,13 @@
 //! [`HostMemory`] is the devices' only door to the host: the VMM implements it with mappings and
 //! KVM slots, the tests with a recording fake.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::alarm::Alarm;
+use crate::fault::Faults;
 
 /// A range of guest-physical addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -46,24 +51,56 @@ pub struct HostError(pub String);
 ///
 /// Every call either happens as a whole or leaves everything as it was.
 pub trait HostMemory: Send + Sync + std::fmt::Debug {
-    /// Lets the guest reach `range`, which reads as zeroes.
-    fn back(&self, range: GuestRange) -> Result<(), HostError>;
+    /// Lets the guest reach `range`, which reads as zeroes. Nothing of `range` is backed yet;
+    /// `owner` is the id of the memory device that it is for.
+    fn back(&self, owner: &str, range: GuestRange) -> Result<(), HostError>;
 
-    /// Takes `range` away from the guest and gives its memory back to the host. `range` is one
-    /// that was given to [`back`](Self::back).
-    fn unback(&self, range: GuestRange) -> Result<(), HostError>;
+    /// Takes `range` away from the guest and gives its memory back to the host. All of `range` is
+    /// backed for `owner`; it need not be what one call of [`back`](Self::back) was about.
+    fn unback(&self, owner: &str, range: GuestRange) -> Result<(), HostError>;
+}
 
-    /// Gives the memory of `range` back to the host at once; the range stays backed and reads as
-    /// zeroes afterwards.
-    fn discard(&self, range: GuestRange) -> Result<(), HostError>;
+/// What a memory device reaches outside itself.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Host memory.
+    pub host: Arc<dyn HostMemory>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// What is to go wrong.
+    pub faults: Arc<Faults>,
+    /// What calls the device back later.
+    pub alarm: Arc<dyn Alarm>,
+}
+
+/// What a memory device has plugged by its own books, for the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Its id.
+    pub id: String,
+    /// The guest-physical ranges that host memory is to be behind: ascending, apart from each
+    /// other.
+    pub ranges: Vec<GuestRange>,
+}
+
+/// `ranges`, which are ascending and apart, with neighbours made one.
+pub(crate) fn joined(ranges: &[GuestRange]) -> Vec<GuestRange> {
+    let mut all: Vec<GuestRange> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if last.end() == range.start => last.size += range.size,
+            _ => all.push(*range),
+        }
+    }
+    all
 }
 
 /// Backs all of `ranges` or, when one fails, none of them.
-pub(crate) fn back_all(host: &dyn HostMemory, ranges: &[GuestRange]) -> Result<(), HostError> {
+pub(crate) fn back_all(host: &dyn HostMemory, owner: &str, ranges: &[GuestRange]) -> Result<(), HostError> {
     for (index, range) in ranges.iter().enumerate() {
-        if let Err(error) = host.back(*range) {
+        if let Err(error) = host.back(owner, *range) {
             for range in &ranges[..index] {
-                if let Err(error) = host.unback(*range) {
+                if let Err(error) = host.unback(owner, *range) {
                     tracing::error!("{range:x?} stays backed although nothing uses it: {error}");
                 }
             }
@@ -160,6 +197,9 @@ pub struct MemoryStatus {
     pub state: State,
     /// How the latest change ended; `None` before the first one ended.
     pub last: Option<Last>,
+    /// The DIMM whose ejection the guest works on, while this one's change waits for that: Linux
+    /// handles notifications one after the other.
+    pub waits_for: Option<String>,
 }
 
 /// Something a memory device tells the world; the VMM stamps it and streams it to `GET /events`.
@@ -183,10 +223,10 @@ pub enum MemoryEvent {
     },
     /// The guest reported `_OST` (ACPI 6.5, section 6.3.5).
     Ost {
-        /// The DIMM's id; `None` for an empty slot.
+        /// The DIMM's id; `None` for an empty slot and for the container.
         id: Option<String>,
-        /// The slot.
-        slot: u16,
+        /// The slot; `None` for the container of all slots.
+        slot: Option<u16>,
         /// `_OST` argument 0.
         source: u32,
         /// `_OST` argument 1.

@@ -1,11 +1,13 @@
 //! Stand-ins for the tests of this crate: an interrupt line, an output, host memory and a sink
 //! that record what the devices do with them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use crate::alarm::Alarm;
 use crate::bus::lock;
 use crate::irq::IrqLine;
 use crate::memory::{EventSink, GuestRange, HostError, HostMemory, MemoryEvent, MemoryStatus, Outcome};
@@ -56,13 +58,13 @@ impl Write for Output {
 pub(crate) enum Call {
     Back(GuestRange),
     Unback(GuestRange),
-    Discard(GuestRange),
 }
 
 #[derive(Debug, Default)]
 struct Host {
     calls: Vec<Call>,
-    backed: BTreeSet<GuestRange>,
+    /// Backed runs by their first address: size and owner. Neighbours of one owner are one run.
+    backed: BTreeMap<u64, (u64, String)>,
     fail: Option<Box<Matcher>>,
 }
 
@@ -99,45 +101,81 @@ impl FakeHost {
         std::mem::take(&mut lock(&self.0).calls)
     }
 
-    /// What is backed now, ascending.
+    /// What is backed now, ascending; neighbours of one owner are one range.
     pub(crate) fn backed(&self) -> Vec<GuestRange> {
-        lock(&self.0).backed.iter().copied().collect()
+        lock(&self.0).backed.iter().map(|(start, (size, _))| GuestRange::new(*start, *size)).collect()
     }
 
-    fn record(&self, call: Call) -> Result<(), HostError> {
+    fn record(&self, call: Call, owner: &str) -> Result<(), HostError> {
         let mut host = lock(&self.0);
         if host.fail.as_ref().is_some_and(|matcher| (matcher.0)(call)) {
             return Err(HostError("out of memory".to_owned()));
         }
         match call {
-            Call::Back(range) => {
-                assert!(
-                    !host.backed.iter().any(|other| other.overlaps(&range)),
-                    "{range:x?} is backed already"
-                );
-                host.backed.insert(range);
-            }
-            Call::Unback(range) => assert!(host.backed.remove(&range), "{range:x?} was never backed"),
-            Call::Discard(range) => {
-                assert!(host.backed.iter().any(|other| other.contains(&range)), "{range:x?} is not backed");
-            }
+            Call::Back(range) => host.back(owner, range),
+            Call::Unback(range) => host.unback(owner, range),
         }
         host.calls.push(call);
         Ok(())
     }
 }
 
+impl Host {
+    fn back(&mut self, owner: &str, mut range: GuestRange) {
+        let overlaps =
+            |(start, (size, _)): (&u64, &(u64, String))| GuestRange::new(*start, *size).overlaps(&range);
+        assert!(!self.backed.iter().any(overlaps), "{range:x?} is backed already");
+        if let Some((size, _)) = self.backed.get(&range.end()).filter(|(_, other)| other == owner).cloned() {
+            self.backed.remove(&range.end());
+            range.size += size;
+        }
+        let before = self.backed.range(..range.start).next_back();
+        let before = before.map(|(start, (size, other))| (GuestRange::new(*start, *size), other == owner));
+        if let Some((before, true)) = before.filter(|(before, _)| before.end() == range.start) {
+            range = GuestRange::new(before.start, before.size + range.size);
+        }
+        self.backed.insert(range.start, (range.size, owner.to_owned()));
+    }
+
+    fn unback(&mut self, owner: &str, range: GuestRange) {
+        let run = self.backed.range(..=range.start).next_back();
+        let run = run.map(|(start, (size, other))| (GuestRange::new(*start, *size), other == owner));
+        let Some((run, true)) = run.filter(|(run, _)| run.contains(&range)) else {
+            panic!("{range:x?} is not backed for {owner}");
+        };
+        self.backed.remove(&run.start);
+        for (start, end) in [(run.start, range.start), (range.end(), run.end())] {
+            if start < end {
+                self.backed.insert(start, (end - start, owner.to_owned()));
+            }
+        }
+    }
+}
+
 impl HostMemory for FakeHost {
-    fn back(&self, range: GuestRange) -> Result<(), HostError> {
-        self.record(Call::Back(range))
+    fn back(&self, owner: &str, range: GuestRange) -> Result<(), HostError> {
+        self.record(Call::Back(range), owner)
     }
 
-    fn unback(&self, range: GuestRange) -> Result<(), HostError> {
-        self.record(Call::Unback(range))
+    fn unback(&self, owner: &str, range: GuestRange) -> Result<(), HostError> {
+        self.record(Call::Unback(range), owner)
     }
+}
 
-    fn discard(&self, range: GuestRange) -> Result<(), HostError> {
-        self.record(Call::Discard(range))
+/// An alarm that keeps what it was set to.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms(Mutex<Vec<(Duration, String)>>);
+
+impl Alarms {
+    /// The alarms since this was last asked.
+    pub(crate) fn taken(&self) -> Vec<(Duration, String)> {
+        std::mem::take(&mut lock(&self.0))
+    }
+}
+
+impl Alarm for Alarms {
+    fn after(&self, delay: Duration, device: &str) {
+        lock(&self.0).push((delay, device.to_owned()));
     }
 }
 
@@ -169,6 +207,7 @@ fn describe(event: &MemoryEvent) -> String {
         MemoryEvent::Finished { device } => format!("finished {} {}", device.id, outcome(device)),
         MemoryEvent::Removed { device } => format!("removed {} {}", device.id, outcome(device)),
         MemoryEvent::Ost { id, slot, source, status } => {
+            let slot = slot.map_or_else(|| "container".to_owned(), |slot| slot.to_string());
             format!("ost {} {slot} {source:#x} {status:#x}", id.as_deref().unwrap_or("-"))
         }
     }

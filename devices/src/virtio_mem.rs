@@ -13,30 +13,27 @@
 //! A reset of the device keeps all blocks plugged; a system reset unplugs all and asks the next
 //! driver for the requested size.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use crate::memory::{EventSink, GuestRange, HostMemory, Kind, Last, MemoryEvent, MemoryStatus, State};
+use crate::memory::{GuestRange, Holding, Kind, Last, MemoryEvent, MemoryStatus, Outside, State};
 use crate::warning::Said;
 use blocks::Blocks;
-use granules::{Granules, index};
-use request::{BlockState, Request, Response, Span};
+use held::Held;
+use log::RequestLog;
+use usable::usable_size;
 
 mod abi;
+mod answer;
 mod blocks;
 mod config;
 mod device;
-mod granules;
+mod held;
+mod log;
 mod request;
 #[cfg(test)]
 mod tests;
+mod usable;
 
 pub use config::{VirtioMemConfig, VirtioMemError};
-
-/// The driver may use this much more than was requested, so that it finds blocks it can use.
-const USABLE_SLACK: u64 = 256 << 20;
-/// Linux adds memory in blocks of at least this size.
-const MEMORY_BLOCK: u64 = 128 << 20;
+pub use log::RequestRecord;
 
 /// The device.
 #[derive(Debug)]
@@ -48,12 +45,14 @@ pub struct VirtioMem {
     requested_size: u64,
     usable_size: u64,
     plugged: Blocks,
-    granules: Granules,
     /// Plugged size when the change that is under way began; `None` when none is.
     change_from: Option<u64>,
     last: Option<Last>,
-    events: Arc<dyn EventSink>,
-    malformed: Said,
+    /// A request that a fault delays.
+    held: Option<Held>,
+    log: RequestLog,
+    outside: Outside,
+    wrong: Said,
     busy: Said,
 }
 
@@ -62,13 +61,9 @@ impl VirtioMem {
     ///
     /// # Errors
     /// [`VirtioMemError`] names the field of `config` that is wrong.
-    pub fn new(
-        config: VirtioMemConfig,
-        host: Arc<dyn HostMemory>,
-        events: Arc<dyn EventSink>,
-    ) -> Result<Self, VirtioMemError> {
+    pub fn new(config: VirtioMemConfig, outside: Outside) -> Result<Self, VirtioMemError> {
         config.check()?;
-        let VirtioMemConfig { id, region, block_size, node, requested_size, granule } = config;
+        let VirtioMemConfig { id, region, block_size, node, requested_size } = config;
         let mut device = Self {
             id,
             region,
@@ -77,15 +72,21 @@ impl VirtioMem {
             requested_size,
             usable_size: 0,
             plugged: Blocks::new(index(region.size / block_size)),
-            granules: Granules::new(region, block_size, granule, host),
             change_from: (requested_size != 0).then_some(0),
             last: None,
-            events,
-            malformed: Said::default(),
+            held: None,
+            log: RequestLog::default(),
+            outside,
+            wrong: Said::default(),
             busy: Said::default(),
         };
         device.usable_size = device.wanted_usable_size();
         Ok(device)
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// What the device is and does.
@@ -102,7 +103,19 @@ impl VirtioMem {
             plugged_size: self.plugged_size(),
             state: self.state(),
             last: self.last.clone(),
+            waits_for: None,
         }
+    }
+
+    /// The runs of plugged blocks, which are just the host memory that it has; for the audit.
+    pub fn holding(&self) -> Holding {
+        let ranges = self.plugged.runs().map(|run| self.range(&run)).collect();
+        Holding { id: self.id.clone(), ranges }
+    }
+
+    /// The latest 4096 requests of the driver, oldest first.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.log.records(self.block_size)
     }
 
     /// Sets the size that the driver is to reach.
@@ -121,7 +134,7 @@ impl VirtioMem {
             self.change_from.get_or_insert(self.plugged_size());
         }
         let status = self.status();
-        self.events.memory(MemoryEvent::Accepted { device: status.clone() });
+        self.outside.events.memory(MemoryEvent::Accepted { device: status.clone() });
         Ok(status)
     }
 
@@ -136,7 +149,7 @@ impl VirtioMem {
 
     fn finish(&mut self, last: Last) {
         self.last = Some(last);
-        self.events.memory(MemoryEvent::Finished { device: self.status() });
+        self.outside.events.memory(MemoryEvent::Finished { device: self.status() });
     }
 
     fn plugged_size(&self) -> u64 {
@@ -152,96 +165,12 @@ impl VirtioMem {
         }
     }
 
-    /// What the driver needs to reach the requested size: whole memory blocks and some slack.
     fn wanted_usable_size(&self) -> u64 {
-        if self.requested_size == 0 {
-            return 0;
-        }
-        let size = self.requested_size.saturating_add(USABLE_SLACK);
-        size.checked_next_multiple_of(self.block_size.max(MEMORY_BLOCK))
-            .unwrap_or(u64::MAX)
-            .min(self.region.size)
-    }
-
-    /// The blocks of a request, when they are ones the driver may use.
-    fn resolve(&self, span: Span) -> Option<Range<usize>> {
-        let offset = span.address.checked_sub(self.region.start)?;
-        let end = offset.checked_add(u64::from(span.blocks).checked_mul(self.block_size)?)?;
-        let valid = span.blocks != 0 && offset.is_multiple_of(self.block_size) && end <= self.usable_size;
-        valid.then(|| index(offset / self.block_size)..index(end / self.block_size))
-    }
-
-    fn answer(&mut self, request: Request) -> Response {
-        match request {
-            Request::Plug(span) => self.resolve(span).map_or(Response::Error, |blocks| self.plug(blocks)),
-            Request::Unplug(span) => self.resolve(span).map_or(Response::Error, |blocks| self.unplug(blocks)),
-            Request::UnplugAll => self.unplug_all(),
-            Request::State(span) => {
-                self.resolve(span).map_or(Response::Error, |blocks| self.block_state(blocks))
-            }
-        }
-    }
-
-    fn plug(&mut self, blocks: Range<usize>) -> Response {
-        if self.plugged.any(blocks.clone()) {
-            return Response::Error;
-        }
-        let size = blocks.len() as u64 * self.block_size;
-        if self.plugged_size() + size > self.requested_size {
-            return Response::Nack;
-        }
-        if let Err(error) = self.granules.plug(&blocks) {
-            return self.busy("plug", &error);
-        }
-        self.plugged.insert(blocks);
-        self.plugged_size_changed();
-        Response::Ack
-    }
-
-    fn unplug(&mut self, blocks: Range<usize>) -> Response {
-        if !self.plugged.all(blocks.clone()) {
-            return Response::Error;
-        }
-        if let Err(error) = self.granules.unplug(&blocks, &self.plugged) {
-            return self.busy("unplug", &error);
-        }
-        self.plugged.remove(blocks);
-        self.plugged_size_changed();
-        Response::Ack
-    }
-
-    fn unplug_all(&mut self) -> Response {
-        if let Err(error) = self.granules.unplug_all() {
-            return self.busy("unplug all", &error);
-        }
-        let had = self.plugged.count() != 0;
-        self.plugged.clear();
-        self.usable_size = self.wanted_usable_size();
-        if had {
-            self.plugged_size_changed();
-        }
-        Response::Ack
-    }
-
-    fn block_state(&self, blocks: Range<usize>) -> Response {
-        Response::State(if self.plugged.all(blocks.clone()) {
-            BlockState::Plugged
-        } else if self.plugged.any(blocks) {
-            BlockState::Mixed
-        } else {
-            BlockState::Unplugged
-        })
-    }
-
-    fn busy(&mut self, what: &str, error: &crate::memory::HostError) -> Response {
-        if self.busy.first() {
-            tracing::warn!("{}: the driver's request to {what} has to wait: {error}", self.id);
-        }
-        Response::Busy
+        usable_size(self.region, self.block_size, self.requested_size)
     }
 
     fn plugged_size_changed(&mut self) {
-        self.events.memory(MemoryEvent::Progress { device: self.status() });
+        self.outside.events.memory(MemoryEvent::Progress { device: self.status() });
         if self.plugged_size() == self.requested_size {
             self.change_from = None;
             self.finish(Last::done());
@@ -250,4 +179,9 @@ impl VirtioMem {
             self.change_from.get_or_insert(self.plugged_size());
         }
     }
+}
+
+/// A number of blocks as an index; there are far fewer than addresses.
+fn index(count: u64) -> usize {
+    usize::try_from(count).expect("block counts fit in the 64-bit host's usize")
 }

@@ -1,7 +1,8 @@
 //! The memory map that firmware hands to the kernel.
 //!
-//! It lists boot RAM and the legacy area, and nothing else. Above all it never mentions a window for
-//! memory devices: a reserved entry there would make the guest refuse the memory later.
+//! It lists boot RAM, the legacy area, and the ranges that a machine is given on purpose. Above all it
+//! never mentions a window for memory devices: a reserved entry there would make the guest refuse the
+//! memory later.
 
 use crate::layout::{EBDA_START, HIGH_RAM_START};
 
@@ -15,6 +16,9 @@ pub enum Kind {
     Ram,
     /// Not for the guest to use.
     Reserved,
+    /// Persistent memory as firmware named it before ACPI had a type for it; Linux shows it as
+    /// "Persistent Memory (legacy)".
+    LegacyPmem,
 }
 
 impl Kind {
@@ -23,6 +27,8 @@ impl Kind {
         match self {
             Kind::Ram => 1,
             Kind::Reserved => 2,
+            // The kernel's E820_TYPE_PRAM.
+            Kind::LegacyPmem => 12,
         }
     }
 }
@@ -39,25 +45,22 @@ pub struct E820Entry {
 }
 
 /// The memory map of a machine with boot RAM at `ram`, which is pairs of first address and length,
-/// ascending and without overlap, the first one from address 0.
+/// ascending and without overlap, the first one from address 0, and with the ranges `others`, which lie
+/// above 1 MiB and overlap neither RAM nor each other. It ascends.
 ///
 /// RAM is usable except from the EBDA to 1 MiB, which is reserved.
-pub fn memory_map(ram: &[(u64, u64)]) -> Vec<E820Entry> {
+pub fn memory_map(ram: &[(u64, u64)], others: &[E820Entry]) -> Vec<E820Entry> {
     let entry = |start, end, kind| E820Entry { start, size: end - start, kind };
-    let mut map = Vec::new();
-    for &(start, size) in ram {
-        let end = start.saturating_add(size);
-        if start < EBDA_START && start < end {
-            map.push(entry(start, end.min(EBDA_START), Kind::Ram));
-        }
-    }
+    let mut map = others.to_vec();
     map.push(entry(EBDA_START, HIGH_RAM_START, Kind::Reserved));
     for &(start, size) in ram {
-        let (start, end) = (start.max(HIGH_RAM_START), start.saturating_add(size));
-        if start < end {
-            map.push(entry(start, end, Kind::Ram));
-        }
+        let end = start.saturating_add(size);
+        let below = (start, end.min(EBDA_START));
+        let above = (start.max(HIGH_RAM_START), end);
+        let pieces = [below, above].into_iter().filter(|(start, end)| start < end);
+        map.extend(pieces.map(|(start, end)| entry(start, end, Kind::Ram)));
     }
+    map.sort_by_key(|entry| entry.start);
     map
 }
 
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn four_gib_with_two_of_them_low() {
-        let map = memory_map(&[(0, 2 << 30), (4 << 30, 2 << 30)]);
+        let map = memory_map(&[(0, 2 << 30), (4 << 30, 2 << 30)], &[]);
         let ram = [(0, 0x9_fc00), (1 << 20, 2 << 30), (4 << 30, 6 << 30)];
         assert_eq!(usable(&map), ram);
         let reserved = E820Entry { start: 0x9_fc00, size: 0x6_0400, kind: Kind::Reserved };
@@ -96,7 +99,18 @@ mod tests {
 
     #[test]
     fn ram_that_ends_below_the_ebda_is_all_usable() {
-        assert_eq!(usable(&memory_map(&[(0, 0x8_0000)])), [(0, 0x8_0000)]);
+        assert_eq!(usable(&memory_map(&[(0, 0x8_0000)], &[])), [(0, 0x8_0000)]);
+    }
+
+    #[test]
+    fn other_ranges_stand_in_their_places() {
+        let other = |start, kind| E820Entry { start, size: 1 << 28, kind };
+        let (pmem, reserved) = (other(6 << 30, Kind::LegacyPmem), other(2 << 30, Kind::Reserved));
+        let map = memory_map(&[(0, 2 << 30), (4 << 30, 2 << 30)], &[pmem, reserved]);
+        let numbers: Vec<_> = map.iter().map(|entry| (entry.start, entry.kind.number())).collect();
+        let expected = [(0, 1), (0x9_fc00, 2), (1 << 20, 1), (2 << 30, 2), (4 << 30, 1), (6 << 30, 12)];
+        assert_eq!(numbers, expected);
+        assert_eq!((map[3], map[5]), (reserved, pmem));
     }
 
     #[test]
@@ -120,7 +134,8 @@ mod tests {
                 ram.push((end + gap, size));
                 end += gap + size;
             }
-            let map = memory_map(&ram);
+            let behind = E820Entry { start: end.max(HIGH_RAM_START), size: 4096, kind: Kind::LegacyPmem };
+            let map = memory_map(&ram, &[behind]);
             let legacy = EBDA_START..HIGH_RAM_START;
             for pair in map.windows(2) {
                 prop_assert!(pair[0].start + pair[0].size <= pair[1].start);

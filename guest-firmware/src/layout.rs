@@ -1,7 +1,12 @@
 //! Where firmware's leftovers lie in guest memory, ascending.
 //!
 //! Everything up to [`EBDA_START`] is ordinary RAM to the guest, which has copied what it needs
-//! before it uses that memory for something else.
+//! before it uses that memory for something else; Linux leaves the first MiB as it is.
+
+/// The word of the BIOS data area that names the segment of the EBDA.
+pub const EBDA_POINTER_START: u64 = 0x40e;
+/// 2 bytes.
+pub const EBDA_POINTER_SIZE: u64 = 2;
 
 /// Descriptor table that the initial segments come from; directly behind the BIOS data area.
 pub const GDT_START: u64 = 0x500;
@@ -40,11 +45,17 @@ pub const CMDLINE_START: u64 = 0x2_0000;
 /// 64 KiB; a kernel's own limit is far lower.
 pub const CMDLINE_SIZE: u64 = 0x1_0000;
 
-/// Start of the extended BIOS data area, which ends conventional memory. Nothing is in it: it is
-/// there because a PC has it, and so the guest sees 639 KiB as everywhere else.
+/// Start of the extended BIOS data area, which ends conventional memory: the guest sees 639 KiB of it,
+/// as on other PCs.
 pub const EBDA_START: u64 = 0x9_fc00;
 /// 1 KiB.
 pub const EBDA_SIZE: u64 = 0x400;
+/// A copy of the RSDP in the EBDA, for whoever is not told where it is and looks for it (ACPI 6.5,
+/// section 5.2.5.1): a kernel that another one starts. Linux, when it was started by its PVH entry,
+/// does not pass on what it was told itself.
+pub const RSDP_COPY_START: u64 = EBDA_START + 0x10;
+/// 36 bytes (ACPI 6.5, section 5.2.5.3).
+pub const RSDP_COPY_SIZE: usize = 36;
 
 /// The ACPI tables. A PC has video memory and ROMs here; this machine has neither, and the guest
 /// takes nothing in this area for RAM.
@@ -63,7 +74,8 @@ pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
 /// First address that does not belong to low RAM, whatever its size.
 pub const LOW_RAM_LIMIT: u64 = 1 << 32; // 4 GiB
 
-const RANGES: [(u64, u64); 10] = [
+const RANGES: [(u64, u64); 11] = [
+    (EBDA_POINTER_START, EBDA_POINTER_SIZE),
     (GDT_START, GDT_SIZE),
     (PVH_START_INFO_START, PVH_START_INFO_SIZE),
     (PVH_MODULES_START, PVH_MODULES_SIZE),

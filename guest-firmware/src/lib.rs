@@ -38,6 +38,8 @@ pub struct Boot<'a> {
     /// Boot RAM as pairs of first address and length in bytes: ascending, without overlap, the
     /// first from address 0.
     pub ram: &'a [(u64, u64)],
+    /// What else the memory map lists: above 1 MiB, without overlap.
+    pub ranges: &'a [E820Entry],
     /// The ACPI tables.
     pub acpi: Acpi<'a>,
     /// How the guest resets the machine.
@@ -87,7 +89,7 @@ pub fn load<M: GuestMemoryBackend>(memory: &M, boot: &Boot<'_>) -> Result<CpuSta
     let handover = Handover {
         cmdline: u32::try_from(layout::CMDLINE_START).expect("it is in the first MiB"),
         initramfs: place_initramfs(boot, &kernel, ram_end)?,
-        memory_map: checked_memory_map(boot.ram)?,
+        memory_map: checked_memory_map(boot)?,
         rsdp: boot.acpi.rsdp,
     };
 
@@ -157,8 +159,8 @@ fn place_initramfs(boot: &Boot<'_>, kernel: &Kernel, ram_end: u64) -> Result<Opt
     }
 }
 
-fn checked_memory_map(ram: &[(u64, u64)]) -> Result<Vec<E820Entry>, Error> {
-    let map = memory_map(ram);
+fn checked_memory_map(boot: &Boot<'_>) -> Result<Vec<E820Entry>, Error> {
+    let map = memory_map(boot.ram, boot.ranges);
     if map.len() > e820::MAX_ENTRIES {
         return Err(Error::MemoryMapTooLong { entries: map.len() });
     }
@@ -170,7 +172,17 @@ fn write_acpi<M: GuestMemoryBackend>(memory: &M, acpi: &Acpi<'_>) -> Result<(), 
     if base < ACPI_START || base.saturating_add(size) > ACPI_START + ACPI_SIZE {
         return Err(Error::AcpiTooLarge { base, size });
     }
-    Ok(memory.write_slice(acpi.bytes, GuestAddress(base))?)
+    memory.write_slice(acpi.bytes, GuestAddress(base))?;
+    copy_rsdp(memory, acpi)
+}
+
+/// Leaves the RSDP where it is looked for, see [`layout::RSDP_COPY_START`].
+fn copy_rsdp<M: GuestMemoryBackend>(memory: &M, acpi: &Acpi<'_>) -> Result<(), Error> {
+    let before = usize::try_from(acpi.rsdp.saturating_sub(acpi.base)).unwrap_or(usize::MAX);
+    let rsdp = acpi.bytes.iter().copied().skip(before).take(layout::RSDP_COPY_SIZE);
+    memory.write_slice(&rsdp.collect::<Vec<_>>(), GuestAddress(layout::RSDP_COPY_START))?;
+    let segment = u16::try_from(layout::EBDA_START >> 4).expect("it is in the first MiB");
+    Ok(memory.write_slice(&segment.to_le_bytes(), GuestAddress(layout::EBDA_POINTER_START))?)
 }
 
 fn write_words<M: GuestMemoryBackend>(memory: &M, start: u64, words: &[u64]) -> Result<(), Error> {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::kernel::Kernel;
 use crate::modules::{Module, Modules};
@@ -16,7 +16,7 @@ use crate::{AGENT, HOST_INIT, busybox, cache};
 const GUEST_MODULES: [&str; 7] =
     ["virtio", "virtio_ring", "virtio_mmio", "virtio_console", "virtio_mem", "button", "evdev"];
 /// What tests may load in a guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 2] = ["memory-notifier-error-inject", "hwpoison-inject"];
+const OPTIONAL_MODULES: [&str; 4] = ["memory-notifier-error-inject", "hwpoison-inject", "nd_e820", "nd_pmem"];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports.
 const HOST_MODULES: [&str; 7] =
     ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "irqbypass", "kvm-amd"];
@@ -36,6 +36,9 @@ const DIRECTORIES: [&str; 12] = [
     "tmp",
 ];
 
+/// An archive may only begin at a multiple of this many bytes (`unpack_to_rootfs` in init/initramfs.c).
+const ALIGNMENT: usize = 4;
+
 /// Why there is no initramfs.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -48,6 +51,15 @@ pub enum Error {
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] cache::Error),
+    /// A file that was to be added cannot be read.
+    #[error("Cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
     /// A file is too large for the format.
     #[error("Cannot put {path} into an initramfs")]
     Archive {
@@ -95,6 +107,28 @@ pub fn host_initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
         archive.modules("load", Modules::open(root)?.load_order(&HOST_MODULES)?);
     }
     store(kernel, "host", &archive)
+}
+
+/// The archive `initramfs` with `files` added: paths in it, without a `/` at the front or with one, and where their
+/// contents are. The kernel unpacks archives that follow one another, the later ones over the earlier ones.
+///
+/// # Errors
+/// [`Error::Read`] and [`Error::Archive`].
+pub fn extended(initramfs: &Path, files: &[(String, PathBuf)]) -> Result<Vec<u8>, Error> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|cause| Error::Read { path: path.to_owned(), cause });
+    let mut bytes = read(initramfs)?;
+    let mut archive = Archive { entries: BTreeMap::new() };
+    for (path, file) in files {
+        let path = path.trim_start_matches('/');
+        for (end, _) in path.match_indices('/') {
+            archive.entries.insert(path[..end].to_owned(), Entry::Directory);
+        }
+        archive.file(path, 0o644, read(file)?);
+    }
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    bytes.extend(archive.bytes()?);
+    Ok(bytes)
 }
 
 /// Those of `names` that the kernel has.

@@ -4,9 +4,11 @@
 //! The setup header (Linux, `Documentation/arch/x86/boot.rst`) says where the compressed payload is; its first bytes say
 //! how it is compressed.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use crate::elf::Elf;
+
+mod xz;
 
 /// Why there is no `vmlinux`.
 #[derive(Debug, thiserror::Error)]
@@ -128,10 +130,7 @@ fn zstd(payload: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Decompresses xz, also that of kernel modules.
 pub(crate) fn xz(payload: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut out = Vec::new();
-    lzma_rs::xz_decompress(&mut Cursor::new(payload), &mut out)
-        .map_err(|error| Error::Damaged { kind: "xz", reason: format!("{error:?}") })?;
-    Ok(out)
+    xz::decompress(payload).map_err(|reason| Error::Damaged { kind: "xz", reason })
 }
 
 #[cfg(test)]

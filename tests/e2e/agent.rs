@@ -1,22 +1,25 @@
 //! What the guest can be asked to do, and its consoles.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use dimmer_agent::protocol::{Parameter, Status, ZoneKind};
+use dimmer_agent::report::{Group, GroupKind};
 use dimmer_images::Kernel;
 use dimmer_lab::promised;
 use dimmer_lab::vm::Setup;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::layouts::assert_layout;
-use crate::{GIB, Outcome};
+use crate::{GIB, MIB, Outcome};
 
 crate::tests!("agent":
     blocks_go_offline_and_online,
     commands_and_their_output,
+    memory_groups,
     the_lab_commands_on_a_machine,
     an_interactive_console,
 );
@@ -67,9 +70,40 @@ fn lab(before: &[&str], socket: &[&str], after: &[&str]) -> io::Result<Output> {
     Command::new(env!("CARGO_BIN_EXE_dimmer-lab")).args(before).args(socket).args(after).output()
 }
 
+/// What the kernel's own structures say: a DIMM's group is static, a virtio-mem device's dynamic, and boot
+/// memory has none.
+fn memory_groups(kernel: &Kernel) -> Outcome {
+    const BLOCK: u64 = 32768; // pages
+    let mut vm = Setup::new(kernel)
+        .arguments(promised::MACHINE)
+        .arguments("--memory-hotplug method=acpi,slots=4,size=8G --memory-hotplug method=virtio-mem,size=8G")
+        .boot()?;
+    vm.rest.add_dimm("d0", GIB)?;
+    vm.rest.resize("vmem0", 100 << 20)?;
+    let mut layout = vm.settled()?;
+    vm.guest().add_groups(&mut layout)?;
+    assert_eq!(layout.groups_unknown, None);
+    let groups: BTreeMap<u64, Group> =
+        layout.blocks.iter().filter_map(|block| Some((block.index, block.group.clone()?))).collect();
+    assert_eq!(groups.keys().copied().collect::<Vec<_>>(), [48, 49, 50, 51, 52, 53, 54, 55, 112]);
+    let of_dimm = &groups[&48];
+    assert_eq!(
+        (of_dimm.kind, of_dimm.max_pages, of_dimm.unit_pages),
+        (GroupKind::Static, Some(8 * BLOCK), None)
+    );
+    assert_eq!((of_dimm.present_kernel, of_dimm.present_movable), (0, 8 * BLOCK));
+    assert!((49..56).all(|index| groups[&index] == *of_dimm), "{groups:?}");
+    // A part of a block counts as a block.
+    let of_virtio_mem = &groups[&112];
+    assert_eq!((of_virtio_mem.kind, of_virtio_mem.unit_pages), (GroupKind::Dynamic, Some(BLOCK)));
+    assert_eq!((of_virtio_mem.present_kernel, of_virtio_mem.present_movable), (0, BLOCK));
+    Ok(())
+}
+
 /// `dimmer-lab layout` and `dimmer-lab guest`, as a user runs them.
 fn the_lab_commands_on_a_machine(kernel: &Kernel) -> Outcome {
-    let vm = Setup::new(kernel).arguments(promised::MACHINE).boot()?;
+    let arguments = "--memory-hotplug method=acpi,slots=2,size=2G";
+    let vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?;
     let agent = ["--agent-socket", vm.agent_socket().to_str().ok_or("a path in UTF-8")?];
     let layout = lab(&["layout", "--settled"], &agent, &[])?;
     let text = String::from_utf8(layout.stdout)?;
@@ -85,6 +119,16 @@ fn the_lab_commands_on_a_machine(kernel: &Kernel) -> Outcome {
     assert_eq!(refused.status.code(), Some(1), "the guest refused");
     let wrong = lab(&["guest"], &agent, &["offline", "zero"])?;
     assert_eq!(wrong.status.code(), Some(2), "bad usage");
+
+    vm.rest.add_dimm("d0", GIB)?;
+    // Linux adds whole blocks only, and reports this one as done nevertheless.
+    vm.rest.add_dimm_with(json!({"id": "odd", "size": 192 * MIB, "unaligned": true}))?;
+    let api_socket = vm.api_socket();
+    let api = ["--api-socket", api_socket.to_str().ok_or("a path in UTF-8")?];
+    let layout = lab(&["layout", "--settled"], &agent, &api)?;
+    let (text, doubts) = (String::from_utf8(layout.stdout)?, String::from_utf8(layout.stderr)?);
+    assert!(text.lines().any(|seen| seen == "48-55  online  Movable  node 0  static d0"), "{text}");
+    assert_eq!(doubts, "dimmer-lab: odd has 201326592 bytes plugged, but the guest shows no block of it\n");
     Ok(())
 }
 

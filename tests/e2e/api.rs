@@ -7,7 +7,7 @@ use dimmer_lab::promised;
 use dimmer_lab::vm::{self, Setup, TestVm};
 use serde_json::{Value, json};
 
-use crate::{GIB, Outcome};
+use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
 crate::tests!("api": events_are_in_order, resizing_as_other_monitors_do, the_ctl_command);
@@ -68,6 +68,20 @@ fn the_ctl_command(kernel: &Kernel) -> Outcome {
         ("dimm remove d7", 2),
         ("dimm remove vmem0", 1),
         ("resize", 2),
+        ("dimm add --id d1 --ranges 128M~128M+256M --descending --wait 120", 0),
+        ("dimm add --id d2 --ranges 128M+1M", 2),
+        ("dimm add --id d2 --size 128M", 1),
+        ("faults set device=vmem0,on=plug,do=nack,nth=9 device=d1,on=eject,do=refuse", 0),
+        ("faults set device=vmem0,on=plug,do=fail", 2),
+        ("faults", 0),
+        ("info", 0),
+        ("faults clear", 0),
+        ("ost d1", 0),
+        ("ost d2", 2),
+        ("ost vmem0", 1),
+        ("requests vmem0", 0),
+        ("requests d1", 1),
+        ("audit", 0),
     ] {
         let output = ctl(&vm, words)?;
         let said = String::from_utf8_lossy(&output.stderr);
@@ -77,7 +91,7 @@ fn the_ctl_command(kernel: &Kernel) -> Outcome {
     let devices: Value = serde_json::from_slice(&ctl(&vm, "--json devices")?.stdout)?;
     let sizes: Vec<_> =
         devices.as_array().into_iter().flatten().map(|device| &device["plugged_size"]).collect();
-    assert_eq!(sizes, [&json!(GIB), &json!(2 * GIB)]);
+    assert_eq!(sizes, [&json!(GIB), &json!(384 * MIB), &json!(2 * GIB)]);
     assert_eq!(ctl(&vm, "power-button")?.status.code(), Some(0));
     assert_eq!(vm.wait()?.code(), Some(0));
     assert_eq!(ctl(&vm, "ping")?.status.code(), Some(2), "nobody is there any more");

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dimmer_agent::blocks::BlockList;
-use dimmer_agent::protocol::{Action, BlockResult, Bytes, Executed, KernelLog, Parameter, Pong, ZoneKind};
+use dimmer_agent::groups::Membership;
+use dimmer_agent::protocol::{
+    Action, BlockResult, Bytes, Executed, KernelLog, KexecLoad, Parameter, Pinned, Pong, ZoneKind,
+};
 use serde::de::DeserializeOwned;
 
 use crate::layout::Layout;
@@ -137,6 +140,27 @@ impl Guest {
         self.ask(Action::Layout)
     }
 
+    /// Fills the memory groups of `layout` in, or the reason why they are not known.
+    ///
+    /// # Errors
+    /// See [`GuestError`]; that the guest's kernel does not tell is none.
+    pub fn add_groups(&mut self, layout: &mut Layout) -> Result<(), GuestError> {
+        let membership: Membership = match self.ask(Action::Groups) {
+            Ok(membership) => membership,
+            Err(GuestError::Refused(failure)) => {
+                layout.groups_unknown = Some(failure.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        for block in &mut layout.blocks {
+            let place = membership.blocks.binary_search_by_key(&block.index, |(index, _)| *index);
+            let number = place.ok().map(|place| membership.blocks[place].1);
+            block.group = membership.groups.iter().find(|group| Some(group.id) == number).cloned();
+        }
+        Ok(())
+    }
+
     /// Runs `argv` with `stdin` as its input and waits for its end.
     ///
     /// # Errors
@@ -205,6 +229,62 @@ impl Guest {
     /// [`GuestError::Refused`] when it is in use, among others.
     pub fn unload_module(&mut self, name: &str) -> Result<(), GuestError> {
         self.ask(Action::UnloadModule { name: name.to_owned() })
+    }
+
+    /// Reads physical memory that the guest's kernel does not claim.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] with `EPERM` when the kernel does claim it, among others.
+    pub fn peek(&mut self, address: u64, count: usize) -> Result<Vec<u8>, GuestError> {
+        self.ask(Action::Peek { address, count }).map(|bytes: Bytes| bytes.0)
+    }
+
+    /// Writes physical memory that the guest's kernel does not claim.
+    ///
+    /// # Errors
+    /// As for [`peek`](Self::peek).
+    pub fn poke(&mut self, address: u64, bytes: &[u8]) -> Result<(), GuestError> {
+        self.ask(Action::Poke { address, bytes: Bytes(bytes.to_vec()) })
+    }
+
+    /// Holds a page of one of `blocks`, which then cannot be offlined.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when no free memory lies there, among others.
+    pub fn pin(&mut self, blocks: &BlockList) -> Result<Pinned, GuestError> {
+        self.ask(Action::Pin { blocks: blocks.clone() })
+    }
+
+    /// Lets the page at the physical address `address` go.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when it is not held, among others.
+    pub fn unpin(&mut self, address: u64) -> Result<(), GuestError> {
+        self.ask(Action::Unpin { address })
+    }
+
+    /// Loads another kernel.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] with the kernel's error number, among others.
+    pub fn kexec_load(&mut self, load: &KexecLoad) -> Result<(), GuestError> {
+        self.ask(Action::KexecLoad(load.clone()))
+    }
+
+    /// Has the guest go over to the loaded kernel; wait for it with a new connection.
+    ///
+    /// # Errors
+    /// [`GuestError::Refused`] when none is loaded, among others.
+    pub fn kexec(&mut self) -> Result<(), GuestError> {
+        self.ask(Action::Kexec)
+    }
+
+    /// Makes the guest's kernel panic.
+    ///
+    /// # Errors
+    /// See [`GuestError`]; that the machine is gone before it answered is none.
+    pub fn crash(&mut self) -> Result<(), GuestError> {
+        self.end(Action::Crash)
     }
 
     /// Has the guest switch itself off.

@@ -110,6 +110,11 @@ pub fn is_emulated() -> bool {
     env::var_os(VARIABLE).is_some_and(|host| host == EMULATED)
 }
 
+/// Whether machines need an emulated host that this process is not in.
+pub fn needs_emulation() -> bool {
+    !detect::here().is_hardware()
+}
+
 /// Comes back where there is hardware-assisted KVM. Elsewhere runs this very program with the same arguments inside the
 /// emulated host, and ends the process with its exit status, or with 2 and a message when that fails.
 ///

@@ -7,8 +7,8 @@ mod text;
 pub use difference::difference;
 pub use dimmer_agent::report::{Block, BlockState, Group, GroupKind, Layout, Zone};
 pub use runs::{Run, runs};
-pub use text::{GroupNames, text};
+pub use text::text;
 
-/// Layouts for the tests of this folder.
+/// Layouts for tests.
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

@@ -6,9 +6,11 @@ pub mod expect;
 pub mod guest;
 pub mod host;
 pub mod layout;
+pub mod oracle;
 pub mod picture;
 pub mod promised;
 pub mod rest;
+pub mod scenario;
 pub mod vm;
 
 pub use dimmer::chain::chain;

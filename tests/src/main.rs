@@ -19,6 +19,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run scenarios on real guests, and say where these differ from the oracle or from what is expected.
+    Check(commands::check::Check),
     /// Show an unmodified kernel reproduce the layouts that memory groups promised, block by block.
     Demo(commands::demo::Demo),
     /// Say what this host is, what is missing, and the command that fixes it.
@@ -31,6 +33,8 @@ enum Command {
     Images(commands::images::Images),
     /// Print a guest's memory layout.
     Layout(commands::layout::Layout),
+    /// Say what Linux will do with every memory block of a scenario, without a machine.
+    Predict(commands::predict::Predict),
 }
 
 fn main() -> ExitCode {
@@ -38,12 +42,14 @@ fn main() -> ExitCode {
         return status;
     }
     let result = match Arguments::parse().command {
+        Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Guest(guest) => guest.run(),
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),
         Command::Layout(layout) => layout.run(),
+        Command::Predict(predict) => predict.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dimmer::ctl::client::{Client, ClientError, Method, segment};
+use dimmer::audit::Audit;
+use dimmer::ctl::client::{self, Client, ClientError, Method, segment};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Seconds that a change may take, for `?wait=`.
@@ -43,6 +45,15 @@ pub enum RestError {
         status: u16,
         /// The problem's detail, or the whole body.
         detail: String,
+    },
+    /// The answer is not what it should be.
+    #[error("GET {path}: the body is not as documented")]
+    Body {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        error: serde_json::Error,
     },
 }
 
@@ -98,6 +109,16 @@ impl Rest {
         self.tell(Method::POST, &format!("/memory-devices?wait={WAIT}"), Some(&body))
     }
 
+    /// Plugs a DIMM described by all fields of the request's body but its kind, and waits until the
+    /// guest has taken it.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn add_dimm_with(&self, mut body: Value) -> Result<Value, RestError> {
+        body["kind"] = json!("dimm");
+        self.tell(Method::POST, &format!("/memory-devices?wait={WAIT}"), Some(&body))
+    }
+
     /// Asks the guest to let a DIMM go; returns the end of that, whatever it is.
     ///
     /// # Errors
@@ -133,29 +154,71 @@ impl Rest {
         self.tell(Method::GET, &format!("/memory-devices/{}", segment(id)), None)
     }
 
+    /// The machine's books, held against each other.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn audit(&self) -> Result<Audit, RestError> {
+        read("/vm.audit", self.tell(Method::GET, "/vm.audit", None)?)
+    }
+
+    /// Sets faults, an array of them, in place of all earlier ones.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn set_faults(&self, faults: &Value) -> Result<(), RestError> {
+        self.tell(Method::PUT, "/faults", Some(&json!({ "faults": faults }))).map(drop)
+    }
+
+    /// The `_OST` reports of a DIMM, oldest first.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn ost(&self, id: &str) -> Result<Vec<Value>, RestError> {
+        self.list(&format!("/memory-devices/{}/ost", segment(id)))
+    }
+
+    /// The requests of a virtio-mem device's driver, oldest first.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn requests(&self, id: &str) -> Result<Vec<Value>, RestError> {
+        self.list(&format!("/memory-devices/{}/requests", segment(id)))
+    }
+
+    /// A body that is an array.
+    fn list(&self, path: &str) -> Result<Vec<Value>, RestError> {
+        read(path, self.tell(Method::GET, path, None)?)
+    }
+
     /// All events kept so far, in order.
     ///
     /// # Errors
     /// [`RestError`].
     pub fn events(&self) -> Result<Vec<Value>, RestError> {
-        // Asking for something is an event of nobody, so the stream is cut at the present number.
+        // The stream never ends by itself; what is there now ends with the latest event.
+        let last = self.tell(Method::GET, "/vm.info", None)?["last_event"].as_u64().unwrap_or_default();
+        let mut events: Vec<Value> = Vec::new();
         self.runtime.block_on(async {
             let mut client = Client::connect(&self.path).await?;
             let mut lines = match client.follow("/events?since=0").await? {
                 Ok(lines) => lines,
-                Err(answer) => {
-                    let detail = String::from_utf8_lossy(&answer.body).into_owned();
-                    let request = "GET /events".to_owned();
-                    return Err(RestError::Refused { request, status: answer.status, detail });
+                Err(client::Answer { status, body }) => {
+                    let detail = String::from_utf8_lossy(&body).into_owned();
+                    return Err(RestError::Refused { request: "GET /events".to_owned(), status, detail });
                 }
             };
-            let mut events = Vec::new();
-            let quiet = std::time::Duration::from_millis(500);
-            while let Ok(line) = tokio::time::timeout(quiet, lines.next()).await {
-                let Some(line) = line? else { break };
-                events.push(serde_json::from_slice(&line).unwrap_or(Value::Null));
+            while events.last().map_or(0, |event| event["sequence"].as_u64().unwrap_or_default()) < last {
+                let Some(line) = lines.next().await? else { break };
+                let event = serde_json::from_slice(&line);
+                events.push(event.map_err(|error| RestError::Body { path: "/events".to_owned(), error })?);
             }
             Ok(events)
         })
     }
+}
+
+/// What the body of the answer to `GET path` says.
+fn read<T: DeserializeOwned>(path: &str, body: Value) -> Result<T, RestError> {
+    serde_json::from_value(body).map_err(|error| RestError::Body { path: path.to_owned(), error })
 }

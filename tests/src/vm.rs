@@ -1,5 +1,6 @@
 //! A machine under test: `dimmer run` as a child process, with its sockets and its console in a
-//! directory of its own. Whatever happens, the process is gone when the [`TestVm`] is.
+//! directory of its own. Whatever happens, the process is gone when the [`TestVm`] is, and its books
+//! were audited before.
 
 use std::fs;
 use std::io;
@@ -13,9 +14,11 @@ use crate::guest::{Guest, GuestError};
 use crate::layout::Layout;
 use crate::rest::{Rest, RestError};
 
+mod last_audit;
 mod process;
 mod setup;
 
+pub use last_audit::{BooksDiffer, audited};
 pub use process::{as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
 
@@ -77,11 +80,14 @@ fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
 #[derive(Debug)]
 pub struct TestVm {
     child: Child,
+    #[expect(dead_code, reason = "it is taken for as long as it is there")]
+    processor: process::Processor,
     dir: tempfile::TempDir,
     /// Its API.
     pub rest: Rest,
     agent: PathBuf,
     guest: Option<Guest>,
+    expected: last_audit::Expected,
 }
 
 impl TestVm {
@@ -109,6 +115,20 @@ impl TestVm {
         guest.set_patience(PATIENCE);
         self.guest = Some(guest);
         Ok(())
+    }
+
+    /// Waits until another kernel than the one last connected to answers: after a reboot or a kexec.
+    ///
+    /// # Errors
+    /// [`VmError`] with the console's last lines.
+    pub fn rebooted(&mut self) -> Result<(), VmError> {
+        self.guest().rebooted(PATIENCE).map_err(|cause| self.explain(cause))
+    }
+
+    /// Says that this machine's books do not agree, because of an error that the test planted; its
+    /// audit when it goes must then name a problem.
+    pub fn expect_audit_problem(&mut self) {
+        self.expected = last_audit::Expected::AProblem;
     }
 
     /// That the machine ended, or nothing wrong as long as there is time; `None` when there is none.
@@ -245,8 +265,10 @@ impl TestVm {
 
 impl Drop for TestVm {
     fn drop(&mut self) {
+        let found = last_audit::audit(self);
         // It may have ended already, which is just as well.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        last_audit::report(found);
     }
 }

@@ -5,7 +5,7 @@
 //! `/api/v1/openapi.json` is generated from the very handlers that serve the requests.
 //!
 //! To add an endpoint: a handler with its `#[utoipa::path]`, its name in [`openapi`]'s list of routes, a
-//! row in `tests/openapi.rs`.
+//! row in `tests/document.rs`.
 //!
 //! | status | means |
 //! |---|---|
@@ -24,6 +24,7 @@
 mod body;
 mod devices;
 mod events;
+mod faults;
 mod machine;
 pub mod openapi;
 mod problem;

@@ -5,6 +5,9 @@
 //! meaning in [`RunArgs::into_spec`], and its rule in `spec/check.rs`.
 
 mod ctl;
+mod dimm;
+mod fault;
+mod firmware;
 mod hotplug;
 mod keys;
 mod memory;
@@ -16,7 +19,10 @@ mod tests;
 
 use clap::{Parser, Subcommand};
 
-pub use ctl::{Action, CtlArgs, DimmAction, NewDimm, ResizeArgs};
+pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, NewDimm, ResizeArgs};
+pub use dimm::{DimmArg, RangesArg};
+pub use fault::FaultArg;
+pub use firmware::FirmwareRangeArg;
 pub use hotplug::HotplugArg;
 pub use keys::KeyError;
 pub use memory::MemoryArg;

@@ -1,6 +1,9 @@
 //! From the API to the machine: a typed command with its own reply channel, run by the event loop.
 
+use dimmer_devices::dimm::OstReport;
+use dimmer_devices::fault::{Fault, FaultStatus};
 use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::virtio_mem::RequestRecord;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -8,6 +11,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::audit::Audit;
 use crate::spec::DimmSpec;
 
 /// What the machine can be told.
@@ -32,6 +36,23 @@ pub enum Command {
     ResizeTotal(u64),
     /// Ask the guest to let a memory device go.
     Remove(String),
+    /// Show the `_OST` reports about a DIMM, which may be gone by now.
+    Ost(String),
+    /// Show what a virtio-mem device's driver asked for.
+    Requests(String),
+    /// Hold the machine's books against each other.
+    Audit,
+    /// Show the faults that are set.
+    Faults,
+    /// Set faults in place of all earlier ones.
+    SetFaults(Vec<Fault>),
+    /// Report a hardware memory error to the guest.
+    InjectMce {
+        /// Guest-physical address.
+        address: u64,
+        /// How bad it is.
+        severity: MceSeverity,
+    },
     /// Stop the vCPUs.
     Pause,
     /// Let the vCPUs run.
@@ -55,6 +76,14 @@ pub enum Reply {
     Devices(Vec<MemoryStatus>),
     /// One memory device.
     Device(MemoryStatus),
+    /// `_OST` reports, oldest first.
+    Ost(Vec<OstReport>),
+    /// Requests of a virtio-mem driver, oldest first.
+    Requests(Vec<RequestRecord>),
+    /// What the audit found.
+    Audit(Audit),
+    /// The faults that are set now.
+    Faults(Vec<FaultStatus>),
     /// The guest was asked to change a memory device. Of the events after number `after`, the
     /// first `accepted` of this device belongs to this change, and the first `finished` behind it
     /// is the change's end. There is no `finished` when `device` is already as asked
@@ -80,8 +109,34 @@ pub struct VmInfo {
     pub memory_actual_size: u64,
     /// Times the machine was reset.
     pub resets: u64,
+    /// Number of the latest event, 0 before the first one.
+    pub last_event: u64,
     /// The memory devices.
     pub memory_devices: Vec<MemoryStatus>,
+    /// What is to go wrong.
+    pub faults: Vec<FaultStatus>,
+}
+
+/// How bad a memory error is (Intel SDM volume 3, section 16.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MceSeverity {
+    /// Action optional: found by the memory scrubber.
+    Ao,
+    /// Action required: a program is using the memory.
+    Ar,
+    /// Uncorrected, no action required: nobody has used the memory.
+    Ucna,
+}
+
+impl std::fmt::Display for MceSeverity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ao => "ao",
+            Self::Ar => "ar",
+            Self::Ucna => "ucna",
+        })
+    }
 }
 
 /// Whether the vCPUs run.

@@ -3,7 +3,7 @@
 //! | exit status | means |
 //! |---|---|
 //! | 0 | done, or without `--wait`: accepted |
-//! | 1 | refused, done in part, or still in progress at the end of `--wait`; the message says which |
+//! | 1 | refused, done in part, or still in progress at the end of `--wait`; the message says which. Of `audit`: the books do not agree |
 //! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, or a failing host |
 
 pub mod client;
@@ -18,8 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::api::types::{NewDevice, NewKind, Resize, ResizeDevice};
-use crate::cli::{Action, CtlArgs, DimmAction, NewDimm, ResizeArgs};
+use crate::api::types::{Faults, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice};
+use crate::audit::Audit;
+use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, NewDimm, ResizeArgs};
 use client::{Answer, Client, ClientError, Method, segment};
 
 /// Exit status: done or accepted.
@@ -46,6 +47,8 @@ pub fn run(arguments: &CtlArgs, out: &mut dyn Write, complaints: &mut dyn Write)
             return status(&problem);
         }
         Err(Failure::Problem(problem)) => (status(&problem), render::problem(&problem)),
+        // The answer has said it.
+        Err(Failure::Disagreement) => return REFUSED,
         Err(failure) => (BAD, failure.to_string()),
     };
     // Without a place for complaints the exit status has to do.
@@ -67,6 +70,8 @@ enum Failure {
     Answer(#[from] serde_json::Error),
     #[error("{}", .0.detail)]
     Problem(Problem),
+    #[error("the machine's books do not agree")]
+    Disagreement,
 }
 
 async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -86,6 +91,24 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Dimm(DimmAction::Add(dimm)) => talk.add(dimm).await,
         Action::Dimm(DimmAction::Remove { id, wait }) => {
             talk.change(Method::DELETE, &format!("/memory-devices/{}", segment(id)), *wait, None::<&()>).await
+        }
+        Action::Ost { id } => {
+            let path = format!("/memory-devices/{}/ost", segment(id));
+            talk.show(&path, |reports: Vec<_>| render::ost(&reports)).await
+        }
+        Action::Requests { id } => {
+            let path = format!("/memory-devices/{}/requests", segment(id));
+            talk.show(&path, |requests: Vec<_>| render::requests(&requests)).await
+        }
+        Action::Audit => talk.audit().await,
+        Action::Faults { action: None | Some(FaultsAction::List) } => {
+            talk.show("/faults", |answer: Faults| render::faults(&answer.faults)).await
+        }
+        Action::Faults { action: Some(FaultsAction::Set { faults }) } => talk.set_faults(faults).await,
+        Action::Faults { action: Some(FaultsAction::Clear) } => talk.set_faults(&[]).await,
+        Action::InjectMce { address, severity } => {
+            let body = InjectMce { address: *address, severity: *severity };
+            checked(talk.client.ask(Method::POST, "/vm.inject-mce", Some(&body)).await?).map(drop)
         }
     }
 }
@@ -125,8 +148,30 @@ impl Talk<'_> {
     }
 
     async fn add(&mut self, dimm: &NewDimm) -> Result<(), Failure> {
-        let body = NewDevice { id: dimm.id.clone(), kind: NewKind::Dimm, size: dimm.size, node: dimm.node };
+        let body = NewDevice {
+            id: dimm.id.clone(),
+            kind: NewKind::Dimm,
+            size: dimm.size,
+            ranges: dimm.ranges.clone().map(|ranges| ranges.0),
+            order: if dimm.descending { Order::Descending } else { Order::Ascending },
+            unaligned: dimm.unaligned,
+            notify: dimm.notify,
+            node: dimm.node,
+        };
         self.change(Method::POST, "/memory-devices", dimm.wait, Some(&body)).await
+    }
+
+    async fn audit(&mut self) -> Result<(), Failure> {
+        let answer = self.client.ask(Method::GET, "/vm.audit", None::<&()>).await?;
+        let ok = answer.status >= 400 || serde_json::from_slice::<Audit>(&answer.body)?.ok;
+        self.print(answer, |audit: Audit| render::audit(&audit))?;
+        if ok { Ok(()) } else { Err(Failure::Disagreement) }
+    }
+
+    async fn set_faults(&mut self, faults: &[FaultArg]) -> Result<(), Failure> {
+        let body = NewFaults { faults: faults.iter().map(|fault| fault.0.clone()).collect() };
+        let answer = self.client.ask(Method::PUT, "/faults", Some(&body)).await?;
+        self.print(answer, |answer: Faults| render::faults(&answer.faults))
     }
 
     /// Changes a memory device and shows what became of that.

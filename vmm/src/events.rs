@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+use crate::control::MceSeverity;
+
 /// Events kept for listeners that come later.
 const KEPT: usize = 16 * 1024;
 
@@ -51,6 +53,13 @@ pub enum MachineEvent {
     Resetting,
     /// The power button was pressed.
     PowerButton,
+    /// A hardware memory error was reported to the guest.
+    MachineCheck {
+        /// Guest-physical address.
+        address: u64,
+        /// How bad it is.
+        severity: MceSeverity,
+    },
     /// The machine ends.
     Ended {
         /// Why, in words.

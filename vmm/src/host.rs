@@ -3,9 +3,13 @@
 //! A usable /dev/kvm is not enough: some hosts offer a KVM that emulates guest instructions and
 //! stops at unknown ones. Hardware assistance shows as `vmx` or `svm` among the CPU's flags.
 
+mod nodes;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+
+pub use nodes::{HostNodeProblem, check_nodes};
 
 /// Why a machine cannot run on this host.
 #[derive(Debug, thiserror::Error)]

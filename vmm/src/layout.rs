@@ -3,17 +3,25 @@
 //! ```text
 //! 0                    RAM below 4 GiB, at most `low` bytes
 //! 3 GiB .. 4 GiB       registers: virtio-mmio from VIRTIO_START, I/O APIC, local APICs
-//! 4 GiB                the rest of boot RAM
+//! 4 GiB, or `high`     the rest of boot RAM
+//! behind it            other ranges of the firmware's memory map, unless they were given an address
 //! next 1 GiB boundary  windows for memory devices, in the order given
 //! ```
 
+mod firmware;
+
 use dimmer_devices::memory::GuestRange;
 
-use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
+use crate::spec::{MachineSpec, MemorySpec, NodeSpec, WindowSpec};
 use crate::units::{Bytes, GIB};
 
-/// Where RAM continues above the registers.
+pub use firmware::FirmwareRange;
+
+/// Where RAM continues above the registers, unless it is given another place.
 pub const HIGH_RAM_START: u64 = 4 * GIB;
+
+/// What lies between low RAM and 4 GiB: device registers.
+const REGISTERS: GuestRange = GuestRange::new(3 * GIB, GIB);
 
 /// First virtio-mmio register block; each takes [`VIRTIO_SIZE`].
 pub const VIRTIO_START: u32 = 0xd000_0000; // 3.25 GiB
@@ -34,6 +42,8 @@ pub const I8042_PORT: u16 = 0x60;
 pub const SERIAL_PORT: u16 = 0x3f8;
 /// First I/O port of the memory-hotplug register block.
 pub const HOTPLUG_PORT: u16 = 0xa00;
+/// First I/O port of PCI configuration space, where all PCs have it.
+pub const PCI_PORT: u16 = 0xcf8;
 /// I/O port of the Generic Event Device's register.
 pub const GED_PORT: u16 = 0xb00;
 /// First I/O port of the sleep and reset registers.
@@ -63,6 +73,8 @@ pub struct Layout {
     pub ram: Vec<GuestRange>,
     /// The same RAM cut at node boundaries.
     pub nodes: Vec<RamRange>,
+    /// Ranges other than RAM in the firmware's memory map, ascending.
+    pub firmware: Vec<FirmwareRange>,
     /// One window for each [`MachineSpec::windows`], in that order.
     pub windows: Vec<GuestRange>,
 }
@@ -90,14 +102,24 @@ pub enum LayoutError {
         most: Bytes,
     },
     /// Boot RAM alone is too large.
-    #[error("--memory: size={size} reaches past this CPU's {bits} physical address bits ({limit})")]
+    #[error("--memory: {key}={value} reaches past this CPU's {bits} physical address bits ({limit})")]
     RamPastCpu {
-        /// Its size.
-        size: Bytes,
+        /// The key of the flag.
+        key: &'static str,
+        /// Its value.
+        value: Bytes,
         /// The CPU's address width.
         bits: u8,
         /// The same in bytes.
         limit: Bytes,
+    },
+    /// A range of the firmware's memory map has no place.
+    #[error("--firmware-range: {range:#x?} {what}")]
+    Firmware {
+        /// First address and first address behind it.
+        range: std::ops::Range<u64>,
+        /// What is wrong with it.
+        what: String,
     },
 }
 
@@ -105,24 +127,28 @@ impl Layout {
     /// Plans the memory of `spec` for a CPU with `bits` physical address bits.
     ///
     /// # Errors
-    /// [`LayoutError`] when something would lie past what the CPU can address.
+    /// [`LayoutError`] when something would lie past what the CPU can address, or a range of the
+    /// firmware's memory map on something else.
     pub fn plan(spec: &MachineSpec, bits: u8) -> Result<Self, LayoutError> {
         let limit = 1u64 << bits.min(52);
-        let ram = ram_ranges(spec.memory.size, spec.memory.low);
-        let end = ram.last().map_or(0, |last| last.start.saturating_add(last.size));
-        if end > limit {
-            let size = Bytes(spec.memory.size);
-            return Err(LayoutError::RamPastCpu { size, bits, limit: Bytes(limit) });
+        let ram = ram_ranges(&spec.memory);
+        let ram_end = ram.iter().map(|range| range.start.saturating_add(range.size)).max().unwrap_or(0);
+        if ram_end > limit {
+            let high = spec.memory.high;
+            let (key, value) = if high > limit { ("high", high) } else { ("size", spec.memory.size) };
+            return Err(LayoutError::RamPastCpu { key, value: Bytes(value), bits, limit: Bytes(limit) });
         }
+        let firmware = firmware::place(spec, &ram, limit)?;
+        let end = firmware.iter().map(|piece| piece.range.end()).fold(ram_end, u64::max);
         let nodes = node_ranges(&ram, &spec.numa);
-        Ok(Self { windows: place_windows(&spec.windows, end, bits)?, ram, nodes })
+        Ok(Self { windows: place_windows(&spec.windows, end, bits)?, ram, nodes, firmware })
     }
 }
 
-/// Boot RAM of `size` bytes, at most `low` of them below 4 GiB.
-fn ram_ranges(size: u64, low: u64) -> Vec<GuestRange> {
-    let below = GuestRange::new(0, size.min(low));
-    let above = GuestRange::new(HIGH_RAM_START, size - below.size);
+/// Boot RAM, at most `low` bytes of it below 4 GiB and the rest from `high`.
+fn ram_ranges(memory: &MemorySpec) -> Vec<GuestRange> {
+    let below = GuestRange::new(0, memory.size.min(memory.low));
+    let above = GuestRange::new(memory.high, memory.size - below.size);
     [below, above].into_iter().filter(|range| range.size > 0).collect()
 }
 
@@ -146,9 +172,9 @@ fn node_ranges(ram: &[GuestRange], nodes: &[NodeSpec]) -> Vec<RamRange> {
     pieces
 }
 
-fn place_windows(windows: &[WindowSpec], ram_end: u64, bits: u8) -> Result<Vec<GuestRange>, LayoutError> {
+fn place_windows(windows: &[WindowSpec], end: u64, bits: u8) -> Result<Vec<GuestRange>, LayoutError> {
     let limit = 1u64 << bits.min(52);
-    let mut next = ram_end.max(HIGH_RAM_START);
+    let mut next = end.max(HIGH_RAM_START);
     let mut placed = Vec::new();
     for (index, window) in windows.iter().enumerate() {
         let (size, align) = match window {

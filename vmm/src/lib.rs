@@ -2,6 +2,7 @@
 //! and the REST socket.
 
 pub mod api;
+pub mod audit;
 pub mod chain;
 pub mod cli;
 pub mod control;

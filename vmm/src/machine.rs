@@ -11,26 +11,35 @@
 //! the buses; only the event loop runs commands. Lock order: memory device, then the Generic Event
 //! Device, then RAM.
 
-use std::io;
 use std::sync::Arc;
 
 use crate::api;
 use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
-use crate::host::{self, HostProblem};
-use crate::layout::{Layout, LayoutError};
+use crate::host;
+use crate::layout::Layout;
 use crate::spec::MachineSpec;
 use crate::topology::Topology;
 use dimmer_devices::bus::lock;
+use dimmer_devices::fault::Faults;
+use dimmer_devices::memory::Outside;
 
 mod agent_port;
+mod alarms;
+mod audit;
 mod board;
 mod boot;
 mod commands;
+mod cpu;
 mod cpu_setup;
+mod cpu_vendor;
+mod end;
+mod error;
 mod event_loop;
 mod gate;
+mod hold;
 mod mapping;
+mod mce;
 mod panic_watch;
 mod platform;
 mod ram;
@@ -41,106 +50,28 @@ mod vcpu;
 mod wake;
 mod wiring;
 
-use board::{Board, KvmError};
+pub use end::End;
+pub use error::MachineError;
+
+use alarms::Alarms;
+use board::Board;
 use boot::Files;
+use cpu::Surroundings;
 use event_loop::{Signals, Sources};
+use hold::Hold;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
-use ram::{Ram, RamError};
-use vcpu::{Surroundings, VcpuError, Vcpus};
+use ram::{AreaSpec, Bindings, Ram};
+use vcpu::{VcpuError, Vcpus};
 use wake::{Wake, Waker};
-use wiring::{Wiring, WiringError};
-
-/// How a machine ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The guest powered off.
-    PowerOff,
-    /// The user ended it: through the API, a signal, or the terminal.
-    Asked(String),
-    /// The guest's kernel panicked.
-    Panic(String),
-    /// The guest met a triple fault.
-    TripleFault,
-    /// KVM or the host cannot go on.
-    Failed(String),
-}
-
-impl End {
-    /// Exit status of `dimmer run`: 0 when guest or user ended the machine, 1 otherwise.
-    pub const fn status(&self) -> u8 {
-        match self {
-            Self::PowerOff | Self::Asked(_) => 0,
-            Self::Panic(_) | Self::TripleFault | Self::Failed(_) => 1,
-        }
-    }
-}
-
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::PowerOff => write!(f, "the guest powered off"),
-            Self::Asked(how) => write!(f, "ended {how}"),
-            Self::Panic(reason) => write!(f, "the guest's kernel panicked: {reason}"),
-            Self::TripleFault => {
-                write!(f, "the guest met a triple fault: its kernel lost control of the CPU")
-            }
-            Self::Failed(reason) => f.write_str(reason),
-        }
-    }
-}
-
-/// A machine could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum MachineError {
-    /// The host has no KVM for us.
-    #[error(transparent)]
-    Host(#[from] HostProblem),
-    /// KVM refused.
-    #[error(transparent)]
-    Kvm(#[from] KvmError),
-    /// Too many CPUs for this host.
-    #[error("--cpus: {asked} is more than this host's KVM can run: at most {most}")]
-    Cpus {
-        /// What was asked for.
-        asked: u32,
-        /// What KVM allows.
-        most: usize,
-    },
-    /// Memory does not fit into the address space.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// Memory could not be mapped.
-    #[error(transparent)]
-    Ram(#[from] RamError),
-    /// A device could not be made.
-    #[error(transparent)]
-    Wiring(#[from] WiringError),
-    /// Kernel or initramfs could not be loaded.
-    #[error(transparent)]
-    Boot(#[from] boot::BootError),
-    /// vCPUs could not be started.
-    #[error(transparent)]
-    Vcpu(#[from] VcpuError),
-    /// A socket could not be listened on.
-    #[error("{flag}: {error}")]
-    Socket {
-        /// The flag that names it.
-        flag: &'static str,
-        /// What the host said.
-        #[source]
-        error: io::Error,
-    },
-    /// The event loop could not be set up.
-    #[error("event loop: {0}")]
-    EventLoop(String),
-}
+use wiring::Wiring;
 
 /// A machine that runs.
 #[derive(Debug)]
 struct Machine {
     // The order of the fields is the order in which they go: vCPUs first, memory last.
     vcpus: Option<Vcpus>,
+    hold: Arc<Hold>,
     wiring: Wiring,
     ram: Arc<Ram>,
     board: Arc<Board>,
@@ -148,6 +79,8 @@ struct Machine {
     files: Files,
     layout: Layout,
     hub: Arc<Hub>,
+    outside: Outside,
+    alarms: Arc<Alarms>,
     waker: Waker,
     panic: PanicReason,
     state: VmState,
@@ -161,6 +94,7 @@ struct Machine {
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
 pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
     host::check_kvm()?;
+    host::check_nodes(&spec.numa)?;
     let hub = Arc::new(Hub::default());
     let signals = Signals::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
@@ -183,30 +117,38 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
 impl Machine {
     fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
         let files = Files::open(&spec)?;
-        let board = Arc::new(Board::new()?);
+        let board = Arc::new(Board::new(spec.cpu_vendor)?);
         if usize::try_from(spec.cpus).map_or(true, |cpus| cpus > board.max_vcpus()) {
             return Err(MachineError::Cpus { asked: spec.cpus, most: board.max_vcpus() });
         }
+        let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
-        let mapping = MappingSpec {
-            backing: spec.memory.backing,
-            prealloc: spec.memory.prealloc,
-            thp: spec.memory.thp,
-        };
-        let ram = Arc::new(Ram::new(board.clone(), &layout.ram, &layout.windows, &mapping)?);
+        let faults = Arc::new(Faults::default());
+        faults.set(spec.faults.clone())?;
+        let ram = Arc::new(Ram::new(ram::Parts {
+            kvm: board.clone(),
+            hold: hold.clone(),
+            faults: faults.clone(),
+            mapping: MappingSpec::new(&spec.memory),
+            bindings: Bindings::new(&spec, &layout),
+            areas: AreaSpec::all(&spec, &layout),
+        })?);
+        let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
+        let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
         let panic = PanicReason::default();
         let wiring = Wiring::new(&wiring::Parts {
             spec: &spec,
             layout: &layout,
             board: &board,
             ram: &ram,
-            hub: &hub,
+            outside: &outside,
             waker: &waker,
             panic: &panic,
         })?;
         let (state, resets) = (VmState::Running, 0);
         let mut machine = Self {
             vcpus: None,
+            hold,
             wiring,
             ram,
             board,
@@ -214,6 +156,8 @@ impl Machine {
             files,
             layout,
             hub,
+            outside,
+            alarms,
             waker,
             panic,
             state,
@@ -231,6 +175,9 @@ impl Machine {
         let surroundings = Surroundings {
             ports: self.wiring.ports.clone(),
             mmio: self.wiring.mmio.clone(),
+            ram: self.ram.clone(),
+            hold: self.hold.clone(),
+            mcg_cap: self.board.mcg_cap(),
             waker: self.waker.clone(),
         };
         let vcpus = Vcpus::new(&self.board, &Topology::of(&self.spec), &state, &surroundings)?;

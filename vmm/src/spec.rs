@@ -1,8 +1,13 @@
 //! What a machine is asked to be: plain data, made by the command line (`cli`) or by a test.
 
 mod check;
+#[cfg(test)]
+pub(crate) mod sample;
 
 use std::path::PathBuf;
+
+use dimmer_devices::dimm::{Dimm, Notify};
+use dimmer_devices::fault::Fault;
 
 pub use check::{BadValue, SpecError, check_id};
 
@@ -23,6 +28,14 @@ pub struct MachineSpec {
     pub numa: Vec<NodeSpec>,
     /// Windows for memory devices, in the order given.
     pub windows: Vec<WindowSpec>,
+    /// ACPI memory devices that are there at boot, in the order given.
+    pub dimms: Vec<Dimm>,
+    /// Ranges other than RAM in the firmware's memory map, in the order given.
+    pub firmware_ranges: Vec<FirmwareRangeSpec>,
+    /// The CPU vendor that the guest sees; the host's when `None`.
+    pub cpu_vendor: Option<CpuVendor>,
+    /// What is to go wrong.
+    pub faults: Vec<Fault>,
     /// UNIX socket of the REST API.
     pub api_socket: Option<PathBuf>,
     /// UNIX socket that carries the guest agent's port.
@@ -38,21 +51,60 @@ pub struct MemorySpec {
     pub size: u64,
     /// Most bytes below 4 GiB.
     pub low: u64,
+    /// Where RAM goes on above 4 GiB.
+    pub high: u64,
     /// Where host memory comes from; also for memory devices.
     pub backing: Backing,
     /// Whether host memory is populated before the guest gets it.
     pub prealloc: bool,
     /// Whether transparent huge pages are asked for.
     pub thp: bool,
+    /// Whether the host sets memory aside (commits to it) when the guest gets it, so that a shortage
+    /// shows at once.
+    pub reserve: bool,
 }
 
 /// Where host memory comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backing {
     /// Private anonymous memory.
     Anon,
     /// A shared memfd.
     Memfd,
+    /// The host's pool of huge pages of this size in bytes.
+    Hugetlb(u64),
+    /// A shared mapping of a file: this file, or an unnamed one in this directory.
+    File(PathBuf),
+}
+
+/// A range other than RAM that the firmware's memory map names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirmwareRangeSpec {
+    /// What it is.
+    pub kind: FirmwareRangeKind,
+    /// First address; the end of boot RAM, or of the range before, when `None`.
+    pub start: Option<u64>,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a range of the firmware's memory map is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirmwareRangeKind {
+    /// Persistent memory (type 12 of the memory map, which Linux calls "Persistent Memory (legacy)"), with
+    /// host memory behind it.
+    Pmem,
+    /// Reserved (type 2), with nothing behind it.
+    Reserved,
+}
+
+/// A CPU vendor, as CPUID leaf 0 names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuVendor {
+    /// "GenuineIntel".
+    Intel,
+    /// "AuthenticAMD".
+    Amd,
 }
 
 /// One NUMA node.
@@ -66,6 +118,8 @@ pub struct NodeSpec {
     pub memory: u64,
     /// Distances to other nodes (node, distance); 20 where not given.
     pub distances: Vec<(u32, u8)>,
+    /// The host's nodes that its memory is bound to; empty for any.
+    pub host_nodes: Vec<u32>,
 }
 
 /// A window of guest-physical addresses for memory devices.
@@ -95,17 +149,17 @@ pub struct VirtioMemSpec {
     pub node: u32,
     /// Bytes asked for at start.
     pub requested: u64,
+    /// Largest KVM memory slot in bytes: a power of two of at least the block size.
+    pub slot_size: u64,
 }
 
 /// One ACPI memory device to plug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DimmSpec {
-    /// Its name.
-    pub id: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its proximity domain.
-    pub node: u32,
+    /// The device.
+    pub dimm: Dimm,
+    /// How the guest is told of it.
+    pub notify: Notify,
 }
 
 /// What the serial console is connected to.

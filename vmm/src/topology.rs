@@ -58,27 +58,11 @@ fn next_apic_id(packages: &mut Vec<(u32, u32)>, node: u32, core_bits: u32) -> u3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Backing, MemorySpec, NodeSpec, SerialSpec};
+    use crate::spec::sample;
 
     fn spec(cpus: u32, nodes: &[&[u32]]) -> MachineSpec {
-        let node = |(id, cpus): (u32, &&[u32])| NodeSpec {
-            id,
-            cpus: cpus.to_vec(),
-            memory: 0,
-            distances: Vec::new(),
-        };
-        MachineSpec {
-            kernel: "vmlinux".into(),
-            initramfs: None,
-            cmdline: String::new(),
-            cpus,
-            memory: MemorySpec { size: 0, low: 0, backing: Backing::Anon, prealloc: false, thp: true },
-            numa: (0..).zip(nodes).map(node).collect(),
-            windows: Vec::new(),
-            api_socket: None,
-            agent_socket: None,
-            serial: SerialSpec::Null,
-        }
+        let node = |(id, cpus): (u32, &&[u32])| sample::node(id, cpus, 0);
+        MachineSpec { cpus, numa: (0..).zip(nodes).map(node).collect(), ..sample::machine() }
     }
 
     fn ids(spec: &MachineSpec) -> Vec<(u32, u32)> {

@@ -19,6 +19,9 @@ mod events;
 mod resources;
 mod slot;
 
+/// The controller's absolute name.
+const CONTROLLER_PATH: &str = "\\_SB_.MHPC";
+
 /// `\_SB.MHPC`.
 pub(super) struct Controller {
     port: u16,
@@ -34,7 +37,7 @@ impl Controller {
 
     /// The absolute name of the method that delivers the waiting notifications.
     pub(super) fn scan_path() -> Path {
-        Path::new("\\_SB_.MHPC.MSCN")
+        Path::new(&format!("{CONTROLLER_PATH}.MSCN"))
     }
 }
 
@@ -43,7 +46,8 @@ impl Aml for Controller {
         Device::new(
             "MHPC".into(),
             vec![
-                // A generic container: its children share hotplug, not a resource.
+                // A generic container: its children share hotplug, not a resource. Notified with a bus
+                // check, Linux looks at all of them, and answers with the container's `_OST`.
                 &Name::new("_HID".into(), &EISAName::new("PNP0A06")),
                 &Name::new("_UID".into(), &0u8),
                 &Name::new("_STA".into(), &hotplug::STATUS_PRESENT),
@@ -55,6 +59,7 @@ impl Aml for Controller {
                 &resources::ResourcesMethod,
                 &Eject,
                 &Report,
+                &slot::Ost { slot: hotplug::CONTAINER },
                 &events::ScanMethod { slots: self.slots },
                 &events::NotifyMethod { slots: self.slots },
                 &slot::Slots(self.slots),

@@ -5,7 +5,9 @@
 //! byte what they are.
 
 use dimmer_acpi::ged;
-use dimmer_acpi::hotplug::{MAX_SLOTS, NOTIFY_DEVICE_CHECK, NOTIFY_EJECT_REQUEST};
+use dimmer_acpi::hotplug::{
+    CONTAINER, MAX_RANGES, MAX_SLOTS, NOTIFY_BUS_CHECK, NOTIFY_DEVICE_CHECK, NOTIFY_EJECT_REQUEST,
+};
 
 use crate::tools::{Interpreter, buffer};
 use crate::{dsdt, platform};
@@ -58,7 +60,7 @@ fn machine(slots: u16, pending: u32, queue: &[(u16, u32)]) -> Interpreter {
     let model = MODEL
         .replace("@pending@", &format!("{pending:#x}"))
         .replace("@queue@", &queue.join(", "))
-        .replace("@ranges@", "3");
+        .replace("@ranges@", &MAX_RANGES.to_string());
     let names = ["SLOT", "RANG", "BASE", "LENG", "EVNT", "EVTS"];
     Interpreter::new(&dsdt_without(&names, slots), &model)
 }
@@ -100,8 +102,15 @@ fn every_slot_has_its_own_notification() {
 }
 
 #[test]
+fn the_container_is_notified_among_the_slots() {
+    let queue = [(1, NOTIFY_DEVICE_CHECK), (CONTAINER, NOTIFY_BUS_CHECK), (0, NOTIFY_EJECT_REQUEST)];
+    let expected = [notified("M001", 1), notified("MHPC", 0), notified("M000", 3)];
+    assert_eq!(interrupt(2, ged::MEMORY, &queue), expected);
+}
+
+#[test]
 fn a_slot_that_does_not_exist_is_not_notified() {
-    let queue = [(16, NOTIFY_DEVICE_CHECK), (0xffff, NOTIFY_DEVICE_CHECK), (15, NOTIFY_DEVICE_CHECK)];
+    let queue = [(16, NOTIFY_DEVICE_CHECK), (0xfffe, NOTIFY_DEVICE_CHECK), (15, NOTIFY_DEVICE_CHECK)];
     assert_eq!(interrupt(16, ged::MEMORY, &queue), [notified("M00F", 1)]);
 }
 
@@ -129,11 +138,11 @@ fn the_power_button_works_without_memory_slots() {
 
 #[test]
 fn crs_has_each_range_of_its_own_slot() {
-    let results = machine(MAX_SLOTS, 0, &[]).evaluate(&[r"\_SB.MHPC.M3FF._CRS"]);
+    let results = machine(MAX_SLOTS, 0, &[]).evaluate(&[r"\_SB.MHPC.N3FF.M3FF._CRS"]);
     let template = buffer(&results[0]);
     let field = |at: usize| u64::from_le_bytes(template[at..at + 8].try_into().unwrap());
-    let ranges: Vec<_> = (0..3).map(|n| [14, 22, 38].map(|offset| field(n * 46 + offset))).collect();
-    let expected: Vec<[u64; 3]> = (0..3)
+    let ranges: Vec<_> = (0..MAX_RANGES).map(|n| [14, 22, 38].map(|offset| field(n * 46 + offset))).collect();
+    let expected: Vec<[u64; 3]> = (0..MAX_RANGES as u64)
         .map(|range| {
             let (base, length) = ((1023 << 44) + (range << 40), (range + 1) << 27);
             [base, base + length - 1, length]

@@ -42,8 +42,13 @@ fn read(register: u16) -> String {
 
 /// Evaluates `method` of a slot's device after `writes`, then reads `reads`.
 fn evaluate(slot: u16, method: &str, writes: &[(u16, u32)], reads: &[u16]) -> (String, Vec<u64>) {
+    evaluate_in(&format!(".N{slot:03X}.M{slot:03X}"), method, writes, reads)
+}
+
+/// The same of any device, by its name below the controller.
+fn evaluate_in(device: &str, method: &str, writes: &[(u16, u32)], reads: &[u16]) -> (String, Vec<u64>) {
     let mut commands: Vec<String> = writes.iter().map(|&(register, value)| write(register, value)).collect();
-    commands.push(format!("\\_SB.MHPC.M{slot:03X}.{method}"));
+    commands.push(format!("\\_SB.MHPC{device}.{method}"));
     commands.extend(reads.iter().map(|&register| read(register)));
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let results = interpreter().evaluate(&commands);
@@ -79,6 +84,33 @@ fn ost_writes_source_and_status_of_the_selected_slot() {
     let reads = [hotplug::SLOT, hotplug::OST_SOURCE, hotplug::OST_STATUS];
     let (_, values) = evaluate(1023, "_OST 0x103 0x84 (00)", &[], &reads);
     assert_eq!(values, [1023, 0x103, 0x84]);
+}
+
+#[test]
+fn ost_of_the_container_writes_the_number_that_stands_for_it() {
+    let reads = [hotplug::SLOT, hotplug::OST_SOURCE, hotplug::OST_STATUS];
+    let writes = [(hotplug::SLOT, 3), (hotplug::OST_SOURCE, 9), (hotplug::OST_STATUS, 9)];
+    let (_, values) = evaluate_in("", "_OST 0 0 (00)", &writes, &reads);
+    assert_eq!(values, [u64::from(hotplug::CONTAINER), 0, 0]);
+}
+
+#[test]
+fn a_bay_has_its_slot_as_address() {
+    for slot in [0, 1023] {
+        let results = interpreter().evaluate(&[&format!("\\_SB.MHPC.N{slot:03X}._ADR")]);
+        assert_eq!(integers(&results[0]), [slot]);
+    }
+}
+
+/// With a hardware id a bay would become a platform device of the guest, with `_STA` it would cost one
+/// more access for each look at a slot.
+#[test]
+fn a_slot_adds_one_hardware_id_and_one_status() {
+    let (one, two) = (dsdt(&platform(1)), dsdt(&platform(2)));
+    for name in [b"_HID", b"_STA", b"_ADR"] {
+        let count = |table: &[u8]| table.windows(4).filter(|window| window == name).count();
+        assert_eq!(count(&two) - count(&one), 1);
+    }
 }
 
 #[test]

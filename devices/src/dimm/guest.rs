@@ -1,69 +1,54 @@
-//! The guest's side of the slots: it fetches notifications, ejects, and reports.
-
-use dimmer_acpi::hotplug::{NO_EVENT, NOTIFY_DEVICE_CHECK};
+//! What the guest reports with `_OST`, and what follows from it.
 
 use super::DimmSlots;
 use super::ost::{self, Report};
-use super::phase::{Phase, Step, Taken};
-use crate::memory::{Last, MemoryEvent};
+use super::phase::Step;
+use crate::memory::MemoryEvent;
 
 impl DimmSlots {
-    /// What the event register reads.
-    pub(super) fn next_notification(&self) -> u32 {
-        self.notifications
-            .front()
-            .map_or(NO_EVENT, |(slot, notification)| notification << 16 | u32::from(*slot))
-    }
-
-    pub(super) fn take_notification(&mut self) {
-        if let Some((slot, notification)) = self.notifications.pop_front() {
-            self.slots[usize::from(slot)].fetched(notification);
-        }
-    }
-
-    /// The guest ran `_EJ0`. On an empty slot that is harmless: Linux does so when it is asked
-    /// twice to eject a device.
-    pub(super) fn eject(&mut self, slot: u16) {
-        self.slots[usize::from(slot)].ejected();
-        let Some(occupant) =
-            self.slots[usize::from(slot)].occupant.as_mut().filter(|occupant| occupant.shown)
-        else {
-            return;
-        };
-        match occupant.unback(&*self.host) {
-            Ok(()) => {
-                self.gone(slot);
-            }
-            Err(error) => {
-                if self.stuck.first() {
-                    tracing::error!("DIMM {} stays in slot {slot}: {error}", occupant.dimm.id);
-                }
-                occupant.phase = Phase { taken: Taken::Declined, leaving: false };
-                self.finish(slot, Last::refused(format!("the host could not take the memory back: {error}")));
-            }
-        }
-    }
-
-    /// The guest ran `_OST`.
-    pub(super) fn report(&mut self, index: u16, source: u32, status: u32) {
+    /// The guest ran `_OST` of the memory device in `slot`.
+    pub(super) fn report(&mut self, slot: u16, source: u32, status: u32) {
         let report = Report::decode(source, status);
-        let slot = &mut self.slots[usize::from(index)];
-        let id = slot.shown().map(|occupant| occupant.dimm.id.clone());
-        self.events.memory(MemoryEvent::Ost { id, slot: index, source, status });
-        slot.reported(&report, ost::answers_request(source));
-        let settled = slot.is_settled();
-        let Some(occupant) = &mut slot.occupant else { return };
-        if !occupant.shown {
-            occupant.shown = settled;
-            if settled {
-                self.notify(index, NOTIFY_DEVICE_CHECK);
-            }
-            return;
+        let id = self.slot(slot).about().map(str::to_owned);
+        self.log.slot(slot, id.clone(), source, status);
+        self.tell(MemoryEvent::Ost { id, slot: Some(slot), source, status });
+        self.follow_ejection(slot, &report);
+        self.slot(slot).reported(&report, ost::answers_request(source));
+        match self.slot(slot).occupant.as_ref().map(|occupant| (occupant.is_shown(), occupant.delayed)) {
+            // What is said before an ejection takes effect does not change that it will.
+            None | Some((true, true)) => {}
+            Some((false, _)) => self.announce(slot),
+            Some((true, false)) => self.advance(slot, report),
         }
-        match occupant.phase.report(report) {
+    }
+
+    /// The guest ran `_OST` of the container.
+    pub(super) fn report_container(&mut self, source: u32, status: u32) {
+        let report = Report::decode_bus_check(source, status);
+        let slots = if report.ends_check() { self.bus_checks.answered() } else { Vec::new() };
+        let ids = slots.iter().map(|slot| self.occupant(*slot).dimm.id.clone()).collect();
+        self.log.container(source, status, ids);
+        self.tell(MemoryEvent::Ost { id: None, slot: None, source, status });
+        for slot in slots {
+            self.advance(slot, report.clone());
+        }
+    }
+
+    /// Linux works on one notification after the other, so an ejection that has begun holds up the
+    /// others until it ends.
+    fn follow_ejection(&mut self, slot: u16, report: &Report) {
+        if *report == Report::EjectStarted && self.slot(slot).shown().is_some() {
+            self.ejecting = Some(slot);
+        } else if report.ends_ejection() && self.ejecting == Some(slot) {
+            self.ejecting = None;
+        }
+    }
+
+    fn advance(&mut self, slot: u16, report: Report) {
+        match self.occupant(slot).phase.report(report) {
             Step::Silent => {}
-            Step::Progress => self.events.memory(MemoryEvent::Progress { device: occupant.status(index) }),
-            Step::Finished(last) => self.finish(index, last),
+            Step::Progress => self.tell(MemoryEvent::Progress { device: self.status_in(slot) }),
+            Step::Finished(last) => self.finish(slot, last),
         }
     }
 }

@@ -1,6 +1,13 @@
-//! What the guest reports with `_OST`: the two numbers in words (ACPI 6.5, section 6.3.5).
+//! What the guest reports with `_OST`: what the two numbers mean, to the state machine and in words
+//! (ACPI 6.5, section 6.3.5).
+
+mod log;
+
+pub(super) use log::OstLog;
+pub use log::OstReport;
 
 /// `Notify` values, as the source of a report.
+const BUS_CHECK: u32 = 0x0;
 const DEVICE_CHECK: u32 = 0x1;
 const EJECT_REQUEST: u32 = 0x3;
 /// The guest ejects a device because somebody in it said so.
@@ -32,7 +39,7 @@ pub(super) enum Report {
 }
 
 impl Report {
-    /// Decodes the arguments of `_OST`.
+    /// Decodes the arguments of a memory device's `_OST`.
     pub(super) fn decode(source: u32, status: u32) -> Self {
         match (source, status) {
             (DEVICE_CHECK | INSERTION_PROCESSING, SUCCESS) => Self::Checked,
@@ -45,6 +52,20 @@ impl Report {
         }
     }
 
+    /// Decodes the arguments of the container's `_OST`, as what it says of the devices that the bus
+    /// check was about.
+    pub(super) fn decode_bus_check(source: u32, status: u32) -> Self {
+        match source {
+            BUS_CHECK => Self::decode(DEVICE_CHECK, status),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether this ends a check for a device, successfully or not.
+    pub(super) const fn ends_check(&self) -> bool {
+        matches!(self, Self::Checked | Self::CheckFailed(_))
+    }
+
     /// Whether this ends an ejection, successfully or not.
     pub(super) const fn ends_ejection(&self) -> bool {
         matches!(self, Self::Ejected | Self::EjectFailed(_))
@@ -55,6 +76,27 @@ impl Report {
 /// an ejection that began in the guest.
 pub(super) const fn answers_request(source: u32) -> bool {
     source == EJECT_REQUEST
+}
+
+/// Both arguments in words.
+fn meaning(source: u32, status: u32) -> String {
+    let about = match source {
+        BUS_CHECK => "bus check",
+        DEVICE_CHECK => "device check",
+        EJECT_REQUEST => "eject request",
+        EJECTION_PROCESSING => "ejection that the guest began",
+        INSERTION_PROCESSING => "insertion",
+        _ => return format!("unknown source {source:#x}, status {status:#x}"),
+    };
+    let ejection = matches!(source, EJECT_REQUEST | EJECTION_PROCESSING);
+    let end = match status {
+        SUCCESS => "success".to_owned(),
+        EJECTION_PENDING if ejection => "in progress".to_owned(),
+        INSERTION_PENDING if !ejection => "in progress".to_owned(),
+        _ if ejection => ejection_reason(status),
+        _ => insertion_reason(status),
+    };
+    format!("{about}: {end}")
 }
 
 fn insertion_reason(status: u32) -> String {
@@ -110,6 +152,33 @@ mod tests {
             assert_eq!(Report::decode(source, status), expected, "({source:#x}, {status:#x})");
         }
         assert!(matches!(Report::decode(1, 1), Report::CheckFailed(_)));
+    }
+
+    #[test]
+    fn the_container_reports_bus_checks_only() {
+        assert_eq!(Report::decode_bus_check(0, 0), Report::Checked);
+        assert_eq!(Report::decode_bus_check(0, 0x80), Report::Other);
+        assert!(matches!(Report::decode_bus_check(0, 1), Report::CheckFailed(_)));
+        for source in [1, 3, 0x103, 0x200] {
+            assert_eq!(Report::decode_bus_check(source, 0), Report::Other);
+        }
+    }
+
+    #[test]
+    fn both_numbers_have_words() {
+        for (source, status, expected) in [
+            (0, 0, "bus check: success"),
+            (1, 0, "device check: success"),
+            (0x200, 0x80, "insertion: in progress"),
+            (3, 0x84, "eject request: in progress"),
+            (0x103, 0, "ejection that the guest began: success"),
+            (5, 6, "unknown source 0x5, status 0x6"),
+        ] {
+            assert_eq!(meaning(source, status), expected);
+        }
+        assert!(meaning(1, 1).starts_with("device check: failed: the guest did not find"));
+        assert!(meaning(3, 0x80).starts_with("eject request: disabled: "));
+        assert!(meaning(0x103, 0x82).ends_with("(_OST status 0x82)"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use dimmer_acpi::hotplug as block;
 
 use super::DimmSlots;
-use super::slot::Occupant;
+use super::occupant::Occupant;
 use crate::bus::BusDevice;
+use crate::fault::{Action, Point};
 use crate::memory::GuestRange;
 use crate::register;
 
@@ -32,18 +33,30 @@ impl DimmSlots {
         range.unwrap_or(GuestRange::new(0, 0))
     }
 
+    /// The guest asks for it once for each `_CRS`.
+    fn range_count(&self) -> u32 {
+        let Some(occupant) = self.selected() else { return 0 };
+        if self.outside.faults.hit(&occupant.dimm.id, Point::Resources) == Some(Action::Empty) {
+            return 0;
+        }
+        u32::try_from(occupant.ranges.len()).expect("a DIMM has at most MAX_RANGES ranges")
+    }
+
+    fn selected_status(&self) -> u32 {
+        let is_present = |slot: u16| self.slots[usize::from(slot)].is_present();
+        if self.selected_slot().is_some_and(is_present) { block::STATUS_PRESENT } else { 0 }
+    }
+
     fn register(&self, register: u16) -> u32 {
         match register {
             block::SLOT => self.selectors.slot,
-            block::RANGE => self.selected().map_or(0, |occupant| {
-                u32::try_from(occupant.ranges.len()).expect("a DIMM has at most MAX_RANGES ranges")
-            }),
+            block::RANGE => self.range_count(),
             block::BASE_LOW => register::low(self.selected_range().start),
             block::BASE_HIGH => register::high(self.selected_range().start),
             block::LENGTH_LOW => register::low(self.selected_range().size),
             block::LENGTH_HIGH => register::high(self.selected_range().size),
             block::PROXIMITY => self.selected().map_or(0, |occupant| occupant.dimm.node),
-            block::STATUS => self.selected().map_or(0, |_| block::STATUS_PRESENT),
+            block::STATUS => self.selected_status(),
             block::EVENT => self.next_notification(),
             _ => 0,
         }
@@ -60,8 +73,11 @@ impl DimmSlots {
             }
             block::OST_SOURCE => self.selectors.ost_source = value,
             block::OST_STATUS => {
-                if let Some(slot) = self.selected_slot() {
-                    self.report(slot, self.selectors.ost_source, value);
+                let source = self.selectors.ost_source;
+                if self.selectors.slot == u32::from(block::CONTAINER) {
+                    self.report_container(source, value);
+                } else if let Some(slot) = self.selected_slot() {
+                    self.report(slot, source, value);
                 }
             }
             _ => {}

@@ -1,78 +1,21 @@
 //! One slot: what is in it, and what the guest still owes it.
 //!
-//! A slot that was ejected is not shown anything new before the guest has finished with the old:
+//! A slot that was emptied is not shown anything new before the guest has finished with the old:
 //! Linux reads `_STA` after `_EJ0` and must find the slot empty, and an eject request that it has
 //! not answered yet would hit the newcomer. Until then a new device waits in the slot unseen.
 
 use dimmer_acpi::hotplug::{NOTIFY_DEVICE_CHECK, NOTIFY_EJECT_REQUEST};
 
-use super::Dimm;
+use super::description::Notify;
+use super::occupant::{Occupant, Sight};
 use super::ost::Report;
-use super::phase::{Phase, Taken};
-use crate::memory::{GuestRange, HostError, HostMemory, Kind, Last, MemoryStatus, back_all};
-
-/// A device in a slot.
-#[derive(Debug)]
-pub(super) struct Occupant {
-    pub(super) dimm: Dimm,
-    pub(super) ranges: Vec<GuestRange>,
-    /// The first so many of `ranges` have host memory; all of them, unless the host failed.
-    backed: usize,
-    pub(super) phase: Phase,
-    /// Whether the guest sees it; it does, unless it waits for the slot to settle.
-    pub(super) shown: bool,
-    pub(super) last: Option<Last>,
-}
-
-impl Occupant {
-    /// A device whose `ranges` the caller has backed.
-    pub(super) fn new(dimm: Dimm, ranges: Vec<GuestRange>, shown: bool) -> Self {
-        let backed = ranges.len();
-        Self { dimm, ranges, backed, phase: Phase::OFFERED, shown, last: None }
-    }
-
-    /// Gives the host memory of all ranges back, or none of it.
-    pub(super) fn unback(&mut self, host: &dyn HostMemory) -> Result<(), HostError> {
-        while let Some(range) = self.backed.checked_sub(1).map(|last| self.ranges[last]) {
-            if let Err(error) = host.unback(range) {
-                self.back_again(host);
-                return Err(error);
-            }
-            self.backed -= 1;
-        }
-        Ok(())
-    }
-
-    fn back_again(&mut self, host: &dyn HostMemory) {
-        match back_all(host, &self.ranges[self.backed..]) {
-            Ok(()) => self.backed = self.ranges.len(),
-            Err(error) => tracing::error!("DIMM {} has lost memory: {error}", self.dimm.id),
-        }
-    }
-
-    /// What the world sees of the device in slot `slot`.
-    pub(super) fn status(&self, slot: u16) -> MemoryStatus {
-        let size = self.dimm.size;
-        MemoryStatus {
-            id: self.dimm.id.clone(),
-            kind: Kind::Dimm,
-            node: self.dimm.node,
-            ranges: self.ranges.clone(),
-            slot: Some(slot),
-            block_size: size,
-            usable_size: size,
-            requested_size: if self.phase.leaving { 0 } else { size },
-            plugged_size: if self.phase.taken == Taken::Plugged { size } else { 0 },
-            state: self.phase.state(),
-            last: self.last.clone(),
-        }
-    }
-}
 
 /// One slot.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) occupant: Option<Occupant>,
+    /// The device that was here last, as long as the guest has not finished with it.
+    leaver: Option<String>,
     /// Notifications that the guest has not fetched: device check, eject request.
     check_waits: bool,
     eject_waits: bool,
@@ -80,17 +23,40 @@ pub(super) struct Slot {
     unanswered: u32,
     /// `_EJ0` was there, its final `_OST` was not.
     closing: bool,
+    /// The device vanished unasked, and the guest has not answered the device check.
+    vanished: bool,
+    /// `_STA` still shows the device that was ejected.
+    late: bool,
 }
 
 impl Slot {
     /// Whether a device put here now would be seen at once.
     pub(super) const fn is_settled(&self) -> bool {
-        self.unanswered == 0 && !self.closing
+        self.unanswered == 0 && !self.closing && !self.vanished
     }
 
     /// The device that the guest sees.
     pub(super) fn shown(&self) -> Option<&Occupant> {
-        self.occupant.as_ref().filter(|occupant| occupant.shown)
+        self.occupant.as_ref().filter(|occupant| occupant.is_shown())
+    }
+
+    /// Whether `_STA` says that there is a device.
+    pub(super) fn is_present(&self) -> bool {
+        self.late || self.shown().is_some()
+    }
+
+    /// Whom it is about when the guest says something of this slot, or is told something.
+    pub(super) fn about(&self) -> Option<&str> {
+        self.shown().map(|occupant| occupant.dimm.id.as_str()).or(self.leaver.as_deref())
+    }
+
+    /// Takes the device out, whose memory the host has back.
+    pub(super) fn take(&mut self) -> Option<Occupant> {
+        let occupant = self.occupant.take()?;
+        if occupant.is_shown() && !self.is_settled() {
+            self.leaver = Some(occupant.dimm.id.clone());
+        }
+        Some(occupant)
     }
 
     /// Whether `notification` has to be queued: not when the same one still waits.
@@ -107,7 +73,7 @@ impl Slot {
     }
 
     /// The guest has fetched `notification`.
-    pub(super) fn fetched(&mut self, notification: u32) {
+    pub(super) const fn fetched(&mut self, notification: u32) {
         match notification {
             NOTIFY_DEVICE_CHECK => self.check_waits = false,
             _ => self.eject_waits = false,
@@ -119,22 +85,41 @@ impl Slot {
         self.closing = true;
     }
 
+    /// The device is gone, and `_STA` shows it until the ejection has ended.
+    pub(super) const fn shows_late(&mut self) {
+        self.late = true;
+    }
+
+    /// The device was taken out of a guest that was not asked.
+    pub(super) const fn has_vanished(&mut self) {
+        self.vanished = true;
+    }
+
     /// The guest reported `report`; `answer` tells whether it answers an eject request.
-    pub(super) const fn reported(&mut self, report: &Report, answer: bool) {
+    pub(super) fn reported(&mut self, report: &Report, answer: bool) {
         if report.ends_ejection() {
             self.closing = false;
+            self.late = false;
             if answer {
                 self.unanswered = self.unanswered.saturating_sub(1);
             }
         }
+        if report.ends_check() {
+            self.vanished = false;
+        }
+        if self.is_settled() {
+            self.leaver = None;
+        }
     }
 
-    /// System reset: the guest owes nothing any more and sees what is there.
+    /// System reset: the guest owes nothing any more, and sees what is there and was to be shown.
     pub(super) fn reset(&mut self) {
         let occupant = self.occupant.take();
         *self = Self { occupant, ..Self::default() };
-        if let Some(occupant) = &mut self.occupant {
-            occupant.shown = true;
+        if let Some(occupant) = &mut self.occupant
+            && occupant.sight != Sight::Hidden(Notify::None)
+        {
+            occupant.sight = Sight::Shown;
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Where in its window a DIMM goes: the lowest free address, aligned.
+//! Where in its window a DIMM goes: the lowest free address, aligned. The gaps between its ranges are
+//! its own.
 
 use std::collections::BTreeMap;
 
@@ -9,48 +10,57 @@ pub const GRANULE: u64 = 128 << 20;
 /// DIMMs of at least this size are aligned to it, 1 GiB.
 const BIG: u64 = 1 << 30;
 
-/// A window and the parts of it that are in use.
+/// A window and the parts of it that are free.
 #[derive(Debug)]
 pub(super) struct Window {
     range: GuestRange,
-    /// First address to size.
-    used: BTreeMap<u64, u64>,
+    /// First address to size; no two of them touch. As few as there are holes, so that a device costs
+    /// the same however many there are before it.
+    free: BTreeMap<u64, u64>,
 }
 
 impl Window {
-    pub(super) const fn new(range: GuestRange) -> Self {
-        Self { range, used: BTreeMap::new() }
+    pub(super) fn new(range: GuestRange) -> Self {
+        Self { range, free: BTreeMap::from([(range.start, range.size)]) }
     }
 
     pub(super) const fn size(&self) -> u64 {
         self.range.size
     }
 
-    /// The lowest free range of `size` bytes, aligned to 1 GiB, or to 128 MiB when smaller than
-    /// 1 GiB.
-    pub(super) fn find(&self, size: u64) -> Option<GuestRange> {
+    /// The lowest free range of `span` bytes for a device with `size` bytes of memory: aligned to
+    /// 1 GiB, or to 128 MiB when that is less than 1 GiB.
+    pub(super) fn find(&self, span: u64, size: u64) -> Option<GuestRange> {
         let alignment = if size < BIG { GRANULE } else { BIG };
-        let mut start = self.range.start.checked_next_multiple_of(alignment)?;
-        for (used, length) in &self.used {
-            if start.checked_add(size)? <= *used {
-                break;
+        self.free.iter().find_map(|(start, length)| {
+            let first = start.checked_next_multiple_of(alignment)?;
+            (first.checked_add(span)? <= start + length).then_some(GuestRange::new(first, span))
+        })
+    }
+
+    /// Marks a range as used; it is free, as [`find`](Self::find) found it.
+    pub(super) fn take(&mut self, range: GuestRange) {
+        let hole = self.free.range(..=range.start).next_back().map(|(start, size)| (*start, start + size));
+        let (start, end) = hole.expect("the range is free");
+        self.free.remove(&start);
+        for (start, end) in [(start, range.start), (range.end(), end)] {
+            if start < end {
+                self.free.insert(start, end - start);
             }
-            start = start.max((used + length).checked_next_multiple_of(alignment)?);
         }
-        let free = start.checked_add(size).is_some_and(|end| end <= self.range.end());
-        free.then_some(GuestRange::new(start, size))
     }
 
-    /// Marks ranges as used; they are free, as [`find`](Self::find) found them.
-    pub(super) fn take(&mut self, ranges: &[GuestRange]) {
-        self.used.extend(ranges.iter().map(|range| (range.start, range.size)));
-    }
-
-    /// Marks ranges that were taken as free again.
-    pub(super) fn give_back(&mut self, ranges: &[GuestRange]) {
-        for range in ranges {
-            self.used.remove(&range.start);
+    /// Marks a range that was taken as free again.
+    pub(super) fn give_back(&mut self, range: GuestRange) {
+        let (mut start, mut end) = (range.start, range.end());
+        if let Some(size) = self.free.remove(&end) {
+            end += size;
         }
+        let below = self.free.range(..start).next_back().map(|(start, size)| (*start, start + size));
+        if let Some((lower, _)) = below.filter(|(_, end)| *end == start) {
+            start = lower;
+        }
+        self.free.insert(start, end - start);
     }
 }
 
@@ -66,8 +76,8 @@ mod tests {
     }
 
     fn take(window: &mut Window, size: u64) -> Option<u64> {
-        let range = window.find(size)?;
-        window.take(&[range]);
+        let range = window.find(size, size)?;
+        window.take(range);
         Some(range.start)
     }
 
@@ -82,11 +92,29 @@ mod tests {
     }
 
     #[test]
+    fn gaps_take_addresses_but_do_not_count_for_the_alignment() {
+        let mut window = window();
+        assert_eq!(take(&mut window, GRANULE), Some(6 * GIB));
+        let small = window.find(2 * GIB, 2 * GRANULE).unwrap();
+        assert_eq!((small.start, small.size), (6 * GIB + GRANULE, 2 * GIB));
+        window.take(small);
+        assert_eq!(take(&mut window, GRANULE), Some(8 * GIB + GRANULE));
+        assert_eq!(window.find(5 * GIB, GIB).map(|range| range.start), Some(9 * GIB));
+    }
+
+    #[test]
+    fn what_follows_an_unaligned_device_is_aligned() {
+        let mut window = window();
+        assert_eq!(take(&mut window, GRANULE + 1), Some(6 * GIB));
+        assert_eq!(take(&mut window, GRANULE), Some(6 * GIB + 2 * GRANULE));
+    }
+
+    #[test]
     fn a_full_window_has_no_range_until_one_is_given_back() {
         let mut window = window();
         assert_eq!(take(&mut window, 8 * GIB), Some(6 * GIB));
         assert_eq!(take(&mut window, GRANULE), None);
-        window.give_back(&[GuestRange::new(6 * GIB, 8 * GIB)]);
+        window.give_back(GuestRange::new(6 * GIB, 8 * GIB));
         assert_eq!(take(&mut window, 8 * GIB + GRANULE), None);
         assert_eq!(take(&mut window, !(GRANULE - 1)), None);
         assert_eq!(take(&mut window, 4 * GIB), Some(6 * GIB));
@@ -110,7 +138,10 @@ mod tests {
             for (blocks, victim, remove) in steps {
                 if remove && !taken.is_empty() {
                     let range = taken.swap_remove(victim.index(taken.len()));
-                    window.give_back(&[range]);
+                    window.give_back(range);
+                    if taken.is_empty() {
+                        prop_assert_eq!(&window.free, &BTreeMap::from([(6 * GIB, 8 * GIB)]));
+                    }
                     continue;
                 }
                 let size = blocks * GRANULE;
@@ -120,9 +151,9 @@ mod tests {
                     window.range.contains(&range) && !taken.iter().any(|other| other.overlaps(&range))
                 };
                 let lowest = (6 * GIB..14 * GIB).step_by(usize::try_from(alignment).unwrap()).find(|start| fits(*start));
-                let found = window.find(size);
+                let found = window.find(size, size);
                 prop_assert_eq!(found.map(|range| range.start), lowest);
-                window.take(found.as_slice());
+                found.into_iter().for_each(|range| window.take(range));
                 taken.extend(found);
             }
         }

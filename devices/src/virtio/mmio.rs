@@ -93,11 +93,20 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     /// `work` has it. There is nothing in the queues while no driver runs.
     pub(crate) fn with_device<T>(&mut self, work: impl FnOnce(&mut D, &mut Queues<'_>) -> T) -> T {
         let live = self.is_live();
-        let mut queues =
-            Queues { queues: &mut self.queues, memory: &self.memory, live, config_changed: false };
+        let mut queues = Queues {
+            queues: &mut self.queues,
+            memory: &self.memory,
+            live,
+            config_differs: false,
+            config_interrupt: false,
+        };
         let result = work(&mut self.device, &mut queues);
-        if queues.config_changed {
-            self.config_changed();
+        let Queues { config_differs, config_interrupt, .. } = queues;
+        if config_differs {
+            self.generation = self.generation.wrapping_add(1);
+        }
+        if config_interrupt && self.is_live() {
+            self.interrupt(VIRTIO_MMIO_INT_CONFIG);
         }
         self.interrupt_for_returned();
         result
@@ -197,13 +206,6 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         let was_live = self.is_live();
         self.negotiation.status |= NEEDS_RESET;
         if was_live {
-            self.interrupt(VIRTIO_MMIO_INT_CONFIG);
-        }
-    }
-
-    fn config_changed(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.is_live() {
             self.interrupt(VIRTIO_MMIO_INT_CONFIG);
         }
     }

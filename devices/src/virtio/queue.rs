@@ -168,7 +168,9 @@ pub struct Queues<'a> {
     /// Whether the driver is running.
     pub(super) live: bool,
     /// Whether the configuration space has changed.
-    pub(super) config_changed: bool,
+    pub(super) config_differs: bool,
+    /// Whether the driver is to be told so.
+    pub(super) config_interrupt: bool,
 }
 
 impl Queues<'_> {
@@ -212,8 +214,19 @@ impl Queues<'_> {
         virtqueue.queue.add_used(memory, head, length).map_err(|error| virtqueue.ring(error))
     }
 
+    /// Whether a driver runs that has set up queue `index` and not stopped it.
+    pub fn is_running(&self, index: usize) -> bool {
+        self.live && self.queues[index].is_ready()
+    }
+
     /// Tells the driver, if it runs, that the configuration space has changed.
     pub const fn config_changed(&mut self) {
-        self.config_changed = true;
+        self.config_differs();
+        self.config_interrupt = true;
+    }
+
+    /// The configuration space has changed, which the driver sees when it looks at it.
+    pub const fn config_differs(&mut self) {
+        self.config_differs = true;
     }
 }

@@ -23,7 +23,7 @@ pub(super) const STATE_UNPLUGGED: u16 = 1;
 pub(super) const STATE_MIXED: u16 = 2;
 
 /// The configuration space.
-#[derive(Debug, Clone, Copy, IntoBytes, Immutable, Unaligned)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoBytes, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Config {
     pub(super) block_size: U64,

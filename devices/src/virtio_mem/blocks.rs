@@ -55,6 +55,32 @@ impl Blocks {
         self.count = 0;
     }
 
+    /// The runs of numbers in the set, ascending, as long as they can be.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = self.find(next, true)?;
+            let end = self.find(start, false).unwrap_or(self.length);
+            next = end;
+            Some(start..end)
+        })
+    }
+
+    /// The first number from `from` on that is in the set, or that is not.
+    fn find(&self, from: usize, inside: bool) -> Option<usize> {
+        let wanted = |word: usize| if inside { self.words[word] } else { !self.words[word] };
+        let mut mask = u64::MAX << (from % BITS);
+        for word in from / BITS..self.words.len() {
+            let found = wanted(word) & mask;
+            if found != 0 {
+                let number = word * BITS + found.trailing_zeros() as usize;
+                return (number < self.length).then_some(number);
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+
     /// The words that `range` lies in, each with a mask of its part.
     fn parts(&self, range: Range<usize>) -> impl Iterator<Item = (usize, u64)> + use<> {
         debug_assert!(range.start <= range.end && range.end <= self.length, "{range:?} of {}", self.length);
@@ -97,6 +123,10 @@ mod tests {
             let range = question.0.min(question.1)..question.0.max(question.1);
             prop_assert_eq!(blocks.any(range.clone()), range.clone().any(|block| model.contains(&block)));
             prop_assert_eq!(blocks.all(range.clone()), range.clone().all(|block| model.contains(&block)));
+            let runs: Vec<_> = blocks.runs().collect();
+            prop_assert!(runs.is_sorted_by(|a, b| a.end < b.start), "{runs:?} touch");
+            prop_assert!(runs.iter().all(|run| !run.is_empty()));
+            prop_assert!(runs.into_iter().flatten().eq(model));
         }
     }
 
@@ -109,6 +139,7 @@ mod tests {
         assert_eq!(blocks.count(), length);
         blocks.remove(length - 1..length);
         assert!(!blocks.all(0..length) && !blocks.any(length - 1..length));
+        assert!(blocks.runs().eq(std::iter::once(0..length - 1)));
         blocks.clear();
         assert_eq!((blocks.count(), blocks.any(0..length)), (0, false));
     }

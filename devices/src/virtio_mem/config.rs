@@ -18,9 +18,6 @@ pub struct VirtioMemConfig {
     pub node: u16,
     /// What the driver is asked for at first; a multiple of the block size.
     pub requested_size: u64,
-    /// Host memory comes and goes in pieces of this size, counted from the start of the region: a
-    /// power of two of at least the block size. The last piece may be smaller.
-    pub granule: u64,
 }
 
 /// A value that is not right for a virtio-mem device.
@@ -41,14 +38,6 @@ pub enum VirtioMemError {
         /// Block size in bytes.
         block_size: u64,
     },
-    /// The granule is no such number.
-    #[error("granule: {granule} is not a power of two of at least the block size ({block_size} bytes)")]
-    Granule {
-        /// Granule in bytes.
-        granule: u64,
-        /// Block size in bytes.
-        block_size: u64,
-    },
     /// The requested size cannot be reached.
     #[error(
         "requested_size: {requested} is not a multiple of the block size ({block_size} bytes) of at most the device's size ({size} bytes)"
@@ -65,7 +54,7 @@ pub enum VirtioMemError {
 
 impl VirtioMemConfig {
     pub(super) fn check(&self) -> Result<(), VirtioMemError> {
-        let Self { region, block_size, granule, requested_size, .. } = *self;
+        let Self { region, block_size, requested_size, .. } = *self;
         if !block_size.is_power_of_two() || block_size < MIN_BLOCK_SIZE {
             return Err(VirtioMemError::BlockSize(block_size));
         }
@@ -73,9 +62,6 @@ impl VirtioMemConfig {
         let aligned = start.is_multiple_of(block_size) && size.is_multiple_of(block_size);
         if size == 0 || start.checked_add(size).is_none() || !aligned {
             return Err(VirtioMemError::Region { start, size, block_size });
-        }
-        if !granule.is_power_of_two() || granule < block_size {
-            return Err(VirtioMemError::Granule { granule, block_size });
         }
         check_requested(requested_size, block_size, size)
     }

@@ -1,11 +1,15 @@
 //! virtio-mem on its transport: the configuration space and the queue of requests.
 
+use std::time::Duration;
+
 use virtio_bindings::virtio_ids::VIRTIO_ID_MEM;
 use zerocopy::IntoBytes;
 
 use super::abi::{self, Config};
-use super::request::{Received, Response};
+use super::held::Fate;
+use super::request::{Received, ReplyTo, Response};
 use super::{VirtioMem, VirtioMemError};
+use crate::fault::{Action, Point};
 use crate::memory::MemoryStatus;
 use crate::register;
 use crate::virtio::device::VirtioDevice;
@@ -17,9 +21,79 @@ const QUEUE: usize = 0;
 const QUEUE_SIZE: u16 = 64;
 
 impl VirtioMem {
-    fn serve(&mut self, received: &Received) -> Option<Response> {
-        received.reply_to.as_ref()?;
-        Some(received.request.map_or(Response::Error, |request| self.answer(request)))
+    /// Sets the size that the driver is to reach and tells it, unless a fault loses the interrupt.
+    pub(super) fn ask(&mut self, size: u64, queues: &mut Queues<'_>) -> Result<MemoryStatus, VirtioMemError> {
+        let status = self.request(size)?;
+        let faults = &self.outside.faults;
+        if queues.is_running(QUEUE) && faults.hit(&self.id, Point::Interrupt) == Some(Action::Lose) {
+            queues.config_differs();
+        } else {
+            queues.config_changed();
+        }
+        Ok(status)
+    }
+
+    /// Takes requests from the queue until it is empty or one is held back.
+    fn take_all(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        for _ in 0..QUEUE_SIZE {
+            if self.held.is_some() {
+                return Ok(());
+            }
+            // No view of guest memory is held while the request is carried out, because it would
+            // keep alive what is unplugged.
+            let received = {
+                let memory = queues.memory();
+                let Some(chain) = queues.pop(QUEUE, &memory)? else { return Ok(()) };
+                Received::new(chain, &memory)
+            };
+            match self.expose(received, queues) {
+                Fate::Carried(received) => self.carry_out(received, queues)?,
+                Fate::Answered(received, response) => self.complete(received, Some(response), queues)?,
+                Fate::Held => {}
+            }
+        }
+        // A driver that adds requests without end is not to keep the host away from the device.
+        self.outside.alarm.after(Duration::ZERO, &self.id);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, received: Received, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        let before = self.config_space();
+        let answer = |_: &ReplyTo| received.request.map_or(Response::Error, |request| self.answer(request));
+        let response = received.reply_to.as_ref().map(answer);
+        if matches!(response, None | Some(Response::Error)) && self.wrong.first() {
+            tracing::warn!("{}: the driver made a wrong request: {:x?}", self.id, received.request);
+        }
+        // The driver is not told of what it did itself (virtio 1.2, section 5.15.4.2).
+        if self.config_space() != before {
+            queues.config_differs();
+        }
+        self.complete(received, response, queues)
+    }
+
+    fn complete(
+        &mut self,
+        received: Received,
+        response: Option<Response>,
+        queues: &mut Queues<'_>,
+    ) -> Result<(), Broken> {
+        self.log.push(received.request, response);
+        let memory = queues.memory();
+        let reply = received.reply_to.zip(response);
+        let length = reply.map_or(0, |(reply_to, response)| reply_to.write(&memory, response));
+        queues.complete(QUEUE, &memory, received.head, length)
+    }
+
+    /// An alarm has rung: answers the request that was held back and goes on with the queue.
+    fn carry_on(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        if !queues.is_running(QUEUE) {
+            self.drop_held();
+            return Ok(());
+        }
+        if let Some(received) = self.release() {
+            self.carry_out(received, queues)?;
+        }
+        self.take_all(queues)
     }
 
     fn config_space(&self) -> Config {
@@ -56,38 +130,16 @@ impl VirtioDevice for VirtioMem {
     }
 
     fn process(&mut self, _index: usize, queues: &mut Queues<'_>) -> Result<(), Broken> {
-        // One round through the queue at most: a driver that adds requests without end is not to
-        // keep the host away from the device.
-        for _ in 0..QUEUE_SIZE {
-            // No view of guest memory is held while the request is carried out, because it would
-            // keep alive what is unplugged.
-            let received = {
-                let memory = queues.memory();
-                let Some(chain) = queues.pop(QUEUE, &memory)? else { return Ok(()) };
-                Received::new(chain, &memory)
-            };
-            let response = self.serve(&received);
-            if matches!(response, None | Some(Response::Error)) && self.malformed.first() {
-                tracing::warn!("{}: the driver made a wrong request: {:x?}", self.id, received.request);
-            }
-            let memory = queues.memory();
-            let reply = received.reply_to.zip(response);
-            let length = reply.map_or(0, |(reply_to, response)| reply_to.write(&memory, response));
-            queues.complete(QUEUE, &memory, received.head, length)?;
-        }
-        Ok(())
+        self.take_all(queues)
     }
 
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.drop_held();
+    }
 
     fn system_reset(&mut self) {
-        let had = self.plugged.count() != 0;
-        self.granules.reset();
-        self.plugged.clear();
-        self.usable_size = self.wanted_usable_size();
-        if had {
-            self.plugged_size_changed();
-        }
+        self.drop_held();
+        self.start_over();
     }
 }
 
@@ -98,11 +150,12 @@ impl VirtioMmio<VirtioMem> {
     /// # Errors
     /// [`VirtioMemError::RequestedSize`]; nothing has changed then.
     pub fn request(&mut self, size: u64) -> Result<MemoryStatus, VirtioMemError> {
-        self.with_device(|device, queues| {
-            let status = device.request(size)?;
-            queues.config_changed();
-            Ok(status)
-        })
+        self.with_device(|device, queues| device.ask(size, queues))
+    }
+
+    /// An alarm that the device set has rung.
+    pub fn alarm(&mut self) {
+        self.with_queues(VirtioMem::carry_on);
     }
 
     /// What the device is and does.

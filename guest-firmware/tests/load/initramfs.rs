@@ -51,6 +51,7 @@ fn one_larger_than_ram_is_refused_before_anything_is_read() {
         initramfs: Some(&initramfs),
         cmdline: "",
         ram: &ram,
+        ranges: &[],
         acpi: ACPI,
         reset: RESET,
     };

@@ -11,12 +11,16 @@ mod vmlinux;
 use std::error::Error as _;
 use std::io::Write;
 
-use dimmer_guest_firmware::{ACPI_START, Acpi, Boot, CpuState, Error, Image, ResetRegister, load};
+use dimmer_guest_firmware::{
+    ACPI_START, Acpi, Boot, CpuState, E820Entry, Error, Image, Kind, ResetRegister, load,
+};
 use tempfile::NamedTempFile;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 /// 64 MiB of low RAM and as much above 4 GiB.
 const RAM: [(u64, u64); 2] = [(0, 64 << 20), (4 << 30, 64 << 20)];
+/// Persistent memory behind it.
+const PMEM: E820Entry = E820Entry { start: (4 << 30) + (64 << 20), size: 32 << 20, kind: Kind::LegacyPmem };
 const CMDLINE: &str = "console=ttyS0 quiet";
 const ACPI: Acpi<'static> = Acpi { bytes: b"RSD PTR and so on", base: ACPI_START, rsdp: ACPI_START };
 const RESET: ResetRegister = ResetRegister { port: 0xb12, value: 1 };
@@ -41,6 +45,7 @@ fn boot(kernel: &[u8], initramfs: Option<&[u8]>) -> Result<(CpuState, GuestMemor
         initramfs: initramfs.as_ref(),
         cmdline: CMDLINE,
         ram: &RAM,
+        ranges: &[PMEM],
         acpi: ACPI,
         reset: RESET,
     })
@@ -77,6 +82,11 @@ fn check_common(memory: &GuestMemoryMmap, state: &CpuState) {
     assert_eq!(bytes(memory, 0xf_fff0, 6), [0xba, 0x12, 0x0b, 0xb0, 1, 0xee], "the real-mode reset vector");
     assert_eq!(bytes(memory, 0x2_0000, CMDLINE.len() + 1), [CMDLINE.as_bytes(), b"\0"].concat());
     assert_eq!(bytes(memory, ACPI_START, ACPI.bytes.len()), ACPI.bytes);
+    let ebda = u64::from(memory.read_obj::<u16>(GuestAddress(0x40e)).unwrap()) << 4;
+    assert_eq!(ebda, 0x9_fc00, "the segment of the EBDA");
+    let paragraphs = bytes(memory, ebda, 1024);
+    let mut paragraphs = paragraphs.chunks(16);
+    assert!(paragraphs.any(|paragraph| paragraph.starts_with(b"RSD PTR ")), "no RSDP in the EBDA");
     let code = state.gdt.base + u64::from(state.cs.selector);
     let flags = if state.cs.l { 0x00af_9b00_0000_ffff } else { 0x00cf_9b00_0000_ffff };
     assert_eq!(long(memory, code), flags);
@@ -94,9 +104,16 @@ fn ram_without_low_memory_is_refused() {
     let kernel = image(&images::bzimage());
     let acpi = ACPI;
     for ram in [&[][..], &[(0, 1 << 20)], &[(4 << 30, 1 << 30)]] {
-        let error =
-            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram, acpi, reset: RESET })
-                .unwrap_err();
+        let error = boot_with(&Boot {
+            kernel: &kernel,
+            initramfs: None,
+            cmdline: "",
+            ram,
+            ranges: &[],
+            acpi,
+            reset: RESET,
+        })
+        .unwrap_err();
         assert!(matches!(error, Error::NoLowRam), "{error}");
     }
 }
@@ -111,6 +128,7 @@ fn a_command_line_may_be_as_long_as_the_kernel_says_and_no_longer() {
                 initramfs: None,
                 cmdline,
                 ram: &RAM,
+                ranges: &[],
                 acpi: ACPI,
                 reset: RESET,
             })
@@ -130,8 +148,15 @@ fn acpi_tables_outside_their_place_are_refused() {
     let kernel = image(&images::bzimage());
     for (base, size) in [(ACPI_START, 0x6_0001), (ACPI_START - 16, 16), (u64::MAX, 2)] {
         let acpi = Acpi { bytes: &vec![1; size], base, rsdp: base };
-        let error =
-            boot_with(&Boot { kernel: &kernel, initramfs: None, cmdline: "", ram: &RAM, acpi, reset: RESET });
+        let error = boot_with(&Boot {
+            kernel: &kernel,
+            initramfs: None,
+            cmdline: "",
+            ram: &RAM,
+            ranges: &[],
+            acpi,
+            reset: RESET,
+        });
         assert!(matches!(error.unwrap_err(), Error::AcpiTooLarge { .. }));
     }
 }
@@ -144,6 +169,7 @@ fn the_same_input_can_be_loaded_again() {
         initramfs: Some(&initramfs),
         cmdline: CMDLINE,
         ram: &RAM,
+        ranges: &[],
         acpi: ACPI,
         reset: RESET,
     };

@@ -5,6 +5,7 @@
 //! | [`protocol`], [`report`], [`blocks`] | the types that the agent and its client share |
 //! | [`tree`], [`zoneinfo`], [`pending`] | reading the kernel's files, below any root |
 //! | [`hotplug`], [`exec`], [`kernel_log`], [`modules`] | carrying out requests |
+//! | [`physical`], [`pin`], [`kexec`], [`mapping`] | likewise, what tests do to memory and the kernel |
 //! | [`port`], [`server`] | lines over the virtio-console port |
 //! | [`init`], [`pid1`], [`oom`] | being PID 1, and surviving when memory is short |
 //! | [`frames`] | the emulated host's wire format, for its own PID 1 |
@@ -13,13 +14,18 @@ pub mod blocks;
 pub mod errno;
 pub mod exec;
 pub mod frames;
+pub mod groups;
 pub mod hotplug;
 pub mod init;
 pub mod kernel_log;
+pub mod kexec;
+pub mod mapping;
 pub mod modules;
 pub mod oom;
 pub mod pending;
+pub mod physical;
 pub mod pid1;
+pub mod pin;
 pub mod port;
 pub mod protocol;
 pub mod report;

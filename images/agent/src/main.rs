@@ -1,4 +1,5 @@
-//! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent.
+//! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent, which starts
+//! `/init kexec` to go over to another kernel.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use dimmer_agent::init::{self, SERVE, complain};
 use dimmer_agent::pid1::{self, find_port};
 use dimmer_agent::protocol::PORT_NAME;
 use dimmer_agent::tree::Tree;
-use dimmer_agent::{oom, server};
+use dimmer_agent::{kexec, oom, server};
 
 /// How long the port is waited for; its device is probed while the guest starts.
 const PORT_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
     }
     match std::env::args().nth(1).as_deref() {
         Some(SERVE) => serve(),
+        Some(kexec::START) => {
+            complain(&kexec::start(&Tree::new("/")));
+            ExitCode::FAILURE
+        }
         _ => {
             eprintln!("usage: as PID 1 of a guest, or dimmer-agent {SERVE} inside one");
             ExitCode::from(2)

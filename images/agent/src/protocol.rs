@@ -43,6 +43,8 @@ pub enum Action {
     Ping,
     /// Report the memory layout; answered with [`Layout`](crate::report::Layout).
     Layout,
+    /// Report the memory groups; answered with [`Membership`](crate::groups::Membership).
+    Groups,
     /// Run a command and wait for its end; answered with [`Executed`].
     Exec {
         /// Program and arguments; the program is looked for in `PATH`.
@@ -92,10 +94,64 @@ pub enum Action {
         /// Its name.
         name: String,
     },
+    /// Read physical memory that is not the kernel's own; answered with [`Bytes`].
+    Peek {
+        /// First address.
+        address: u64,
+        /// Number of bytes.
+        count: usize,
+    },
+    /// Write physical memory that is not the kernel's own; answered with null.
+    Poke {
+        /// First address.
+        address: u64,
+        /// What to write.
+        bytes: Bytes,
+    },
+    /// Hold a page of one of these blocks, so that it cannot be offlined; answered with [`Pinned`].
+    /// The page's first byte is 1, the others are 0.
+    Pin {
+        /// The blocks.
+        blocks: BlockList,
+    },
+    /// Let such a page go; answered with null.
+    Unpin {
+        /// Its physical address, as the answer to [`Pin`](Self::Pin) has it.
+        address: u64,
+    },
+    /// Load another kernel; answered with null.
+    KexecLoad(KexecLoad),
+    /// Start the loaded kernel, right after the answer, which is null.
+    Kexec,
+    /// Make the kernel panic, right after the answer, which is null.
+    Crash,
     /// Switch the machine off, right after the answer, which is null.
     Poweroff,
     /// Start the machine again, right after the answer, which is null.
     Reboot,
+}
+
+/// A kernel to load, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KexecLoad {
+    /// Path of its bzImage in the guest.
+    pub kernel: String,
+    /// Path of its initramfs in the guest.
+    pub initramfs: String,
+    /// Its command line.
+    pub cmdline: String,
+    /// Start it when this kernel panics, rather than when asked to.
+    #[serde(default)]
+    pub on_crash: bool,
+}
+
+/// A page that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Its physical address.
+    pub address: u64,
+    /// The memory block that it is in.
+    pub block: u64,
 }
 
 /// The kind of zone to online a block to.

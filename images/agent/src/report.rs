@@ -31,6 +31,9 @@ pub struct Layout {
     pub mem_total_kb: Option<u64>,
     /// `HardwareCorrupted` of /proc/meminfo, in KiB; none without memory failure handling.
     pub hardware_corrupted_kb: Option<u64>,
+    /// Why no block shows its group; absent when those that have one do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_unknown: Option<String>,
     /// Why the layout may still change by itself, one reason each; empty when nothing is known to
     /// be under way.
     pub pending: Vec<String>,
@@ -50,7 +53,7 @@ pub struct Block {
     pub nodes: Vec<u32>,
     /// The kernel's `removable`.
     pub removable: Option<bool>,
-    /// Its memory group; no kernel shows it today.
+    /// Its memory group; none for boot memory, and where groups are not known.
     pub group: Option<Group>,
 }
 
@@ -79,6 +82,12 @@ pub struct Group {
     pub present_kernel: u64,
     /// Pages that are online in the movable zone.
     pub present_movable: u64,
+    /// Of a static group: pages of the whole device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_pages: Option<u64>,
+    /// Of a dynamic group: pages of a unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_pages: Option<u64>,
 }
 
 /// The kinds of memory group.
@@ -185,9 +194,16 @@ mod tests {
 
     #[test]
     fn a_group_names_its_kind_in_lower_case() {
-        let group = Group { id: 0, kind: GroupKind::Static, present_kernel: 0, present_movable: 1 << 20 };
+        let group = Group {
+            id: 0,
+            kind: GroupKind::Static,
+            present_kernel: 0,
+            present_movable: 1 << 20,
+            max_pages: Some(1 << 20),
+            unit_pages: None,
+        };
         let expected = serde_json::json!(
-            {"id": 0, "kind": "static", "present_kernel": 0, "present_movable": 1048576});
+            {"id": 0, "kind": "static", "present_kernel": 0, "present_movable": 1048576, "max_pages": 1048576});
         assert_eq!(serde_json::to_value(&group).unwrap(), expected);
     }
 

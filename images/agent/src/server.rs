@@ -11,12 +11,14 @@ use std::thread;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::groups::{Groups, GroupsError, Membership};
 use crate::pending::InFlight;
+use crate::pin::Pins;
 use crate::port::{self, Line, LineWriter};
 use crate::protocol::{Action, Failure, MAX_REQUEST, Outcome, Pong, Request, Response};
 use crate::report::Layout;
 use crate::tree::Tree;
-use crate::{exec, hotplug, kernel_log, modules, pid1};
+use crate::{exec, hotplug, kernel_log, kexec, modules, physical, pid1};
 
 /// Most requests that are worked on at the same time.
 const MAX_REQUESTS: usize = 64;
@@ -30,6 +32,9 @@ pub fn serve(port: File, tree: Tree) -> io::Result<Infallible> {
     let (mut reader, writer) = port::split(port)?;
     let server = Arc::new(Server {
         kernel_log: tree.path("dev/kmsg"),
+        memory: tree.path("dev/mem"),
+        pins: Pins::default(),
+        groups: Mutex::new(None),
         tree,
         in_flight: InFlight::default(),
         writer: Mutex::new(writer),
@@ -52,6 +57,10 @@ pub fn serve(port: File, tree: Tree) -> io::Result<Infallible> {
 struct Server {
     tree: Tree,
     kernel_log: PathBuf,
+    memory: PathBuf,
+    pins: Pins,
+    /// Where the kernel has its memory groups, once somebody asked.
+    groups: Mutex<Option<Groups>>,
     in_flight: InFlight,
     writer: Mutex<LineWriter>,
     requests: AtomicUsize,
@@ -87,6 +96,7 @@ impl Server {
         match action {
             Action::Ping => self.send(id, self.ping()),
             Action::Layout => self.send(id, self.layout()),
+            Action::Groups => self.send(id, self.groups()),
             Action::Exec { argv, stdin } => self.send(id, exec::run(&argv, &stdin)),
             Action::Online { blocks, zone } => {
                 let ticket = self.in_flight.begin(format!("online {blocks}"));
@@ -108,6 +118,16 @@ impl Server {
             }
             Action::LoadModule { name } => self.send(id, modules::load(tree, &name)),
             Action::UnloadModule { name } => self.send(id, modules::unload(tree, &name)),
+            Action::Peek { address, count } => self.send(id, physical::peek(&self.memory, address, count)),
+            Action::Poke { address, bytes } => self.send(id, physical::poke(&self.memory, address, &bytes.0)),
+            Action::Pin { blocks } => self.send(id, self.pins.hold(tree, &blocks)),
+            Action::Unpin { address } => self.send(id, self.pins.release(address)),
+            Action::KexecLoad(load) => self.send(id, kexec::load(&load)),
+            Action::Kexec => match kexec::is_loaded(tree) {
+                Ok(()) => self.end(id, "start the loaded kernel", kexec::spawn),
+                Err(failure) => self.refuse(id, failure),
+            },
+            Action::Crash => self.end(id, "crash the kernel", kexec::crash),
             Action::Poweroff => self.end(id, "power off", pid1::power_off),
             Action::Reboot => self.end(id, "reboot", pid1::reboot),
         }
@@ -123,6 +143,15 @@ impl Server {
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: read("random/boot_id")?,
         })
+    }
+
+    fn groups(&self) -> Result<Membership, Failure> {
+        let unknown = |error: GroupsError| Failure::new(format!("The kernel's memory groups: {error}"));
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if groups.is_none() {
+            *groups = Some(Groups::find().map_err(unknown)?);
+        }
+        groups.as_ref().map_or_else(|| Ok(Membership::default()), Groups::read).map_err(unknown)
     }
 
     fn layout(&self) -> Result<Layout, Failure> {

@@ -116,6 +116,7 @@ impl Tree {
             zones: zoneinfo::parse(&self.required("proc/zoneinfo")?),
             mem_total_kb: kilobytes(&meminfo, "MemTotal"),
             hardware_corrupted_kb: kilobytes(&meminfo, "HardwareCorrupted"),
+            groups_unknown: None,
             pending,
         })
     }
@@ -128,8 +129,11 @@ impl Tree {
         self.read(&format!("{PARAMETERS}/{name}")).ok()
     }
 
-    /// The kernel shows the block size in hexadecimal without a prefix.
-    fn block_size(&self) -> Result<u64, Error> {
+    /// Bytes of a memory block. The kernel shows them in hexadecimal without a prefix.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn block_size(&self) -> Result<u64, Error> {
         let path = format!("{MEMORY}/block_size_bytes");
         let text = self.required(&path)?;
         u64::from_str_radix(&text, 16).map_err(|_| Error::Number { path, text })
@@ -208,8 +212,8 @@ fn number_behind<N: FromStr>(prefix: &str, name: &str) -> Option<N> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// The number in a line such as `MemTotal:        4026940 kB`.
-fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {
+/// The number in a line such as `MemTotal:        4026940 kB` of /proc/meminfo.
+pub fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }

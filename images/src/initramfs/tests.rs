@@ -65,3 +65,28 @@ fn the_same_contents_give_the_same_bytes_and_others_another_hash() {
     assert_ne!(hash(&build(b"one")), hash(&build(b"two")));
     assert_ne!(hash(b"12345678"), hash(b"1234567"));
 }
+
+#[test]
+fn files_are_added_behind_the_archive_with_their_directories() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut first = Archive::new(b"the agent").bytes().unwrap();
+    // Some archives end anywhere.
+    first.push(0);
+    std::fs::write(path("first"), &first).unwrap();
+    std::fs::write(path("kernel"), b"a kernel").unwrap();
+    let files = [("/next/boot/kernel".to_owned(), path("kernel")), ("plain".to_owned(), path("kernel"))];
+    let bytes = extended(&path("first"), &files).unwrap();
+    assert!(bytes.starts_with(&first));
+
+    let second = first.len().next_multiple_of(4);
+    let entries = read_back(&bytes[second..]);
+    let names: Vec<_> = entries.keys().map(String::as_str).collect();
+    assert_eq!(names, ["next", "next/boot", "next/boot/kernel", "plain"]);
+    assert_eq!(entries["next/boot"].0, 0o040_755);
+    assert_eq!(entries["next/boot/kernel"], (0o100_644, (0, 0), b"a kernel".to_vec()));
+
+    let missing = [("x".to_owned(), path("nothing"))];
+    let error = extended(&path("first"), &missing).unwrap_err();
+    assert_eq!(error.to_string(), format!("Cannot read {}", path("nothing").display()));
+}

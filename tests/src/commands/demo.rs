@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::{demo, host, picture};
+use dimmer_lab::{demo, host, picture, vm};
 
 /// Boots an unmodified Debian kernel with six DIMMs and then with a virtio-mem device, and shows that its memory layouts
 /// are, block by block, those that the kernel series introducing memory groups promised. Fetches what it needs.
@@ -26,7 +26,7 @@ impl Demo {
     pub fn run(self) -> super::Result {
         let kernel = self.kernel()?;
         host::reexec_if_needed();
-        let right = demo::run(&kernel, picture::is_coloured(), &mut stdout())?;
+        let right = vm::audited(|| Ok(demo::run(&kernel, picture::is_coloured(), &mut stdout())?))?;
         Ok(ExitCode::from(u8::from(!right)))
     }
 

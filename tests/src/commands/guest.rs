@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use dimmer_agent::blocks::BlockList;
-use dimmer_agent::protocol::{BlockResult, Parameter, Status, ZoneKind};
+use dimmer_agent::protocol::{BlockResult, KexecLoad, Parameter, Status, ZoneKind};
 use dimmer_lab::guest::{Guest as Agent, GuestError};
+
+mod memory;
 
 /// `dimmer-lab guest`
 #[derive(Debug, Args)]
@@ -95,6 +97,51 @@ enum Request {
         /// Its name.
         name: String,
     },
+    /// Print physical memory that the guest's kernel does not claim, such as a window of memory devices.
+    Peek {
+        /// First address, such as 0x180000000.
+        #[arg(value_parser = memory::parse_address)]
+        address: u64,
+        /// Number of bytes.
+        #[arg(default_value = "64")]
+        count: usize,
+    },
+    /// Write physical memory that the guest's kernel does not claim.
+    Poke {
+        /// First address, such as 0x180000000.
+        #[arg(value_parser = memory::parse_address)]
+        address: u64,
+        /// What to write, in hexadecimal, such as 00c0ffee.
+        bytes: memory::Hex,
+    },
+    /// Hold a page in the guest, so that its block cannot be offlined, and print where it is.
+    Pin {
+        /// Blocks that the page may be in, such as 48-55.
+        blocks: BlockList,
+    },
+    /// Let such a page go.
+    Unpin {
+        /// Its address, as pin printed it.
+        #[arg(value_parser = memory::parse_address)]
+        address: u64,
+    },
+    /// Load another kernel, from files that are in the guest.
+    KexecLoad {
+        /// Its bzImage.
+        kernel: String,
+        /// Its initramfs.
+        initramfs: String,
+        /// Its command line.
+        #[arg(long, value_name = "STR", default_value = "")]
+        cmdline: String,
+        /// Start it when the guest's kernel panics; that needs crashkernel= on its command line.
+        #[arg(long)]
+        on_crash: bool,
+    },
+    /// Have the guest go over to the loaded kernel.
+    Kexec,
+    /// Make the guest's kernel panic.
+    Crash,
     /// Have the guest switch itself off.
     Poweroff,
     /// Have the guest restart itself.
@@ -120,6 +167,20 @@ impl Guest {
             Request::Eject { slot } => done(agent.eject(*slot)),
             Request::LoadModule { name } => done(agent.load_module(name)),
             Request::UnloadModule { name } => done(agent.unload_module(name)),
+            Request::Peek { address, count } => memory::peek(&mut agent, *address, *count),
+            Request::Poke { address, bytes } => done(agent.poke(*address, &bytes.0)),
+            Request::Pin { blocks } => memory::pin(&mut agent, blocks),
+            Request::Unpin { address } => done(agent.unpin(*address)),
+            Request::KexecLoad { kernel, initramfs, cmdline, on_crash } => {
+                done(agent.kexec_load(&KexecLoad {
+                    kernel: kernel.clone(),
+                    initramfs: initramfs.clone(),
+                    cmdline: cmdline.clone(),
+                    on_crash: *on_crash,
+                }))
+            }
+            Request::Kexec => done(agent.kexec()),
+            Request::Crash => done(agent.crash()),
             Request::Poweroff => done(agent.power_off()),
             Request::Reboot => done(agent.reboot()),
         }

@@ -1,12 +1,16 @@
 //! `dimmer-lab layout`: the guest's memory layout, as text or as JSON.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use dimmer::ctl::client::Method;
+use dimmer_lab::devices::Devices;
 use dimmer_lab::guest::Guest;
-use dimmer_lab::layout::{GroupNames, text};
+use dimmer_lab::layout::text;
+use dimmer_lab::rest::Rest;
 
 use super::guest::{Timeout, verdict};
 
@@ -16,6 +20,10 @@ pub struct Layout {
     /// The machine's agent socket, as given to `dimmer run --agent-socket`.
     #[arg(long, value_name = "PATH")]
     agent_socket: PathBuf,
+    /// The machine's API socket, as given to `dimmer run --api-socket`: names each block's device, and warns of devices
+    /// whose blocks are missing.
+    #[arg(long, value_name = "PATH")]
+    api_socket: Option<PathBuf>,
     /// Print the whole report as one line of JSON.
     #[arg(long)]
     json: bool,
@@ -35,21 +43,38 @@ impl Layout {
             true => guest.settled(self.timeout.duration()),
             false => guest.layout(),
         };
-        let layout = match layout {
+        let mut layout = match layout {
             Ok(layout) => layout,
             Err(error) => return verdict(error),
         };
+        if let Err(error) = guest.add_groups(&mut layout) {
+            return verdict(error);
+        }
+        let devices = self.devices()?;
         let mut output = io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut output, &layout)?;
             writeln!(output)?;
         } else {
-            output.write_all(text(&layout, &GroupNames::new()).as_bytes())?;
+            output.write_all(text(&layout, &devices).as_bytes())?;
+            if let Some(reason) = &layout.groups_unknown {
+                eprintln!("memory groups are not known: {reason}");
+            }
             for reason in &layout.pending {
                 eprintln!("still changing: {reason}");
             }
         }
         output.flush()?;
+        for doubt in devices.doubts(&layout) {
+            eprintln!("dimmer-lab: {doubt}");
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the machine says of its devices, if it can be asked.
+    fn devices(&self) -> Result<Devices, Box<dyn Error>> {
+        let Some(socket) = &self.api_socket else { return Ok(Devices::default()) };
+        let devices = Rest::new(socket)?.tell(Method::GET, "/memory-devices", None)?;
+        Ok(Devices::read(&devices))
     }
 }

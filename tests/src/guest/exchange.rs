@@ -123,6 +123,7 @@ impl Exchange {
 /// A request in a few words, for messages.
 fn describe(action: &Action) -> String {
     match action {
+        Action::Groups => "groups".to_owned(),
         Action::Exec { argv, .. } => format!("exec {}", argv.join(" ")),
         Action::Online { blocks, .. } => format!("online {blocks}"),
         Action::Offline { blocks } => format!("offline {blocks}"),
@@ -135,5 +136,12 @@ fn describe(action: &Action) -> String {
         Action::KernelLog { .. } => "kernel_log".to_owned(),
         Action::Poweroff => "poweroff".to_owned(),
         Action::Reboot => "reboot".to_owned(),
+        Action::Peek { address, count } => format!("read {count} bytes at {address:#x}"),
+        Action::Poke { address, bytes } => format!("write {} bytes at {address:#x}", bytes.0.len()),
+        Action::Pin { blocks } => format!("hold a page of {blocks}"),
+        Action::Unpin { address } => format!("let the page at {address:#x} go"),
+        Action::KexecLoad(load) => format!("load the kernel {}", load.kernel),
+        Action::Kexec => "start the loaded kernel".to_owned(),
+        Action::Crash => "crash".to_owned(),
     }
 }

@@ -250,3 +250,34 @@ fn a_layout_that_keeps_changing_is_shown_with_the_difference() {
     reasons.sort_unstable();
     assert_eq!(reasons, ["MemTotal 0 kB", "MemTotal 1 kB"]);
 }
+
+#[test]
+fn memory_is_read_and_written_where_asked() {
+    let fixture = Fixture::new();
+    fixture.put("dev/mem", &"0123456789abcdef".repeat(512));
+    fixture.serve();
+    let mut guest = fixture.connect();
+    assert_eq!(guest.peek(4094, 4).unwrap(), b"ef01");
+    guest.poke(4095, &[0xff, 0]).unwrap();
+    assert_eq!(guest.peek(4094, 4).unwrap(), b"e\xff\x001");
+    let refused = guest.peek(4096, 0).unwrap_err();
+    assert_eq!(refused.to_string(), "The guest refused: 0 bytes: it must be 1 to 1048576");
+}
+
+#[test]
+fn what_is_not_there_cannot_be_released_or_started() {
+    let fixture = Fixture::new();
+    fixture.put("sys/kernel/kexec_loaded", "0\n");
+    fixture.serve();
+    let mut guest = fixture.connect();
+    assert_eq!(guest.unpin(0x1000).unwrap_err().to_string(), "The guest refused: No page at 0x1000 is held");
+    assert_eq!(guest.kexec().unwrap_err().to_string(), "The guest refused: No kernel is loaded");
+    let load = KexecLoad {
+        kernel: "/no/such/kernel".into(),
+        initramfs: "/no/such/initramfs".into(),
+        cmdline: String::new(),
+        on_crash: false,
+    };
+    let refused = guest.kexec_load(&load).unwrap_err().to_string();
+    assert!(refused.contains("Cannot open the kexec file /no/such/kernel: ENOENT"), "{refused}");
+}

@@ -126,7 +126,7 @@ fn machine(size: Size, kernel: &Path, initramfs: &Path, console: RawFd) -> Comma
     let mut command = Command::new(PROGRAM);
     command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
     command.args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR]);
-    command.args(["-smp", &size.cpus.to_string(), "-m", &format!("{}B", size.memory)]);
+    nodes(&mut command, size);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", COMMAND_LINE]);
     let console = format!("file,id=console,append=on,path=/proc/self/fd/{console}");
     command.args(["-chardev", &console, "-serial", "chardev:console"]);
@@ -134,6 +134,23 @@ fn machine(size: Size, kernel: &Path, initramfs: &Path, console: RawFd) -> Comma
     command.args(["-fsdev", shared, "-device", "virtio-9p-pci,fsdev=root,mount_tag=root"]);
     command.args(["-device", "virtio-serial-pci,id=ports"]);
     command
+}
+
+/// Processors and memory in two nodes, for tests of machines whose memory is bound to a node of the host. An odd
+/// processor is on the first; QEMU wants whole MiB per node.
+fn nodes(command: &mut Command, size: Size) {
+    const GRAIN: u64 = 1 << 20;
+    let second = size.memory / 2 / GRAIN * GRAIN;
+    let cut = size.cpus.div_ceil(2);
+    command.args(["-smp", &size.cpus.to_string(), "-m", &format!("{}B", size.memory)]);
+    for (node, memory, cpus) in [(0, size.memory - second, 0..cut), (1, second, cut..size.cpus)] {
+        command.args(["-object", &format!("memory-backend-ram,id=ram{node},size={memory}B")]);
+        let cpus = match cpus.clone().last() {
+            Some(last) => format!(",cpus={}-{last}", cpus.start),
+            None => String::new(),
+        };
+        command.args(["-numa", &format!("node,nodeid={node},memdev=ram{node}{cpus}")]);
+    }
 }
 
 fn add_port(command: &mut Command, name: &str, socket: RawFd) {
@@ -155,5 +172,23 @@ mod tests {
         assert_eq!(value("-m"), Some("5368709120B"));
         assert_eq!((value("-kernel"), value("-initrd")), (Some("/k/vmlinux"), Some("/i.cpio")));
         assert!(value("-chardev").is_some_and(|console| console.ends_with("/proc/self/fd/9")));
+    }
+
+    #[test]
+    fn every_processor_and_all_memory_is_on_one_of_two_nodes() {
+        let nodes = |cpus, memory| {
+            let mut command = Command::new(PROGRAM);
+            nodes(&mut command, Size { cpus, memory });
+            let arguments = command.get_args().map(|argument| argument.to_str().unwrap().to_owned());
+            arguments.filter(|argument| argument.contains("ram")).collect::<Vec<_>>()
+        };
+        let three = [
+            "memory-backend-ram,id=ram0,size=3145729B",
+            "node,nodeid=0,memdev=ram0,cpus=0-1",
+            "memory-backend-ram,id=ram1,size=2097152B",
+            "node,nodeid=1,memdev=ram1,cpus=2-2",
+        ];
+        assert_eq!(nodes(3, (5 << 20) + 1), three);
+        assert_eq!(nodes(1, 2 << 20)[3], "node,nodeid=1,memdev=ram1", "one without processors");
     }
 }

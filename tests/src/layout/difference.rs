@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{GroupNames, Layout, Zone, text};
+use super::{Layout, Zone, text};
+use crate::devices::Devices;
 
 /// How `after` differs from `before`: `-` for what was and `+` for what is, in the words of the text
 /// form. Empty when the two are equal but for what is pending.
@@ -22,7 +23,7 @@ fn missing(some: &[String], others: &[String], sign: char) -> Vec<String> {
 
 /// Everything that the text form and the parameters say of a layout, a line each.
 fn lines(layout: &Layout) -> Vec<String> {
-    let text = text(layout, &GroupNames::new());
+    let text = text(layout, &Devices::default());
     let blocks = text.lines().map(unaligned);
     blocks.chain(layout.zones.iter().map(zone)).chain(parameters(layout)).collect()
 }

@@ -18,8 +18,14 @@ pub fn blocks(first: u64, last: u64, state: BlockState, zones: &[&str]) -> Vec<B
 /// `blocks` as members of the static group `id`.
 pub fn in_group(mut blocks: Vec<Block>, id: u32) -> Vec<Block> {
     for block in &mut blocks {
-        block.group =
-            Some(Group { id, kind: GroupKind::Static, present_kernel: 0, present_movable: 1 << 20 });
+        block.group = Some(Group {
+            id,
+            kind: GroupKind::Static,
+            present_kernel: 0,
+            present_movable: 1 << 20,
+            max_pages: None,
+            unit_pages: None,
+        });
     }
     blocks
 }

@@ -5,17 +5,14 @@
 //! 48-143  online  Movable  node 0  static d0,d1,d2
 //! ```
 
-use std::collections::BTreeMap;
-
 use super::{Layout, Run, runs};
+use crate::devices::Devices;
 
-/// What memory groups are called, by their number: the ids of their devices.
-pub type GroupNames = BTreeMap<u32, String>;
-
-/// The text of `layout`, each line ended. A group that has no name in `names` is shown by its
-/// number, and a group that the kernel does not show is left out.
-pub fn text(layout: &Layout, names: &GroupNames) -> String {
-    let rows: Vec<_> = runs(layout).iter().map(|run| columns(run, names)).collect();
+/// The text of `layout`, each line ended. The last column names the `devices` of a run, or by their
+/// numbers the groups of those that are not known; the kind of group stands before them where the
+/// kernel shows it.
+pub fn text(layout: &Layout, devices: &Devices) -> String {
+    let rows: Vec<_> = runs(layout).iter().map(|run| columns(run, layout.block_size, devices)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
     let widths: [usize; 5] = std::array::from_fn(width);
     let mut text = String::new();
@@ -28,29 +25,34 @@ pub fn text(layout: &Layout, names: &GroupNames) -> String {
 }
 
 /// The columns of one run; `-` stands for a list with nothing in it.
-fn columns(run: &Run, names: &GroupNames) -> [String; 5] {
+fn columns(run: &Run, block_size: u64, devices: &Devices) -> [String; 5] {
     let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let nodes = run.nodes.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let node = if run.nodes.len() > 1 { "nodes" } else { "node" };
-    let name = |id| names.get(id).cloned().unwrap_or_else(|| id.to_string());
-    let groups = run.groups.iter().map(name).collect::<Vec<_>>().join(",");
+    let mut owners = devices.of_run(run.first, run.last, block_size);
+    if owners.is_empty() {
+        owners = run.groups.iter().map(u32::to_string).collect();
+    }
+    let kind = run.kind.map(|kind| format!("{kind} ")).unwrap_or_default();
     [
         run.range(),
         run.state.to_string(),
         or_dash(run.zones.join(",")),
         format!("{node} {}", or_dash(nodes)),
-        run.kind.map(|kind| format!("{kind} {groups}")).unwrap_or_default(),
+        format!("{kind}{}", owners.join(",")),
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::sample::{blocks, in_group, layout};
     use super::super::{BlockState, Layout};
     use super::*;
 
     #[test]
-    fn runs_are_aligned_and_groups_named_where_known() {
+    fn runs_are_aligned_and_devices_named_where_known() {
         use BlockState::{GoingOffline, Offline, Online};
         let movable = |first, last, id| in_group(blocks(first, last, Online, &["Movable"]), id);
         let layout = layout([
@@ -62,15 +64,26 @@ mod tests {
             blocks(144, 144, GoingOffline, &["Normal", "Movable"]),
             blocks(145, 145, Offline, &[]),
         ]);
-        let names = GroupNames::from([(0, "d0".to_owned()), (1, "d1".to_owned())]);
-        let expected = "\
+        let lines = |devices: &str| {
+            let (first, last) = devices.split_once(';').unwrap();
+            format!(
+                "\
 0       online         none            node 0
 1-15    online         DMA32           node 0
-48-143  online         Movable         node 0  static d0,d1,7
-144     going-offline  Normal,Movable  node 0
+48-143  online         Movable         node 0  static {first}
+144     going-offline  Normal,Movable  node 0{last}
 145     offline        -               node 0
-";
-        assert_eq!(text(&layout, &names), expected);
+"
+            )
+        };
+        assert_eq!(text(&layout, &Devices::default()), lines("0,1,7;"));
+        let range = |first: u64, count: u64| json!([{"start": first << 27, "size": count << 27}]);
+        let devices = Devices::read(&json!([
+            {"id": "d1", "ranges": range(80, 64)},
+            {"id": "d0", "ranges": range(48, 32)},
+            {"id": "vmem0", "ranges": range(144, 1)},
+        ]));
+        assert_eq!(text(&layout, &devices), lines("d0,d1;  vmem0"));
     }
 
     #[test]
@@ -79,11 +92,11 @@ mod tests {
         layout.blocks[0].nodes = vec![0, 1];
         layout.blocks[1].nodes = vec![];
         let expected = "0  online  Normal  nodes 0,1\n1  online  Normal  node -\n";
-        assert_eq!(text(&layout, &GroupNames::new()), expected);
+        assert_eq!(text(&layout, &Devices::default()), expected);
     }
 
     #[test]
     fn an_empty_layout_is_an_empty_text() {
-        assert_eq!(text(&Layout::default(), &GroupNames::new()), "");
+        assert_eq!(text(&Layout::default(), &Devices::default()), "");
     }
 }

@@ -1,11 +1,12 @@
 //! What a machine is to be started with, and starting it.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use dimmer_images::Kernel;
 
+use super::last_audit::Expected;
 use super::process::{dimmer, on_one_processor};
 use super::{TestVm, VmError, at};
 use crate::rest::Rest;
@@ -25,6 +26,8 @@ pub struct Setup<'a> {
     cmdline: String,
     serial: Option<String>,
     arguments: Vec<String>,
+    /// Paths in the guest, and the files that are to be there.
+    files: Vec<(String, PathBuf)>,
 }
 
 impl<'a> Setup<'a> {
@@ -36,6 +39,7 @@ impl<'a> Setup<'a> {
             cmdline: CMDLINE.to_owned(),
             serial: None,
             arguments: Vec::new(),
+            files: Vec::new(),
         }
     }
 
@@ -60,6 +64,12 @@ impl<'a> Setup<'a> {
     /// Adds arguments of `dimmer run`, split at blanks.
     pub fn arguments(mut self, words: &str) -> Self {
         self.arguments.extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Puts a copy of a file of the host at `path` in the guest.
+    pub fn file(mut self, path: &str, file: &Path) -> Self {
+        self.files.push((path.to_owned(), file.to_owned()));
         self
     }
 
@@ -94,8 +104,7 @@ impl<'a> Setup<'a> {
     /// [`VmError`].
     pub fn start(&self) -> Result<TestVm, VmError> {
         let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
-        let initramfs =
-            dimmer_images::initramfs(self.kernel).map_err(|error| VmError::Images(error.to_string()))?;
+        let initramfs = self.initramfs(dir.path())?;
         let path = |name: &str| dir.path().join(name);
         let (api, agent) = (path("api"), path("agent"));
         let log = File::create(path("log")).map_err(at("create a log file"))?;
@@ -117,10 +126,24 @@ impl<'a> Setup<'a> {
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(at("share the log file"))?)
             .stderr(log);
-        let child = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
+        let (child, processor) = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
         let rest = Rest::new(&api).map_err(at("start an event loop"))?;
-        let mut vm = TestVm { child, dir, rest, agent, guest: None };
+        let mut vm =
+            TestVm { child, processor, dir, rest, agent, guest: None, expected: Expected::AllAgrees };
         vm.wait_for(&api)?;
         Ok(vm)
+    }
+
+    /// The lab's initramfs or, with files of the test's own, one of the machine's in `dir`.
+    fn initramfs(&self, dir: &Path) -> Result<PathBuf, VmError> {
+        let images = |error: dimmer_images::initramfs::Error| VmError::Images(crate::chain(&error));
+        let initramfs = dimmer_images::initramfs(self.kernel).map_err(images)?;
+        if self.files.is_empty() {
+            return Ok(initramfs);
+        }
+        let own = dir.join("initramfs");
+        let bytes = dimmer_images::initramfs::extended(&initramfs, &self.files).map_err(images)?;
+        fs::write(&own, bytes).map_err(at("write an initramfs"))?;
+        Ok(own)
     }
 }

@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dimmer_devices::dimm::OstReport;
 use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::virtio_mem::RequestRecord;
 
 use super::body::{Id, JsonBody};
 use super::openapi::{AnyProblem, ChangeProblems};
@@ -58,9 +60,8 @@ pub async fn add(
     wait: Wait,
     JsonBody(device): JsonBody<NewDevice>,
 ) -> Result<Response, Problem> {
-    let dimm = DimmSpec::from(device);
-    dimm.check()?;
-    let location = format!("{BASE}/memory-devices/{}", dimm.id);
+    let dimm = DimmSpec::try_from(device)?;
+    let location = format!("{BASE}/memory-devices/{}", dimm.dimm.id);
     let response = respond(change(&api, Command::AddDimm(dimm), wait).await?)?;
     Ok(([(header::LOCATION, location)], response).into_response())
 }
@@ -88,4 +89,28 @@ pub async fn resize(
 ))]
 pub async fn remove(State(api): Shared, Id(id): Id, wait: Wait) -> Result<Response, Problem> {
     respond(change(&api, Command::Remove(id), wait).await?)
+}
+
+/// Shows what the guest reported with `_OST` about an ACPI memory device, which may be gone by now.
+#[utoipa::path(get, path = "/memory-devices/{id}/ost", params(("id" = String, Path)), responses(
+    (status = 200, description = "The reports, oldest first; those that are kept", body = Vec<OstReport>),
+    AnyProblem,
+))]
+pub async fn ost(State(api): Shared, Id(id): Id) -> Result<Json<Vec<OstReport>>, Problem> {
+    match api.call(Command::Ost(id)).await? {
+        Reply::Ost(reports) => Ok(Json(reports)),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Shows what the driver of a virtio-mem device asked for, and what it was answered.
+#[utoipa::path(get, path = "/memory-devices/{id}/requests", params(("id" = String, Path)), responses(
+    (status = 200, description = "The requests, oldest first; those that are kept", body = Vec<RequestRecord>),
+    AnyProblem,
+))]
+pub async fn requests(State(api): Shared, Id(id): Id) -> Result<Json<Vec<RequestRecord>>, Problem> {
+    match api.call(Command::Requests(id)).await? {
+        Reply::Requests(requests) => Ok(Json(requests)),
+        other => Err(Problem::unexpected(&other)),
+    }
 }

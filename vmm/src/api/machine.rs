@@ -8,9 +8,10 @@ use dimmer_devices::memory::MemoryStatus;
 
 use super::body::JsonBody;
 use super::openapi::{AnyProblem, ChangeProblems};
-use super::types::{Ping, Resize, ResizeZone};
+use super::types::{InjectMce, Ping, Resize, ResizeZone};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{Api, Problem, Shared};
+use crate::audit::Audit;
 use crate::control::{Command, Reply, VmInfo};
 
 /// Says that the VMM is there, and which.
@@ -27,6 +28,18 @@ pub async fn ping() -> Json<Ping> {
 pub async fn info(State(api): Shared) -> Result<Json<VmInfo>, Problem> {
     match api.call(Command::Info).await? {
         Reply::Info(info) => Ok(Json(info)),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Holds the machine's books against each other. Whether they agree is in the body: `ok`.
+#[utoipa::path(get, path = "/vm.audit", responses(
+    (status = 200, description = "What the books say, and where they do not agree", body = Audit),
+    AnyProblem,
+))]
+pub async fn audit(State(api): Shared) -> Result<Json<Audit>, Problem> {
+    match api.call(Command::Audit).await? {
+        Reply::Audit(audit) => Ok(Json(audit)),
         other => Err(Problem::unexpected(&other)),
     }
 }
@@ -81,6 +94,18 @@ pub async fn power_button(State(api): Shared) -> Result<StatusCode, Problem> {
 ))]
 pub async fn shutdown(State(api): Shared) -> Result<StatusCode, Problem> {
     done(&api, Command::Shutdown).await
+}
+
+/// Reports a hardware memory error to the guest.
+#[utoipa::path(post, path = "/vm.inject-mce", request_body = InjectMce, responses(
+    (status = 204, description = "It was reported; what the guest does then is its own affair"),
+    ChangeProblems,
+))]
+pub async fn inject_mce(
+    State(api): Shared,
+    JsonBody(InjectMce { address, severity }): JsonBody<InjectMce>,
+) -> Result<StatusCode, Problem> {
+    done(&api, Command::InjectMce { address, severity }).await
 }
 
 /// 204 or, after a wait, 200 with the device that was changed.

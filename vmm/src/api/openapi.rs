@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::PROBLEM_JSON;
-use super::{Api, BASE, Problem, Shared, devices, events, machine};
+use super::{Api, BASE, Problem, Shared, devices, events, faults, machine};
 
 /// All routes, and the document that describes them.
 pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
@@ -36,8 +36,13 @@ pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(machine::shutdown))
         .routes(routes!(machine::resize))
         .routes(routes!(machine::resize_zone))
+        .routes(routes!(machine::audit))
+        .routes(routes!(machine::inject_mce))
+        .routes(routes!(faults::list, faults::set))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::show, devices::resize, devices::remove))
+        .routes(routes!(devices::ost))
+        .routes(routes!(devices::requests))
         .routes(routes!(events::stream))
         .routes(routes!(document));
     let components = ComponentsBuilder::new().schema_from::<Problem>().build();

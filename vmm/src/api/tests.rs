@@ -5,6 +5,7 @@ mod document;
 mod endpoints;
 pub(crate) mod fake;
 mod raw;
+pub(crate) mod records;
 mod requests;
 mod server;
 mod streams;

@@ -4,6 +4,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use axum::http::StatusCode;
+use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
+use dimmer_devices::fault::{Fault, FaultStatus};
+
+use super::Problem;
+use crate::control::MceSeverity;
 use crate::spec::DimmSpec;
 
 /// The body of `GET /vmm.ping`.
@@ -49,8 +55,23 @@ pub struct NewDevice {
     pub id: String,
     /// What it is.
     pub kind: NewKind,
-    /// Its size in bytes, a multiple of 128 MiB.
-    pub size: u64,
+    /// Its size in bytes, a multiple of 128 MiB; in place of `ranges`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Its ranges, 1 to 8, in the order in which the guest is told of them; in place of `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 8)]
+    pub ranges: Option<Vec<DimmRange>>,
+    /// Whether each range lies above or below the one before it.
+    #[serde(default)]
+    pub order: Order,
+    /// Whether sizes and gaps may be any multiple of 1 MiB rather than of 128 MiB; Linux does not take
+    /// such memory.
+    #[serde(default)]
+    pub unaligned: bool,
+    /// How the guest is told of it.
+    #[serde(default)]
+    pub notify: Notify,
     /// Its proximity domain.
     #[serde(default)]
     pub node: u32,
@@ -64,9 +85,60 @@ pub enum NewKind {
     Dimm,
 }
 
-impl From<NewDevice> for DimmSpec {
-    fn from(device: NewDevice) -> Self {
+/// How a device's ranges follow each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Each above the one before it.
+    #[default]
+    Ascending,
+    /// Each below the one before it.
+    Descending,
+}
+
+impl TryFrom<NewDevice> for DimmSpec {
+    type Error = Problem;
+
+    fn try_from(device: NewDevice) -> Result<Self, Problem> {
         let NewKind::Dimm = device.kind;
-        Self { id: device.id, size: device.size, node: device.node }
+        let wrong = |field, detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_field(field);
+        let ranges = match (device.size, device.ranges) {
+            (Some(size), None) => vec![DimmRange { size, gap: 0 }],
+            (None, Some(ranges)) => ranges,
+            (None, None) => return Err(wrong("size", "missing field `size`, or `ranges` in its place")),
+            (Some(_), Some(_)) => {
+                return Err(wrong("ranges", "`size` and `ranges` must not be given both: one says it all"));
+            }
+        };
+        let descending = device.order == Order::Descending;
+        let dimm = Dimm { id: device.id, ranges, descending, node: device.node, unaligned: device.unaligned };
+        let spec = Self { dimm, notify: device.notify };
+        spec.check()?;
+        Ok(spec)
     }
+}
+
+/// The body of `PUT /faults`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFaults {
+    /// The faults that are to be set, in place of all earlier ones.
+    pub faults: Vec<Fault>,
+}
+
+/// The answer of `PUT /faults` and `GET /faults`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Faults {
+    /// The faults that are set, in the order in which they were.
+    pub faults: Vec<FaultStatus>,
+}
+
+/// The body of `POST /vm.inject-mce`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InjectMce {
+    /// Guest-physical address of the memory that is bad.
+    pub address: u64,
+    /// How bad it is.
+    pub severity: MceSeverity,
 }

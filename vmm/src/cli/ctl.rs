@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::keys::size;
+use dimmer_devices::dimm::Notify;
+
+use super::keys::{address, size, word};
+use super::{FaultArg, RangesArg};
 use crate::api::parse_wait;
+use crate::control::MceSeverity;
 
 /// What was typed after `dimmer ctl`.
 #[derive(Debug, Args)]
@@ -54,6 +58,48 @@ pub enum Action {
     /// Plug or unplug an ACPI memory device
     #[command(subcommand)]
     Dimm(DimmAction),
+    /// Show what the guest reported with _OST about an ACPI memory device, which may be gone by now
+    Ost {
+        /// The device
+        id: String,
+    },
+    /// Show what the driver of a virtio-mem device asked for, and what it was answered
+    Requests {
+        /// The device
+        id: String,
+    },
+    /// Hold the machine's books against each other; exit status 1 when they do not agree
+    Audit,
+    /// Show or change what is to go wrong (default: show)
+    Faults {
+        /// What to do.
+        #[command(subcommand)]
+        action: Option<FaultsAction>,
+    },
+    /// Report a hardware memory error to the guest
+    InjectMce {
+        /// Guest-physical address, such as 0x180000000
+        #[arg(value_parser = address)]
+        address: u64,
+        /// ao (action optional), ar (action required) or ucna (uncorrected, no action required)
+        #[arg(long, value_parser = word::<MceSeverity>)]
+        severity: MceSeverity,
+    },
+}
+
+/// What to do with faults.
+#[derive(Debug, Clone, Subcommand)]
+pub enum FaultsAction {
+    /// Show those that are set, and how often they acted
+    List,
+    /// Set these in place of all earlier ones: device=vmem0,on=plug,do=busy[,nth=2][,times=3][,ms=500][,size=1G]
+    Set {
+        /// The faults.
+        #[arg(required = true, value_name = "FAULT")]
+        faults: Vec<FaultArg>,
+    },
+    /// Unset all
+    Clear,
 }
 
 /// What was typed after `resize`.
@@ -95,12 +141,28 @@ pub struct NewDimm {
     pub id: String,
 
     /// Its size, a multiple of 128M
-    #[arg(long, value_parser = size)]
-    pub size: u64,
+    #[arg(long, value_parser = size, required_unless_present = "ranges", conflicts_with = "ranges")]
+    pub size: Option<u64>,
+
+    /// Its ranges joined by +, at most 8; SIZE~GAP leaves GAP bytes free behind one: 1G~512M+3G
+    #[arg(long)]
+    pub ranges: Option<RangesArg>,
+
+    /// Each range lies below the one before it
+    #[arg(long)]
+    pub descending: bool,
 
     /// Its NUMA node
     #[arg(long, default_value_t = 0)]
     pub node: u32,
+
+    /// Sizes and gaps may be multiples of 1M, which Linux does not take
+    #[arg(long)]
+    pub unaligned: bool,
+
+    /// How the guest is told: device-check, bus-check or none
+    #[arg(long, value_name = "HOW", default_value = "device-check", value_parser = word::<Notify>)]
+    pub notify: Notify,
 
     /// Wait this long for the guest, and say how it ended
     #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]

@@ -1,19 +1,22 @@
-//! `--memory-hotplug method=acpi,slots=16,size=64G` and
-//! `--memory-hotplug method=virtio-mem,size=32G[,id=vmem0][,block=2M][,node=0][,requested=0]`
+//! `--memory-hotplug method=acpi,slots=16,size=64G` and `--memory-hotplug
+//! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]`
 
 use std::str::FromStr;
 
 use super::keys::{KeyError, Keys, node, number, size, text};
-use crate::spec::{VirtioMemSpec, WindowSpec};
+use crate::spec::{Backing, VirtioMemSpec, WindowSpec};
 use crate::units::MIB;
 
 /// Keys of all methods; each method then has its own.
-const ANY: [&str; 7] = ["method", "slots", "size", "id", "block", "node", "requested"];
+const ANY: [&str; 8] = ["method", "slots", "size", "id", "block", "slot", "node", "requested"];
 const ACPI: [&str; 3] = ["method", "slots", "size"];
-const VIRTIO_MEM: [&str; 6] = ["method", "size", "id", "block", "node", "requested"];
+const VIRTIO_MEM: [&str; 7] = ["method", "size", "id", "block", "slot", "node", "requested"];
 
-/// Block size of a virtio-mem device without `block`: one huge page.
+/// Block size of a virtio-mem device without `block`: one huge page, or the host's own one when that is
+/// larger.
 const DEFAULT_BLOCK: u64 = 2 * MIB;
+/// Largest KVM memory slot of a virtio-mem device without `slot`, unless its blocks are larger.
+const DEFAULT_SLOT: u64 = 128 * MIB;
 
 /// The value of one `--memory-hotplug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +29,18 @@ pub enum HotplugArg {
         size: u64,
     },
     /// One virtio-mem device.
-    VirtioMem {
-        /// Its name, if one was given.
-        id: Option<String>,
-        /// Everything else; its id is empty.
-        device: VirtioMemSpec,
-    },
+    VirtioMem(VirtioMemArg),
+}
+
+/// A virtio-mem device; what was not given depends on the rest of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtioMemArg {
+    id: Option<String>,
+    size: u64,
+    block: Option<u64>,
+    slot: Option<u64>,
+    node: u32,
+    requested: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +61,7 @@ impl FromStr for HotplugArg {
                 let size = keys.required("size", size, "bytes of address space, such as size=64G")?;
                 Ok(Self::Acpi { slots, size })
             }
-            Method::VirtioMem => virtio_mem(&Keys::parse(argument, &VIRTIO_MEM, &[])?),
+            Method::VirtioMem => virtio_mem(&Keys::parse(argument, &VIRTIO_MEM, &[])?).map(Self::VirtioMem),
         }
     }
 }
@@ -73,31 +82,47 @@ fn read_method(value: &str) -> Result<Method, String> {
     }
 }
 
-fn virtio_mem(keys: &Keys<'_>) -> Result<HotplugArg, KeyError> {
-    let device = VirtioMemSpec {
-        id: String::new(),
+fn virtio_mem(keys: &Keys<'_>) -> Result<VirtioMemArg, KeyError> {
+    Ok(VirtioMemArg {
+        id: keys.optional("id", text)?,
         size: keys.required("size", size, "bytes of the device, such as size=32G")?,
-        block_size: keys.optional("block", size)?.unwrap_or(DEFAULT_BLOCK),
+        block: keys.optional("block", size)?,
+        slot: keys.optional("slot", size)?,
         node: keys.optional("node", node)?.unwrap_or(0),
         requested: keys.optional("requested", size)?.unwrap_or(0),
-    };
-    Ok(HotplugArg::VirtioMem { id: keys.optional("id", text)?, device })
+    })
+}
+
+impl VirtioMemArg {
+    fn into_spec(self, id: String, backing: &Backing) -> VirtioMemSpec {
+        let block_size = self.block.unwrap_or_else(|| DEFAULT_BLOCK.max(backing.page_size()));
+        VirtioMemSpec {
+            id,
+            size: self.size,
+            block_size,
+            slot_size: self.slot.unwrap_or_else(|| DEFAULT_SLOT.max(block_size)),
+            node: self.node,
+            requested: self.requested,
+        }
+    }
 }
 
 /// The windows of all `--memory-hotplug`, in their order. A virtio-mem device without a name gets the first
-/// of `vmem0`, `vmem1`, … that no other device has.
-pub fn windows(arguments: Vec<HotplugArg>) -> Vec<WindowSpec> {
+/// of `vmem0`, `vmem1`, … that no other device has; `taken` are the names of DIMMs.
+pub fn windows(arguments: Vec<HotplugArg>, backing: &Backing, taken: &[&str]) -> Vec<WindowSpec> {
     let given = |argument: &HotplugArg| match argument {
-        HotplugArg::VirtioMem { id, .. } => id.clone(),
+        HotplugArg::VirtioMem(device) => device.id.clone(),
         HotplugArg::Acpi { .. } => None,
     };
-    let taken: Vec<String> = arguments.iter().filter_map(given).collect();
-    let mut free = (0u32..).map(|number| format!("vmem{number}")).filter(|id| !taken.contains(id));
+    let given: Vec<String> = arguments.iter().filter_map(given).collect();
+    let is_free = |id: &String| !given.contains(id) && !taken.contains(&id.as_str());
+    let mut free = (0u32..).map(|number| format!("vmem{number}")).filter(is_free);
     let window = |argument| match argument {
         HotplugArg::Acpi { slots, size } => WindowSpec::Acpi { slots, size },
-        HotplugArg::VirtioMem { id, device } => {
-            let id = id.or_else(|| free.next()).expect("there are more numbers than devices");
-            WindowSpec::VirtioMem(VirtioMemSpec { id, ..device })
+        HotplugArg::VirtioMem(mut device) => {
+            let id = device.id.take().or_else(|| free.next());
+            let id = id.expect("there are more numbers than devices");
+            WindowSpec::VirtioMem(device.into_spec(id, backing))
         }
     };
     arguments.into_iter().map(window).collect()

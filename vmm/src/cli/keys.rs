@@ -4,6 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+
 use crate::units::Bytes;
 
 /// What is wrong with a flag's `key=value,…`; clap puts the flag's name and the whole text in front.
@@ -90,6 +93,16 @@ impl<'a> Keys<'a> {
         Ok(self.all(key, read)?.pop())
     }
 
+    /// Makes sure that `key` is not there; `rule` says when it may be.
+    pub fn absent(&self, key: &'static str, rule: &str) -> Result<(), KeyError> {
+        match self.pairs.iter().find(|(other, _)| *other == key) {
+            None => Ok(()),
+            Some((_, value)) => {
+                Err(KeyError::Value { key, value: (*value).to_owned(), rule: rule.to_owned() })
+            }
+        }
+    }
+
     /// The value of `key`, which must be there.
     pub fn required<T>(&self, key: &'static str, read: Read<T>, rule: &str) -> Result<T, KeyError> {
         self.optional(key, read)?.ok_or_else(|| KeyError::Missing { key, rule: rule.to_owned() })
@@ -111,6 +124,43 @@ pub fn number<T: FromStr + PartialOrd + Display>(value: &str, range: RangeInclus
 /// Reads the number of a node.
 pub fn node(value: &str) -> Result<u32, String> {
     number(value, 0..=u32::MAX)
+}
+
+/// Reads a guest-physical address: decimal, hexadecimal behind `0x`, or a number of bytes with a suffix.
+pub fn address(value: &str) -> Result<u64, String> {
+    let rule = || "must be an address, such as 0x180000000 or 6G".to_owned();
+    match value.strip_prefix("0x") {
+        // `from_str_radix` would take a sign, too.
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            u64::from_str_radix(digits, 16).map_err(|_| rule())
+        }
+        Some(_) => Err(rule()),
+        None => size(value).map_err(|_| rule()),
+    }
+}
+
+/// Reads one of the words that the API has for this, too.
+pub fn word<T: DeserializeOwned>(value: &str) -> Result<T, String> {
+    let reader: StrDeserializer<'_, WordError> = value.into_deserializer();
+    T::deserialize(reader).map_err(|error| error.to_string())
+}
+
+/// Reads numbers and ascending ranges joined by colons: commas separate keys.
+pub fn numbers(value: &str) -> Result<Vec<u32>, String> {
+    /// The largest number that is read; the machine's and the host's own limits are far lower.
+    const LAST: u32 = 4095;
+    let rule = || "must be numbers and ascending ranges joined by colons, such as 0-1:4".to_owned();
+    let mut numbers = Vec::new();
+    for item in value.split(':') {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let read = |text| number(text, 0..=LAST).map_err(|_| rule());
+        let (first, last) = (read(first)?, read(last)?);
+        if first > last {
+            return Err(rule());
+        }
+        numbers.extend(first..=last);
+    }
+    Ok(numbers)
 }
 
 /// Reads `on` or `off`.

@@ -1,15 +1,12 @@
-//! `--numa id=0[,cpus=0-1][,memory=2G][,distance=1@20]...`
+//! `--numa id=0[,cpus=0-1][,memory=2G][,host=0][,distance=1@20]...`
 //!
-//! `cpus` is a list of numbers and ranges; as commas separate keys, colons separate its items:
+//! `cpus` and `host` are lists of numbers and ranges; as commas separate keys, colons separate their items:
 //! `cpus=0-1:4`. A node may have no CPUs or no boot RAM. `distance=NODE@DISTANCE` may stand several times.
 
 use std::str::FromStr;
 
-use super::keys::{KeyError, Keys, node, number, size};
+use super::keys::{KeyError, Keys, node, number, numbers, size};
 use crate::spec::NodeSpec;
-
-/// The largest CPU number that is read; the machine's own limit is checked with the whole machine.
-const LAST_CPU: u32 = 4095;
 
 /// The value of one `--numa`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,29 +16,15 @@ impl FromStr for NumaArg {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let keys = Keys::parse(text, &["id", "cpus", "memory", "distance"], &["distance"])?;
+        let keys = Keys::parse(text, &["id", "cpus", "memory", "host", "distance"], &["distance"])?;
         Ok(Self(NodeSpec {
             id: keys.required("id", node, "the node's number, such as id=0")?,
-            cpus: keys.optional("cpus", cpus)?.unwrap_or_default(),
+            cpus: keys.optional("cpus", numbers)?.unwrap_or_default(),
             memory: keys.optional("memory", size)?.unwrap_or(0),
             distances: keys.all("distance", distance)?,
+            host_nodes: keys.optional("host", numbers)?.unwrap_or_default(),
         }))
     }
-}
-
-fn cpus(value: &str) -> Result<Vec<u32>, String> {
-    let rule = || "must be numbers and ascending ranges joined by colons, such as 0-1:4".to_owned();
-    let mut cpus = Vec::new();
-    for item in value.split(':') {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let read = |text| number(text, 0..=LAST_CPU).map_err(|_| rule());
-        let (first, last) = (read(first)?, read(last)?);
-        if first > last {
-            return Err(rule());
-        }
-        cpus.extend(first..=last);
-    }
-    Ok(cpus)
 }
 
 fn distance(value: &str) -> Result<(u32, u8), String> {

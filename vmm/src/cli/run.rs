@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::hotplug::windows;
-use super::{HotplugArg, MemoryArg, NumaArg, SerialArg};
-use crate::spec::{MachineSpec, SpecError};
+use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, SerialArg};
+use crate::spec::{CpuVendor, MachineSpec, SpecError};
 
 /// The kernel command line without `--cmdline`: messages go to the serial console, and a guest that panics
 /// does not stay around.
@@ -31,31 +31,65 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
     pub cpus: u32,
 
-    /// Boot RAM: size=4G[,low=2G][,backing=anon|memfd][,prealloc=on|off][,thp=on|off]
+    /// The CPU vendor that the guest sees: intel or amd (default: the host's)
+    #[arg(long, value_name = "VENDOR", value_parser = cpu_vendor)]
+    pub cpu_vendor: Option<CpuVendor>,
+
+    /// Boot RAM: size=4G[,low=2G][,high=4G][,backing=anon|memfd|hugetlb|file]
+    /// [,page=2M|1G][,path=PATH][,prealloc=on|off][,thp=on|off][,reserve=on|off]
     ///
     /// `size` is the RAM the machine starts with (1G without this flag), `low` how much of it lies below
-    /// 4 GiB at most (64M to 3G), `backing` where host memory comes from, also for memory devices, `prealloc`
-    /// whether it is populated before the guest gets it, and `thp` whether transparent huge pages are
-    /// asked for.
+    /// 4 GiB at most (64M to 3G), and `high` where the rest begins. The other keys are also about memory
+    /// devices: `backing` is where host memory comes from, with the size of a huge page in `page` or a file
+    /// (or a directory for unnamed files) in `path`; `prealloc` whether it is populated before the guest gets
+    /// it, `thp` whether transparent huge pages are asked for, and `reserve` whether the host commits to the
+    /// memory when the guest gets it.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub memory: Option<MemoryArg>,
 
-    /// A NUMA node: id=0[,cpus=0-1:4][,memory=2G][,distance=1@20]... (may be repeated)
+    /// Something else than RAM in the firmware's memory map: kind=pmem|reserved,size=192M[,start=ADDRESS]
+    /// (may be repeated)
+    ///
+    /// `pmem` is legacy persistent memory, `reserved` a range with nothing behind it. Without `start` it
+    /// begins where boot RAM ends, or the range before it, and so may share a memory block with RAM.
+    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    pub firmware_range: Vec<FirmwareRangeArg>,
+
+    /// A NUMA node: id=0[,cpus=0-1:4][,memory=2G][,host=0:1][,distance=1@20]... (may be repeated)
     ///
     /// The nodes' `memory` must add up to the boot RAM, and every CPU must be in one node. A list of CPUs
-    /// takes numbers and ranges joined by colons. `distance=NODE@DISTANCE` may stand several times;
-    /// distances not given are 20. Without this flag everything is in node 0.
+    /// takes numbers and ranges joined by colons, and so does `host`, the host's nodes that the node's memory
+    /// is bound to. `distance=NODE@DISTANCE` may stand several times; distances not given are 20. Without
+    /// this flag everything is in node 0.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub numa: Vec<NumaArg>,
 
     /// A window for memory devices (may be repeated):
     /// method=acpi,slots=16,size=64G   or
-    /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,node=0][,requested=0]
+    /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]
     ///
     /// `method=acpi`, at most once, sets aside addresses and slots for ACPI memory devices (DIMMs);
-    /// `method=virtio-mem` makes one virtio-mem device. Sizes are multiples of 128M.
+    /// `method=virtio-mem` makes one virtio-mem device of blocks from 1M to 4G, whose memory KVM gets in
+    /// slots of at most `slot` bytes. Sizes are multiples of 128M.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub memory_hotplug: Vec<HotplugArg>,
+
+    /// An ACPI memory device that is there at boot (may be repeated):
+    /// id=d0,size=4G[,node=0][,ranges=1G+3G][,order=ascending|descending][,unaligned=on|off]
+    ///
+    /// `ranges` makes it one of up to 8 ranges; `SIZE~GAP` leaves GAP bytes free behind a range. With
+    /// `order=descending` each range lies below the one before. With `unaligned=on` sizes and gaps are
+    /// multiples of 1M rather than 128M, which Linux does not take.
+    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    pub dimm: Vec<DimmArg>,
+
+    /// What is to go wrong with a memory device (may be repeated):
+    /// device=vmem0,on=plug,do=busy[,nth=2][,times=3][,ms=500][,size=1G]
+    ///
+    /// On the `nth` occasion of `on`, and `times` in all, the action `do` happens. `ms` goes with
+    /// `do=delay`, `size` with `do=request`. A wrong word is answered with those that are right.
+    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    pub fault: Vec<FaultArg>,
 
     /// UNIX socket on which the REST API is served
     #[arg(long, value_name = "PATH")]
@@ -78,19 +112,34 @@ impl RunArgs {
     pub fn into_spec(self) -> Result<MachineSpec, SpecError> {
         let mut numa: Vec<_> = self.numa.into_iter().map(|NumaArg(node)| node).collect();
         numa.sort_by_key(|node| node.id);
+        let memory = self.memory.unwrap_or_default().0;
+        let dimms: Vec<_> = self.dimm.into_iter().map(|DimmArg(dimm)| dimm).collect();
+        let taken: Vec<_> = dimms.iter().map(|dimm| dimm.id.as_str()).collect();
         let spec = MachineSpec {
             kernel: self.kernel,
             initramfs: self.initramfs,
             cmdline: self.cmdline,
             cpus: self.cpus,
-            memory: self.memory.unwrap_or_default().0,
             numa,
-            windows: windows(self.memory_hotplug),
+            windows: windows(self.memory_hotplug, &memory.backing, &taken),
+            memory,
+            dimms,
+            firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
+            cpu_vendor: self.cpu_vendor,
+            faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),
             api_socket: self.api_socket,
             agent_socket: self.agent_socket,
             serial: self.serial.0,
         };
         spec.check()?;
         Ok(spec)
+    }
+}
+
+fn cpu_vendor(value: &str) -> Result<CpuVendor, &'static str> {
+    match value {
+        "intel" => Ok(CpuVendor::Intel),
+        "amd" => Ok(CpuVendor::Amd),
+        _ => Err("must be intel or amd"),
     }
 }

@@ -3,8 +3,11 @@
 use clap::{CommandFactory, Parser};
 use proptest::prelude::*;
 
+mod bad_values;
+mod devices;
+
 use super::{Cli, Command, RunArgs};
-use crate::spec::{Backing, MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
+use crate::spec::{Backing, CpuVendor, MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
 use crate::units::{GIB, MIB};
 
 fn run_args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
@@ -61,17 +64,29 @@ fn every_flag_reaches_the_machine() {
         "--cpus",
         "4",
         "--memory",
-        "size=4G,low=3G,backing=memfd,prealloc=on,thp=off",
+        "size=4G,low=3G,high=62G,backing=memfd,prealloc=on,thp=off,reserve=on",
+        "--cpu-vendor",
+        "intel",
         "--numa",
         "id=1,cpus=3,memory=1G",
         "--numa",
-        "id=0,cpus=0-1:2,memory=3G,distance=1@30",
+        "id=0,cpus=0-1:2,memory=3G,distance=1@30,host=0:2",
         "--memory-hotplug",
         "method=acpi,slots=16,size=64G",
         "--memory-hotplug",
         "method=virtio-mem,size=32G",
         "--memory-hotplug",
-        "method=virtio-mem,size=8G,id=vmem0,block=4M,node=1,requested=1G",
+        "method=virtio-mem,size=8G,id=vmem0,block=4M,slot=64M,node=1,requested=1G",
+        "--dimm",
+        "id=d0,size=4G",
+        "--dimm",
+        "id=d1,size=4G,ranges=1G~512M+3G,order=descending,node=1,unaligned=on",
+        "--firmware-range",
+        "kind=pmem,size=192M",
+        "--firmware-range",
+        "kind=reserved,size=64M,start=0x100000000000",
+        "--fault",
+        "device=vmem0,on=plug,nth=2,times=3,do=delay,ms=500",
         "--api-socket",
         "api",
         "--agent-socket",
@@ -79,28 +94,32 @@ fn every_flag_reaches_the_machine() {
         "--serial",
         "file=log",
     ]);
-    let node = |id, cpus, memory, distances| NodeSpec { id, cpus, memory, distances };
+    let node = |id, cpus, memory, distances, host_nodes| NodeSpec { id, cpus, memory, distances, host_nodes };
     assert_eq!(spec.initramfs.as_deref(), Some("initrd".as_ref()));
     assert_eq!((spec.cmdline.as_str(), spec.cpus), ("-quiet console=hvc0", 4));
-    assert_eq!((spec.memory.size, spec.memory.low), (4 * GIB, 3 * GIB));
-    assert_eq!((spec.memory.backing, spec.memory.prealloc, spec.memory.thp), (Backing::Memfd, true, false));
+    assert_eq!((spec.memory.size, spec.memory.low, spec.memory.high), (4 * GIB, 3 * GIB, 62 * GIB));
+    assert_eq!((spec.memory.reserve, spec.cpu_vendor), (true, Some(CpuVendor::Intel)));
+    assert_eq!((&spec.memory.backing, spec.memory.prealloc), (&Backing::Memfd, true));
+    assert!(!spec.memory.thp);
     assert_eq!(
         spec.numa,
-        [node(0, vec![0, 1, 2], 3 * GIB, vec![(1, 30)]), node(1, vec![3], GIB, vec![])],
+        [node(0, vec![0, 1, 2], 3 * GIB, vec![(1, 30)], vec![0, 2]), node(1, vec![3], GIB, vec![], vec![])],
         "in ascending order"
     );
-    let device = |id: &str, size, block_size, node, requested| {
-        WindowSpec::VirtioMem(VirtioMemSpec { id: id.to_owned(), size, block_size, node, requested })
+    let device = |id: &str, size, block_size, slot_size, node, requested| {
+        let id = id.to_owned();
+        WindowSpec::VirtioMem(VirtioMemSpec { id, size, block_size, slot_size, node, requested })
     };
     assert_eq!(
         spec.windows,
         [
             WindowSpec::Acpi { slots: 16, size: 64 * GIB },
-            device("vmem1", 32 * GIB, 2 * MIB, 0, 0),
-            device("vmem0", 8 * GIB, 4 * MIB, 1, GIB),
+            device("vmem1", 32 * GIB, 2 * MIB, 128 * MIB, 0, 0),
+            device("vmem0", 8 * GIB, 4 * MIB, 64 * MIB, 1, GIB),
         ],
         "in the order given, and a default id that is free"
     );
+    devices::check(&spec);
     assert_eq!(spec.api_socket.as_deref(), Some("api".as_ref()));
     assert_eq!(spec.agent_socket.as_deref(), Some("agent".as_ref()));
     assert_eq!(spec.serial, SerialSpec::File("log".into()));
@@ -124,124 +143,6 @@ fn the_console_goes_where_it_is_sent() {
 }
 
 #[test]
-fn bad_keys_and_values_are_named() {
-    let not_a_size = "not a size: it must be a whole number of bytes, or of K, M, G or T such as 512M or 4G";
-    let table = [
-        ("--memory", "size=4X", format!("size=4X: {not_a_size}")),
-        ("--memory", "size=", format!("size=: {not_a_size}")),
-        ("--memory", "size=-1", format!("size=-1: {not_a_size}")),
-        (
-            "--memory",
-            "size=16777216T",
-            "size=16777216T: does not fit into 64 bits: it must be less than 16777216T".to_owned(),
-        ),
-        (
-            "--memory",
-            "4G",
-            "\"4G\" is not KEY=VALUE (valid keys: size, low, backing, prealloc, thp)".to_owned(),
-        ),
-        ("--memory", "", "\"\" is not KEY=VALUE (valid keys: size, low, backing, prealloc, thp)".to_owned()),
-        (
-            "--memory",
-            "size=4G,",
-            "\"\" is not KEY=VALUE (valid keys: size, low, backing, prealloc, thp)".to_owned(),
-        ),
-        (
-            "--memory",
-            "sized=4G",
-            "unknown key \"sized\" (valid: size, low, backing, prealloc, thp)".to_owned(),
-        ),
-        ("--memory", "size=4G,size=5G", "key \"size\" is given twice".to_owned()),
-        ("--memory", "low=2G", "key \"size\" is missing (bytes of boot RAM, such as size=4G)".to_owned()),
-        ("--memory", "size=4G,backing=hugetlb", "backing=hugetlb: must be anon or memfd".to_owned()),
-        ("--memory", "size=4G,thp=yes", "thp=yes: must be on or off".to_owned()),
-        ("--numa", "cpus=0", "key \"id\" is missing (the node's number, such as id=0)".to_owned()),
-        ("--numa", "id=x", "id=x: must be a whole number from 0 to 4294967295".to_owned()),
-        (
-            "--numa",
-            "id=0,cpus=1-0",
-            "cpus=1-0: must be numbers and ascending ranges joined by colons, such as 0-1:4".to_owned(),
-        ),
-        (
-            "--numa",
-            "id=0,cpus=",
-            "cpus=: must be numbers and ascending ranges joined by colons, such as 0-1:4".to_owned(),
-        ),
-        (
-            "--numa",
-            "id=0,cpus=0-99999999",
-            "cpus=0-99999999: must be numbers and ascending ranges joined by colons, such as 0-1:4"
-                .to_owned(),
-        ),
-        (
-            "--numa",
-            "id=0,distance=20",
-            "distance=20: must be NODE@DISTANCE with a distance of at most 255, such as 1@20".to_owned(),
-        ),
-        (
-            "--numa",
-            "id=0,distance=1@256",
-            "distance=1@256: must be NODE@DISTANCE with a distance of at most 255, such as 1@20".to_owned(),
-        ),
-        ("--memory-hotplug", "slots=3", "key \"method\" is missing (must be acpi or virtio-mem)".to_owned()),
-        ("--memory-hotplug", "method=dimm,slots=3", "method=dimm: must be acpi or virtio-mem".to_owned()),
-        (
-            "--memory-hotplug",
-            "slot=3,size=4G",
-            "unknown key \"slot\" (valid: method, slots, size, id, block, node, requested)".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,slot=3",
-            "unknown key \"slot\" (valid: method, slots, size)".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,method=acpi,slots=3,size=4G",
-            "key \"method\" is given twice".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,slots=16",
-            "key \"size\" is missing (bytes of address space, such as size=64G)".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,size=64G",
-            "key \"slots\" is missing (number of DIMM slots, such as slots=16)".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,slots=-1,size=4G",
-            "slots=-1: must be a whole number from 0 to 65535".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,slots=65536,size=4G",
-            "slots=65536: must be a whole number from 0 to 65535".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=acpi,slots=+1,size=4G",
-            "slots=+1: must be a whole number from 0 to 65535".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=virtio-mem",
-            "key \"size\" is missing (bytes of the device, such as size=32G)".to_owned(),
-        ),
-        (
-            "--memory-hotplug",
-            "method=virtio-mem,size=1G,slots=1",
-            "unknown key \"slots\" (valid: method, size, id, block, node, requested)".to_owned(),
-        ),
-    ];
-    for (flag, value, what) in table {
-        assert_eq!(complaint(&[flag, value]), typed(flag, value, &what));
-    }
-}
-
-#[test]
 fn an_impossible_machine_is_named_by_flag_key_value_and_rule() {
     let line = complaint(&["--memory", "size=4097"]);
     assert_eq!(line, "--memory: size=4097 bytes: must be a multiple of 4 KiB, at least 64 MiB");
@@ -251,7 +152,9 @@ fn an_impossible_machine_is_named_by_flag_key_value_and_rule() {
 
 #[test]
 fn usage_errors_are_claps_own() {
-    assert!(complaint(&["--dimm", "id=d0,size=1G"]).contains("unexpected argument '--dimm'"));
+    assert!(complaint(&["--dimms", "id=d0,size=1G"]).contains("unexpected argument '--dimms'"));
+    let line = complaint(&["--cpu-vendor", "via"]);
+    assert!(line.ends_with("'via' for '--cpu-vendor <VENDOR>': must be intel or amd"), "{line}");
     assert!(complaint(&["--cpus", "-1"]).contains("invalid value '-1' for '--cpus <N>'"));
     assert!(complaint(&["--cpus", "many"]).contains("invalid value 'many' for '--cpus <N>'"));
     let error = Cli::try_parse_from(["dimmer", "run"]).unwrap_err();
@@ -282,8 +185,17 @@ fn ctl_takes_every_action() {
         "resize --id vmem0 4G --wait 2.5",
         "dimm add --id d0 --size 1G",
         "dimm add --id d0 --size 1G --node 1 --wait 3 --json",
+        "dimm add --id d0 --ranges 1G~512M+3G --descending --unaligned --notify bus-check",
         "dimm remove d0",
         "dimm remove d0 --wait 1",
+        "ost d0",
+        "requests vmem0",
+        "audit",
+        "faults",
+        "faults list",
+        "faults set device=d0,on=eject,do=refuse",
+        "faults clear",
+        "inject-mce 0x180000000 --severity ar",
     ];
     for action in table {
         let words = ["dimmer", "ctl", "--api-socket", "s"].into_iter().chain(action.split(' '));
@@ -297,8 +209,16 @@ fn ctl_takes_every_action() {
 
 proptest! {
     #[test]
-    fn no_value_makes_a_parser_panic(value in "[a-z=,@:0-9KMGT-]{0,40}") {
-        for flag in ["--memory", "--numa", "--memory-hotplug", "--serial"] {
+    fn no_value_makes_a_parser_panic(value in "[a-z=,@:+~0-9KMGT-]{0,40}") {
+        for flag in [
+            "--memory",
+            "--numa",
+            "--memory-hotplug",
+            "--dimm",
+            "--fault",
+            "--firmware-range",
+            "--serial",
+        ] {
             let _ = run_args(&[&format!("{flag}={value}")]).map(RunArgs::into_spec);
         }
     }

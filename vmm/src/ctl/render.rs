@@ -1,5 +1,7 @@
 //! Answers as text for people.
 
+mod records;
+
 use dimmer_devices::memory::{Kind, MemoryEvent, MemoryStatus, Outcome, State};
 
 use crate::api::Problem;
@@ -7,6 +9,8 @@ use crate::api::types::Ping;
 use crate::control::{VmInfo, VmState};
 use crate::events::{Event, MachineEvent, What};
 use crate::units::Bytes;
+
+pub use records::{audit, faults, ost, requests};
 
 const HEADINGS: [&str; 8] = ["ID", "KIND", "NODE", "STATE", "PLUGGED", "REQUESTED", "ADDRESS", "LAST CHANGE"];
 
@@ -22,19 +26,30 @@ pub fn info(info: &VmInfo) -> String {
         ("RAM now", Bytes(info.memory_actual_size).to_string()),
         ("Resets", info.resets.to_string()),
     ];
-    let rows = rows.map(|(name, value)| format!("{name:<10}{value}")).join("\n");
-    if info.memory_devices.is_empty() { rows } else { format!("{rows}\n\n{}", devices(&info.memory_devices)) }
+    let mut parts = vec![rows.map(|(name, value)| format!("{name:<10}{value}")).join("\n")];
+    if !info.memory_devices.is_empty() {
+        parts.push(devices(&info.memory_devices));
+    }
+    if !info.faults.is_empty() {
+        parts.push(records::faults(&info.faults));
+    }
+    parts.join("\n\n")
 }
 
 pub fn devices(devices: &[MemoryStatus]) -> String {
     if devices.is_empty() {
         return "There are no memory devices.".to_owned();
     }
-    let mut table = vec![HEADINGS.map(str::to_owned)];
-    table.extend(devices.iter().map(row));
+    table(HEADINGS, devices.iter().map(row))
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+fn table<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut table = vec![headings.map(str::to_owned)];
+    table.extend(rows);
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
-    let line = |row: &[String; 8]| {
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
         let cells: String =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
         cells.trim_end().to_owned()
@@ -48,12 +63,22 @@ fn row(device: &MemoryStatus) -> [String; 8] {
         device.id.clone(),
         kind(device.kind).to_owned(),
         device.node.to_string(),
-        state(device.state).to_owned(),
+        progress(device),
         Bytes(device.plugged_size).to_string(),
         Bytes(device.requested_size).to_string(),
         start,
         last(device).unwrap_or_else(|| "-".to_owned()),
     ]
+}
+
+/// The state and what has to end first.
+fn progress(device: &MemoryStatus) -> String {
+    format!("{}{}", state(device.state), waits(device))
+}
+
+/// The device that the guest has to finish with before this one, if there is one.
+fn waits(device: &MemoryStatus) -> String {
+    device.waits_for.as_ref().map(|other| format!(" (waits for {other})")).unwrap_or_default()
 }
 
 const fn kind(kind: Kind) -> &'static str {
@@ -97,7 +122,7 @@ pub fn done(device: MemoryStatus) -> String {
 }
 
 pub fn accepted(device: MemoryStatus) -> String {
-    format!("Accepted: {}: {}, {}", device.id, state(device.state), amount(&device))
+    format!("Accepted: {}: {}, {}", device.id, progress(&device), amount(&device))
 }
 
 pub fn problem(problem: &Problem) -> String {
@@ -115,7 +140,9 @@ pub fn event(event: &Event) -> String {
 
 fn memory_event(event: &MemoryEvent) -> String {
     match event {
-        MemoryEvent::Accepted { device } => format!("{}: accepted, {}", device.id, amount(device)),
+        MemoryEvent::Accepted { device } => {
+            format!("{}: accepted{}, {}", device.id, waits(device), amount(device))
+        }
         MemoryEvent::Progress { device } => format!("{}: {}", device.id, amount(device)),
         MemoryEvent::Finished { device } => {
             let outcome = last(device).unwrap_or_else(|| "finished".to_owned());
@@ -124,7 +151,9 @@ fn memory_event(event: &MemoryEvent) -> String {
         MemoryEvent::Removed { device } => format!("{}: removed", device.id),
         MemoryEvent::Ost { id, slot, source, status } => {
             let id = id.as_deref().unwrap_or("empty");
-            format!("{id}: slot {slot}: the guest reports _OST({source:#x}, {status:#x})")
+            let place =
+                slot.map_or_else(|| "container of all slots".to_owned(), |slot| format!("slot {slot}"));
+            format!("{id}: {place}: the guest reports _OST({source:#x}, {status:#x})")
         }
     }
 }
@@ -136,6 +165,9 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Resumed => "machine: resumed".to_owned(),
         MachineEvent::Resetting => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
+        MachineEvent::MachineCheck { address, severity } => {
+            format!("machine: a memory error at {address:#x} ({severity}) was reported to the guest")
+        }
         MachineEvent::Ended { reason } => format!("machine: ended: {reason}"),
     }
 }

@@ -1,15 +1,18 @@
 //! What `dimmer ctl` sends, prints and exits with.
 
+mod records;
+
 use std::path::Path;
 
 use clap::Parser;
-use dimmer_devices::memory::{EventSink, MemoryEvent, Outcome, State};
+use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
+use dimmer_devices::memory::{EventSink, MemoryEvent, MemoryStatus, Outcome, State};
 
 use super::client::segment;
 use super::run;
-use crate::api::tests::fake::{Answer, FakeMachine, accept, device, ended};
+use crate::api::tests::fake::{Answer, FakeMachine, accept, device, ended, info, new_dimm};
 use crate::cli::{Cli, Command as Job};
-use crate::control::{Command, Refusal, Reply, VmInfo, VmState};
+use crate::control::{Command, Refusal, Reply, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::spec::DimmSpec;
 use crate::units::GIB;
@@ -55,14 +58,7 @@ fn info_and_devices_are_tables() {
         ];
         Ok(match command {
             Command::Devices => Reply::Devices(devices),
-            _ => Reply::Info(VmInfo {
-                state: VmState::Paused,
-                cpus: 2,
-                boot_memory: 4 * GIB,
-                memory_actual_size: 5 * GIB,
-                resets: 0,
-                memory_devices: devices,
-            }),
+            _ => Reply::Info(info(VmState::Paused, devices)),
         })
     });
     let table = "\
@@ -76,9 +72,25 @@ State     paused
 CPUs      2
 Boot RAM  4 GiB
 RAM now   5 GiB
-Resets    0
+Resets    1
 ";
     assert_eq!(ctl(&machine.socket, "info"), done(&format!("{info}\n{table}")));
+}
+
+#[test]
+fn a_change_that_waits_for_another_one_says_so() {
+    let waiting = |hub: &Hub| {
+        let device = MemoryStatus { waits_for: Some("d0".to_owned()), ..device("d1", State::Unplugging) };
+        (Reply::Accepted { device: device.clone(), after: hub.last() }, vec![device])
+    };
+    let machine = FakeMachine::new(move |command, hub| {
+        let (accepted, devices) = waiting(hub);
+        Ok(if *command == Command::Devices { Reply::Devices(devices) } else { accepted })
+    });
+    let text = "Accepted: d1: unplugging (waits for d0), 1 GiB plugged, 0 bytes requested\n";
+    assert_eq!(ctl(&machine.socket, "dimm remove d1"), done(text));
+    let (_, table, _) = ctl(&machine.socket, "devices");
+    assert!(table.contains("unplugging (waits for d0)"), "{table}");
 }
 
 #[test]
@@ -107,13 +119,21 @@ fn orders_reach_the_machine_and_say_nothing() {
 #[test]
 fn changes_are_accepted_or_done() {
     let resize = |id: &str| Command::Resize { id: id.to_owned(), size: 2 * GIB };
-    let add = Command::AddDimm(DimmSpec { id: "d1".to_owned(), size: GIB, node: 1 });
+    let add = Command::AddDimm(new_dimm("d1", GIB, 1));
+    let ranges = vec![DimmRange { size: GIB, gap: 128 << 20 }, DimmRange { size: 2 * GIB, gap: 0 }];
+    let dimm = Dimm { id: "d1".to_owned(), ranges, descending: true, node: 0, unaligned: true };
+    let ranges = Command::AddDimm(DimmSpec { dimm, notify: Notify::None });
     let table = [
         ("resize --id d1 2G", resize("d1"), "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n"),
         ("resize --id d1 2G --wait 20", resize("d1"), "Done: d1: 1 GiB plugged\n"),
         ("resize 2G", Command::ResizeTotal(2 * GIB), "Accepted.\n"),
         ("resize 2G --wait 20", Command::ResizeTotal(2 * GIB), "Done: d1: 1 GiB plugged\n"),
         ("dimm add --id d1 --size 1G --node 1 --wait 20", add, "Done: d1: 1 GiB plugged\n"),
+        (
+            "dimm add --id d1 --ranges 1G~128M+2G --descending --unaligned --notify none",
+            ranges,
+            "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n",
+        ),
         ("dimm remove a/b --wait 20", Command::Remove("a/b".to_owned()), "Done: d1: 1 GiB plugged\n"),
     ];
     let machine = FakeMachine::new(|_, hub| finish(hub, "d1", Outcome::Done, None));
@@ -176,9 +196,12 @@ fn events_are_printed_until_the_machine_ends() {
     let reason = || MachineEvent::Ended { reason: "it powered off".to_owned() };
     machine.hub.machine(MachineEvent::Booting);
     machine.hub.memory(MemoryEvent::Accepted { device: device("d1", State::Plugging) });
-    machine.hub.memory(MemoryEvent::Ost { id: None, slot: 2, source: 0x103, status: 0x84 });
+    machine.hub.memory(MemoryEvent::Ost { id: None, slot: Some(2), source: 0x103, status: 0x84 });
     let last = ended("d1", State::Plugged, Outcome::Refused, Some("busy"));
     machine.hub.memory(MemoryEvent::Finished { device: last });
+    let waits_for = Some("d0".to_owned());
+    let waiting = MemoryStatus { waits_for, ..device("d1", State::Unplugging) };
+    machine.hub.memory(MemoryEvent::Accepted { device: waiting });
     machine.hub.memory(MemoryEvent::Removed { device: device("d1", State::Idle) });
     machine.hub.machine(reason());
     let (status, out, complaints) = ctl(&machine.socket, "events --since 0");
@@ -189,13 +212,14 @@ fn events_are_printed_until_the_machine_ends() {
         "d1: accepted, 0 bytes plugged, 1 GiB requested",
         "empty: slot 2: the guest reports _OST(0x103, 0x84)",
         "d1: refused: busy, 1 GiB plugged",
+        "d1: accepted (waits for d0), 1 GiB plugged, 0 bytes requested",
         "d1: removed",
         "machine: ended: it powered off",
     ];
     assert_eq!(texts, expected, "{out}");
-    let (status, json, _) = ctl(&machine.socket, "--json events --since 5");
+    let (status, json, _) = ctl(&machine.socket, "--json events --since 6");
     let event: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((status, &event["sequence"], &event["event"]), (0, &6.into(), &"ended".into()));
+    assert_eq!((status, &event["sequence"], &event["event"]), (0, &7.into(), &"ended".into()));
 }
 
 #[test]

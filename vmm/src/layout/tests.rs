@@ -1,30 +1,24 @@
+//! Where memory goes for the flags of a machine.
+
 use super::*;
-use crate::spec::{Backing, MemorySpec, SerialSpec, VirtioMemSpec};
+use crate::spec::sample::{self, acpi};
+use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec};
 use crate::units::MIB;
 use proptest::prelude::*;
 
 fn spec(size: u64, low: u64, windows: Vec<WindowSpec>) -> MachineSpec {
-    MachineSpec {
-        kernel: "vmlinux".into(),
-        initramfs: None,
-        cmdline: String::new(),
-        cpus: 1,
-        memory: MemorySpec { size, low, backing: Backing::Anon, prealloc: false, thp: true },
-        numa: Vec::new(),
-        windows,
-        api_socket: None,
-        agent_socket: None,
-        serial: SerialSpec::Null,
-    }
-}
-
-fn acpi(size: u64) -> WindowSpec {
-    WindowSpec::Acpi { slots: 16, size }
+    MachineSpec { memory: sample::memory(size, low), windows, ..sample::machine() }
 }
 
 fn virtio_mem(size: u64, block_size: u64) -> WindowSpec {
-    WindowSpec::VirtioMem(VirtioMemSpec { id: "vmem0".into(), size, block_size, node: 0, requested: 0 })
+    WindowSpec::VirtioMem(sample::virtio_mem(size, block_size))
 }
+
+fn firmware(kind: FirmwareRangeKind, size: u64, start: Option<u64>) -> FirmwareRangeSpec {
+    FirmwareRangeSpec { kind, start, size }
+}
+
+use FirmwareRangeKind::{Pmem, Reserved};
 
 #[test]
 fn a_4_gib_machine_has_its_first_window_at_block_48() {
@@ -43,10 +37,25 @@ fn a_small_machine_has_its_first_window_at_4_gib() {
 }
 
 #[test]
+fn high_ram_takes_the_windows_with_it() {
+    let mut spec = spec(4 * GIB, 2 * GIB, vec![acpi(GIB), virtio_mem(8 * GIB, 4 * GIB)]);
+    spec.memory.high = 62 * GIB;
+    let layout = Layout::plan(&spec, 40).unwrap();
+    assert_eq!(layout.ram, [GuestRange::new(0, 2 * GIB), GuestRange::new(62 * GIB, 2 * GIB)]);
+    let windows = [GuestRange::new(64 * GIB, GIB), GuestRange::new(68 * GIB, 8 * GIB)];
+    assert_eq!(layout.windows, windows, "aligned to the device's blocks");
+    spec.memory.high = 1 << 40;
+    let error = Layout::plan(&spec, 40).unwrap_err().to_string();
+    assert_eq!(error, "--memory: size=4 GiB reaches past this CPU's 40 physical address bits (1 TiB)");
+    spec.memory.high = 1 << 41;
+    let error = Layout::plan(&spec, 40).unwrap_err().to_string();
+    assert_eq!(error, "--memory: high=2 TiB reaches past this CPU's 40 physical address bits (1 TiB)");
+}
+
+#[test]
 fn nodes_take_ram_in_order_across_the_hole() {
     let mut spec = spec(4 * GIB, 3 * GIB, Vec::new());
-    let node = |id, memory| NodeSpec { id, cpus: Vec::new(), memory, distances: Vec::new() };
-    spec.numa = vec![node(0, 2 * GIB), node(1, 2 * GIB)];
+    spec.numa = vec![sample::node(0, &[], 2 * GIB), sample::node(1, &[], 2 * GIB)];
     let piece = |start, size, node| RamRange { range: GuestRange::new(start, size), node };
     assert_eq!(
         Layout::plan(&spec, 40).unwrap().nodes,
@@ -64,19 +73,72 @@ fn what_the_cpu_cannot_address_is_an_error_that_says_what_fits() {
     assert!(error.to_string().contains("--memory"), "{error}");
 }
 
+#[test]
+fn firmware_ranges_follow_ram_and_windows_follow_them() {
+    let mut spec = spec(4 * GIB + 64 * MIB, 2 * GIB, vec![acpi(GIB)]);
+    spec.firmware_ranges = vec![
+        firmware(Pmem, 32 * MIB, None),
+        firmware(Reserved, GIB, Some(2 * GIB)),
+        firmware(Reserved, 64 * MIB, Some(6 * GIB + 128 * MIB)),
+    ];
+    let layout = Layout::plan(&spec, 40).unwrap();
+    let placed: Vec<_> = layout.firmware.iter().map(|piece| (piece.range, piece.kind)).collect();
+    let expected = [
+        (GuestRange::new(2 * GIB, GIB), Reserved),
+        (GuestRange::new(6 * GIB + 64 * MIB, 32 * MIB), Pmem),
+        (GuestRange::new(6 * GIB + 128 * MIB, 64 * MIB), Reserved),
+    ];
+    assert_eq!(placed, expected);
+    assert_eq!(layout.windows[0].start, 7 * GIB);
+}
+
+#[test]
+fn firmware_ranges_lie_on_nothing_else() {
+    let table = [
+        (firmware(Pmem, GIB, Some(GIB)), "0x40000000..0x80000000 lies on boot RAM or on another such range"),
+        (firmware(Reserved, 2 * GIB, Some(2 * GIB)), "0x80000000..0x100000000 lies on device registers"),
+        (firmware(Reserved, GIB, Some(1 << 40)), "0x10000000000..0x10040000000 reaches past 0x10000000000"),
+        (firmware(Reserved, GIB, Some(u64::MAX - 4095)), "reaches past 0x10000000000"),
+    ];
+    for (range, what) in table {
+        let mut spec = spec(4 * GIB, 2 * GIB, Vec::new());
+        spec.firmware_ranges = vec![range];
+        let error = Layout::plan(&spec, 40).unwrap_err().to_string();
+        assert!(error.starts_with("--firmware-range: ") && error.contains(what), "{error}");
+    }
+    let mut spec = spec(4 * GIB, 2 * GIB, Vec::new());
+    spec.firmware_ranges =
+        vec![firmware(Pmem, GIB, None), firmware(Reserved, GIB, Some(6 * GIB + 512 * MIB))];
+    let error = Layout::plan(&spec, 40).unwrap_err().to_string();
+    assert!(error.contains("another such range (0x180000000..0x1c0000000)"), "{error}");
+}
+
 proptest! {
     #[test]
     fn nothing_overlaps_and_windows_keep_their_alignment(
-        size in 1u64..64, low in 1u64..24, sizes in prop::collection::vec((1u64..40, 21u32..33), 0..5)
+        size in 1u64..64, low in 1u64..24, high in 32u64..600,
+        ranges in prop::collection::vec((1u64..600, any::<bool>()), 0..4),
+        sizes in prop::collection::vec((1u64..40, 20u32..33), 0..5)
     ) {
         let windows = sizes.iter().map(|(size, bits)| virtio_mem(*size << *bits, 1 << *bits)).collect();
-        let spec = spec(size * 128 * MIB, low * 128 * MIB, windows);
+        let mut spec = spec(size * 128 * MIB, low * 128 * MIB, windows);
+        spec.memory.high = high * 128 * MIB;
+        // A machine whose RAM is all low has these behind it, below the registers when they fit.
+        let start = spec.memory.high.max(4 * GIB) + spec.memory.size;
+        let kind = |pmem| if pmem { Pmem } else { Reserved };
+        spec.firmware_ranges = ranges
+            .iter()
+            .enumerate()
+            .map(|(index, (mib, pmem))| firmware(kind(*pmem), mib * MIB, (index == 0).then_some(start)))
+            .collect();
         let layout = Layout::plan(&spec, 46).unwrap();
         let total: u64 = layout.ram.iter().map(|range| range.size).sum();
         prop_assert_eq!(total, spec.memory.size);
         let mut all = layout.ram.clone();
+        all.extend(layout.firmware.iter().map(|piece| piece.range));
         all.extend(&layout.windows);
         prop_assert!(all.windows(2).all(|pair| pair[0].end() <= pair[1].start));
+        prop_assert!(all.iter().all(|range| !range.overlaps(&REGISTERS)));
         for (range, (_, bits)) in layout.windows.iter().zip(&sizes) {
             prop_assert_eq!(range.start % GIB.max(1 << bits), 0);
             prop_assert!(range.start >= HIGH_RAM_START);

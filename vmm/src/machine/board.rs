@@ -2,8 +2,9 @@
 //! state of the old one is left behind; devices and memory keep their handle on the board.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use dimmer_devices::bus::lock;
 use dimmer_devices::irq::IrqLine;
 use kvm_bindings::{
     CpuId, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES,
@@ -12,7 +13,10 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
+use super::cpu_vendor::{self, NoSuchVendor};
+use super::mce;
 use crate::layout;
+use crate::spec::CpuVendor;
 
 /// KVM said no.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +25,17 @@ pub struct KvmError {
     step: &'static str,
     #[source]
     error: kvm_ioctls::Error,
+}
+
+/// There is no board to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// KVM refused.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// KVM here has no such processors.
+    #[error(transparent)]
+    Vendor(#[from] NoSuchVendor),
 }
 
 /// For `map_err`: names the step that failed.
@@ -33,29 +48,35 @@ pub(super) fn at(step: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> KvmErr
 pub struct Board {
     kvm: Kvm,
     vm: RwLock<Arc<VmFd>>,
+    pins: Mutex<Vec<Weak<Pin>>>,
     cpuid: CpuId,
+    mcg_cap: u64,
 }
 
 impl Board {
-    /// Opens /dev/kvm and makes the first VM.
+    /// Opens /dev/kvm and makes the first VM, whose processors are `vendor`'s; the host's when `None`.
     ///
     /// # Errors
-    /// [`KvmError`] names the step that failed.
-    pub fn new() -> Result<Self, KvmError> {
+    /// [`BoardError`] names the step that failed.
+    pub fn new(vendor: Option<CpuVendor>) -> Result<Self, BoardError> {
         let kvm = Kvm::new().map_err(at("open /dev/kvm"))?;
         let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(at("supported CPUID"))?;
-        let vm = RwLock::new(Arc::new(new_vm(&kvm)?));
-        Ok(Self { kvm, vm, cpuid })
+        let cpuid = cpu_vendor::present(cpuid, vendor)?;
+        let mcg_cap = mce::capabilities(&kvm).map_err(at("supported machine checks"))?;
+        let vm = RwLock::new(Arc::new(new_vm(&kvm, &cpuid)?));
+        Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap })
     }
 
-    /// Replaces the VM by a fresh one without memory and vCPUs. The caller has ended all vCPU
-    /// threads, and gives the new VM its memory afterwards.
+    /// Replaces the VM by a fresh one without memory and vCPUs, with every [`Pin`] as high or low as it
+    /// was. The caller has ended all vCPU threads, and gives the new VM its memory afterwards.
     ///
     /// # Errors
     /// [`KvmError`] names the step that failed; the old VM stays.
     pub fn replace(&self) -> Result<(), KvmError> {
-        let vm = Arc::new(new_vm(&self.kvm)?);
+        let vm = Arc::new(new_vm(&self.kvm, &self.cpuid)?);
         *self.vm.write().unwrap_or_else(PoisonError::into_inner) = vm;
+        let pins: Vec<_> = lock(&self.pins).iter().filter_map(Weak::upgrade).collect();
+        pins.iter().filter(|pin| pin.high.load(Ordering::SeqCst)).for_each(|pin| pin.drive(true));
         Ok(())
     }
 
@@ -64,7 +85,7 @@ impl Board {
         self.vm.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What KVM can give a guest's CPUID.
+    /// The CPUID that KVM can give a guest, as the guest's vendor says it.
     pub fn cpuid(&self) -> &CpuId {
         &self.cpuid
     }
@@ -73,6 +94,16 @@ impl Board {
     pub fn address_bits(&self) -> u8 {
         let entry = self.cpuid.as_slice().iter().find(|entry| entry.function == 0x8000_0008);
         entry.map_or(36, |entry| entry.eax.to_le_bytes()[0])
+    }
+
+    /// IA32_MCG_CAP of the guest's CPUs.
+    pub fn mcg_cap(&self) -> u64 {
+        self.mcg_cap
+    }
+
+    /// Most memory slots of a VM.
+    pub fn max_memory_slots(&self) -> usize {
+        self.kvm.get_nr_memslots()
     }
 
     /// Most vCPUs of a VM.
@@ -102,7 +133,7 @@ impl Board {
     }
 }
 
-fn new_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
+fn new_vm(kvm: &Kvm, cpuid: &CpuId) -> Result<VmFd, KvmError> {
     let vm = kvm.create_vm().map_err(at("create a VM"))?;
     if vm.check_extension(Cap::SetTssAddr) {
         let page = usize::try_from(layout::KVM_TSS).expect("an address below 4 GiB");
@@ -110,6 +141,9 @@ fn new_vm(kvm: &Kvm) -> Result<VmFd, KvmError> {
     }
     if vm.check_extension(Cap::SetIdentityMapAddr) {
         vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(at("place the identity map"))?;
+    }
+    if cpu_vendor::of(cpuid) == Some(CpuVendor::Intel) {
+        mce::answer_capabilities(&vm).map_err(at("take over a machine-check register"))?;
     }
     vm.create_irq_chip().map_err(at("create the interrupt controllers"))?;
     vm.set_gsi_routing(&io_apic_routing()).map_err(at("route interrupts"))?;
@@ -142,7 +176,15 @@ pub struct Pin {
 impl Pin {
     /// Pin `gsi`, low.
     pub fn new(board: &Arc<Board>, gsi: u32) -> Arc<Self> {
-        Arc::new(Self { board: board.clone(), gsi, high: AtomicBool::new(false) })
+        let pin = Arc::new(Self { board: board.clone(), gsi, high: AtomicBool::new(false) });
+        lock(&board.pins).push(Arc::downgrade(&pin));
+        pin
+    }
+
+    fn drive(&self, high: bool) {
+        if let Err(error) = self.board.vm().set_irq_line(self.gsi, high) {
+            tracing::warn!("interrupt {}: {error}", self.gsi);
+        }
     }
 }
 
@@ -151,8 +193,6 @@ impl IrqLine for Pin {
         if self.high.swap(high, Ordering::SeqCst) == high {
             return;
         }
-        if let Err(error) = self.board.vm().set_irq_line(self.gsi, high) {
-            tracing::warn!("interrupt {}: {error}", self.gsi);
-        }
+        self.drive(high);
     }
 }

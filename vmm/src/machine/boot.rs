@@ -2,11 +2,13 @@
 
 use dimmer_acpi::platform::Platform;
 use dimmer_acpi::power;
-use dimmer_guest_firmware::{self as firmware, Acpi, Boot, CpuState, Image, ImageError, ResetRegister};
+use dimmer_guest_firmware::{
+    self as firmware, Acpi, Boot, CpuState, E820Entry, Image, ImageError, Kind, ResetRegister,
+};
 use vm_memory::GuestMemoryMmap;
 
-use crate::layout::Layout;
-use crate::spec::MachineSpec;
+use crate::layout::{FirmwareRange, Layout};
+use crate::spec::{FirmwareRangeKind, MachineSpec};
 
 /// The kernel, or what belongs to it, cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +64,28 @@ impl Files {
         platform: &Platform,
     ) -> Result<CpuState, BootError> {
         let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
+        let ranges: Vec<_> = layout.firmware.iter().map(entry).collect();
         let tables = dimmer_acpi::tables(platform, firmware::ACPI_START);
         let boot = Boot {
             kernel: &self.kernel,
             initramfs: self.initramfs.as_ref(),
             cmdline,
             ram: &ram,
+            ranges: &ranges,
             acpi: Acpi { bytes: &tables.bytes, base: tables.base, rsdp: tables.rsdp },
             reset: ResetRegister { port: platform.power_port + power::RESET, value: power::RESET_VALUE },
         };
         firmware::load(memory, &boot).map_err(|error| BootError::Load { flag: flag_of(&error), error })
     }
+}
+
+/// A range as the memory map has it.
+const fn entry(piece: &FirmwareRange) -> E820Entry {
+    let kind = match piece.kind {
+        FirmwareRangeKind::Pmem => Kind::LegacyPmem,
+        FirmwareRangeKind::Reserved => Kind::Reserved,
+    };
+    E820Entry { start: piece.range.start, size: piece.range.size, kind }
 }
 
 /// Where the user would mend the error.

@@ -1,9 +1,9 @@
 //! What the machine does when it is told something: one command, one answer.
 
 use dimmer_devices::bus::lock;
-use dimmer_devices::dimm::{Dimm, DimmError};
+use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, Notify, OstReport};
 use dimmer_devices::memory::MemoryStatus;
-use dimmer_devices::virtio_mem::VirtioMemError;
+use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 
 use super::wiring::MemoryDevice;
 use super::{End, Machine};
@@ -24,6 +24,17 @@ impl Machine {
             Command::Resize { id, size } => self.resize(&id, size),
             Command::ResizeTotal(size) => self.resize_total(size),
             Command::Remove(id) => self.remove(&id),
+            Command::Faults => Ok(Reply::Faults(self.outside.faults.list())),
+            Command::SetFaults(faults) => {
+                self.outside.faults.set(faults).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                Ok(Reply::Faults(self.outside.faults.list()))
+            }
+            Command::Ost(id) => self.ost(&id).map(Reply::Ost),
+            Command::Requests(id) => self.requests(&id).map(Reply::Requests),
+            Command::Audit => Ok(Reply::Audit(self.audit())),
+            Command::InjectMce { address, severity } => {
+                self.inject_mce(address, severity).map(|()| Reply::Done)
+            }
             Command::Pause => self.done(Self::pause),
             Command::Resume => self.done(Self::resume),
             Command::Reboot => self.reboot(),
@@ -46,7 +57,9 @@ impl Machine {
             boot_memory: self.spec.memory.size,
             memory_actual_size: self.spec.memory.size + plugged,
             resets: self.resets,
+            last_event: self.hub.last(),
             memory_devices,
+            faults: self.outside.faults.list(),
         }
     }
 
@@ -54,25 +67,19 @@ impl Machine {
         self.wiring.memory_device(id).map(|device| device.status()).ok_or_else(|| unknown(id))
     }
 
-    fn add_dimm(&mut self, spec: DimmSpec) -> Result<Reply, Refusal> {
+    fn add_dimm(&mut self, DimmSpec { dimm, notify }: DimmSpec) -> Result<Reply, Refusal> {
         let Some(slots) = &self.wiring.slots else {
             let text =
                 "this machine has no DIMM slots: start it with --memory-hotplug method=acpi,slots=N,size=S";
             return Err(Refusal::Conflict(text.to_owned()));
         };
-        let nodes = u32::try_from(self.spec.numa.len().max(1)).unwrap_or(u32::MAX);
-        if spec.node >= nodes {
-            return Err(Refusal::Invalid(format!(
-                "node: {} does not exist; this machine has {nodes}",
-                spec.node
-            )));
-        }
-        if self.wiring.memory_device(&spec.id).is_some() {
-            return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", spec.id)));
+        self.spec.check_dimm(&dimm).map_err(|bad| Refusal::Invalid(bad.to_string()))?;
+        if self.wiring.memory_device(&dimm.id).is_some() {
+            return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", dimm.id)));
         }
         let after = self.hub.last();
-        let dimm = Dimm { id: spec.id, size: spec.size, node: spec.node };
-        let device = lock(slots).add(dimm).map_err(|error| refused_dimm(&error))?;
+        self.ram.set_node(&dimm.id, dimm.node);
+        let device = lock(slots).add(dimm, notify).map_err(|error| refused_dimm(&error))?;
         Ok(Reply::Accepted { device, after })
     }
 
@@ -121,7 +128,9 @@ impl Machine {
             (None, _) => {
                 let taken = |id: &String| devices.iter().any(|device| device.id == *id);
                 let id = (0..).map(|n| format!("dimm{n}")).find(|id| !taken(id)).expect("names never end");
-                self.add_dimm(DimmSpec { id, size: total - fixed, node: 0 })
+                let ranges = vec![DimmRange { size: total - fixed, gap: 0 }];
+                let dimm = Dimm { id, ranges, descending: false, node: 0, unaligned: false };
+                self.add_dimm(DimmSpec { dimm, notify: Notify::DeviceCheck })
             }
         }
     }
@@ -136,6 +145,27 @@ impl Machine {
             _ => Err(Refusal::Conflict(format!(
                 "{id:?} is a virtio-mem device, which belongs to the machine; ask for a requested_size of 0 instead"
             ))),
+        }
+    }
+
+    /// What the guest reported about a DIMM, which may be gone.
+    fn ost(&self, id: &str) -> Result<Vec<OstReport>, Refusal> {
+        let reports = self.wiring.slots.as_ref().map_or_else(Vec::new, |slots| lock(slots).ost(id));
+        match self.wiring.memory_device(id) {
+            Some(MemoryDevice::VirtioMem(_)) => {
+                Err(Refusal::Conflict(format!("{id:?} is a virtio-mem device; see its requests instead")))
+            }
+            None if reports.is_empty() => Err(unknown(id)),
+            Some(MemoryDevice::Dimm(_)) | None => Ok(reports),
+        }
+    }
+
+    fn requests(&self, id: &str) -> Result<Vec<RequestRecord>, Refusal> {
+        match self.wiring.memory_device(id).ok_or_else(|| unknown(id))? {
+            MemoryDevice::VirtioMem(transport) => Ok(lock(&transport).device().requests()),
+            MemoryDevice::Dimm(_) => {
+                Err(Refusal::Conflict(format!("{id:?} is a DIMM; see its _OST reports (ost) instead")))
+            }
         }
     }
 
@@ -170,10 +200,10 @@ fn in_total(refusal: Refusal, fixed: u64) -> Refusal {
 fn refused_dimm(error: &DimmError) -> Refusal {
     let text = chain(error);
     match error {
-        DimmError::Slots(_) | DimmError::Size(_) | DimmError::LargerThanWindow { .. } => {
+        DimmError::Slots(_) | DimmError::Shape(_) | DimmError::LargerThanWindow { .. } => {
             Refusal::Invalid(text)
         }
-        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange(_) => {
+        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange { .. } => {
             Refusal::Conflict(text)
         }
         DimmError::UnknownId(_) => Refusal::NotFound(text),

@@ -6,6 +6,8 @@ use kvm_bindings::{CpuId, Msrs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment
 use kvm_ioctls::VcpuFd;
 
 use super::board::{Board, KvmError, at};
+use super::{cpu_vendor, mce};
+use crate::spec::CpuVendor;
 use crate::topology::Topology;
 
 /// IA32_MISC_ENABLE, and in it "fast string operations" (Intel SDM volume 4, table 2-2).
@@ -27,6 +29,7 @@ pub fn set_up(
 ) -> Result<(), KvmError> {
     let cpuid = cpuid(board.cpuid(), apic_id, topology);
     vcpu.set_cpuid2(&cpuid).map_err(at("set CPUID"))?;
+    mce::set_up(vcpu, board.mcg_cap()).map_err(at("set up machine checks"))?;
     set_msrs(vcpu)?;
     set_local_apic_pins(vcpu)?;
     boot.map_or(Ok(()), |state| set_registers(vcpu, state))
@@ -35,6 +38,7 @@ pub fn set_up(
 /// KVM's CPUID with this vCPU's place in it.
 fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
     let mut cpuid = supported.clone();
+    let intel = cpu_vendor::of(supported) == Some(CpuVendor::Intel);
     let Topology { core_bits, cores, .. } = *topology;
     for entry in cpuid.as_mut_slice() {
         match (entry.function, entry.index) {
@@ -44,6 +48,8 @@ fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
                 entry.ebx = (apic_id << 24) | (cores.min(255) << 16) | (8 << 8);
                 entry.ecx |= (1 << 31) | (1 << 24);
                 entry.edx = set_bit(entry.edx, 28, cores > 1);
+                // Machine checks, their exception and their registers: see `mce`.
+                entry.edx |= (1 << 7) | (1 << 14);
             }
             // Deterministic caches: cores of the package; caches are not shared.
             (4, _) => entry.eax = (entry.eax & 0x3fff) | ((cores - 1).min(63) << 26),
@@ -54,7 +60,7 @@ fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
             }
             (0xb | 0x1f, other) => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, other, apic_id),
             // AMD: cores of the package, bits of the APIC id that count them.
-            (0x8000_0008, _) => entry.ecx = (core_bits << 12) | (cores - 1).min(255),
+            (0x8000_0008, _) if !intel => entry.ecx = (core_bits << 12) | (cores - 1).min(255),
             // AMD: extended APIC id, one thread in a core, a node for each package.
             (0x8000_001e, _) => {
                 (entry.eax, entry.ebx, entry.ecx) = (apic_id, apic_id & 0xff, (apic_id >> core_bits) & 0xff);

@@ -61,13 +61,15 @@ struct Control {
 
 const BELL: u32 = 0;
 const WAKE: u32 = 1;
-const SIGNAL: u32 = 2;
+const ALARM: u32 = 2;
+const SIGNAL: u32 = 3;
 
 impl MutEventSubscriber for Control {
     fn init(&mut self, ops: &mut EventOps) {
         let wake_bell = &*self.sources.wake_bell;
         watch(ops, &self.sources.bell, BELL, EventSet::IN);
         watch(ops, wake_bell, WAKE, EventSet::IN);
+        watch(ops, &*self.machine.alarms, ALARM, EventSet::IN);
         for (number, (_, pipe)) in (SIGNAL..).zip(&self.sources.signals.pipes) {
             watch(ops, pipe, number, EventSet::IN);
         }
@@ -86,6 +88,11 @@ impl MutEventSubscriber for Control {
                 drain(&self.sources.wake_bell);
                 while let Ok(wake) = self.sources.wakes.try_recv() {
                     self.machine.take(wake);
+                }
+            }
+            ALARM => {
+                for device in self.machine.alarms.take() {
+                    self.machine.wiring.alarm(&device);
                 }
             }
             number => {

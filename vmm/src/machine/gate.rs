@@ -1,7 +1,8 @@
 //! The gate that vCPU threads pass before they enter the guest: open, closed, or gone for good.
 //!
-//! The event loop closes it to pause or reset; a vCPU thread closes it itself when its guest asked
-//! for a reset, so that no instruction runs behind the request.
+//! The event loop closes and opens it to pause and resume. A vCPU thread shuts it when its guest
+//! asked for a reset, so that no instruction runs behind the request: whoever opens it then, be it
+//! only because the pause was over, is late.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 enum Order {
     Run,
     Wait,
+    /// Like `Wait`, and nothing but `End` comes after it.
+    Shut,
     End,
 }
 
@@ -34,16 +37,17 @@ impl Gate {
         Self { inside: Mutex::new(Inside { order: Order::Wait, running: threads }), changed: Condvar::new() }
     }
 
-    /// Called by a vCPU thread before it enters the guest: waits while the gate is closed.
-    /// Returns false when the thread is to end.
-    pub fn enter(&self) -> bool {
-        let mut inside = self.lock();
-        if inside.order == Order::Run {
+    /// Called by a vCPU thread before it enters the guest: while the gate is closed, it calls
+    /// `settle` and waits. Returns false when the thread is to end.
+    pub fn enter(&self, settle: impl FnOnce()) -> bool {
+        if self.lock().order == Order::Run {
             return true;
         }
+        settle();
+        let mut inside = self.lock();
         inside.running -= 1;
         self.changed.notify_all();
-        while inside.order == Order::Wait {
+        while matches!(inside.order, Order::Wait | Order::Shut) {
             inside = self.changed.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
         if inside.order == Order::End {
@@ -53,22 +57,26 @@ impl Gate {
         true
     }
 
-    /// Lets the threads run.
+    /// Lets the threads run, unless the gate is shut.
     pub fn open(&self) {
-        self.give(Order::Run);
+        self.change(Order::Wait, Order::Run);
     }
 
     /// Stops the threads when they next come to the gate.
     pub fn close(&self) {
-        let mut inside = self.lock();
-        if inside.order == Order::Run {
-            inside.order = Order::Wait;
-        }
+        self.change(Order::Run, Order::Wait);
+    }
+
+    /// Stops the threads when they next come to the gate, and lets none run again.
+    pub fn shut(&self) {
+        self.change(Order::Run, Order::Shut);
+        self.change(Order::Wait, Order::Shut);
     }
 
     /// Ends the threads when they next come to the gate.
     pub fn end(&self) {
-        self.give(Order::End);
+        self.lock().order = Order::End;
+        self.changed.notify_all();
     }
 
     /// Waits until no thread runs; calls `kick` again and again, since a thread that is kicked just
@@ -86,9 +94,12 @@ impl Gate {
         }
     }
 
-    fn give(&self, order: Order) {
-        self.lock().order = order;
-        self.changed.notify_all();
+    fn change(&self, from: Order, to: Order) {
+        let mut inside = self.lock();
+        if inside.order == from {
+            inside.order = to;
+            self.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -101,36 +112,81 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread::JoinHandle;
+
+    /// Threads at a gate, what they count, and how often they settled.
+    struct Threads {
+        gate: Arc<Gate>,
+        rounds: Arc<AtomicU32>,
+        settled: Arc<AtomicU32>,
+        handles: Vec<JoinHandle<()>>,
+    }
+
+    fn start(threads: usize) -> Threads {
+        let gate = Arc::new(Gate::closed(threads));
+        let (rounds, settled) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let start = |_| {
+            let (gate, rounds, settled) = (gate.clone(), rounds.clone(), settled.clone());
+            let settle = move || {
+                settled.fetch_add(1, Ordering::SeqCst);
+            };
+            std::thread::spawn(move || {
+                while gate.enter(&settle) {
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                }
+            })
+        };
+        let handles = (0..threads).map(start).collect();
+        Threads { gate, rounds, settled, handles }
+    }
+
+    impl Threads {
+        fn assert_still(&self, settled: u32) {
+            self.gate.wait_until_still(|| {});
+            let still = self.rounds.load(Ordering::SeqCst);
+            std::thread::yield_now();
+            assert_eq!(self.rounds.load(Ordering::SeqCst), still);
+            assert_eq!(self.settled.load(Ordering::SeqCst), settled);
+        }
+
+        fn assert_running(&self) {
+            let enough = self.rounds.load(Ordering::SeqCst) + 10;
+            while self.rounds.load(Ordering::SeqCst) < enough {
+                std::thread::yield_now();
+            }
+        }
+
+        fn end(self) {
+            self.gate.end();
+            for thread in self.handles {
+                thread.join().unwrap();
+            }
+        }
+    }
 
     #[test]
-    fn threads_wait_run_and_end() {
-        let gate = Arc::new(Gate::closed(2));
-        let rounds = Arc::new(AtomicU32::new(0));
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                let (gate, rounds) = (gate.clone(), rounds.clone());
-                std::thread::spawn(move || {
-                    while gate.enter() {
-                        rounds.fetch_add(1, Ordering::SeqCst);
-                        std::thread::yield_now();
-                    }
-                })
-            })
-            .collect();
-        gate.wait_until_still(|| {});
-        assert_eq!(rounds.load(Ordering::SeqCst), 0);
-        gate.open();
-        while rounds.load(Ordering::SeqCst) < 10 {
-            std::thread::yield_now();
-        }
-        gate.close();
-        gate.wait_until_still(|| {});
-        let still = rounds.load(Ordering::SeqCst);
-        std::thread::yield_now();
-        assert_eq!(rounds.load(Ordering::SeqCst), still);
-        gate.end();
-        for thread in threads {
-            thread.join().unwrap();
-        }
+    fn threads_settle_and_wait_run_and_end() {
+        let threads = start(2);
+        threads.assert_still(2);
+        assert_eq!(threads.rounds.load(Ordering::SeqCst), 0);
+        threads.gate.open();
+        threads.assert_running();
+        threads.gate.close();
+        threads.assert_still(4);
+        threads.end();
+    }
+
+    #[test]
+    fn a_gate_that_was_shut_stays_so_whoever_opens_it() {
+        let threads = start(2);
+        threads.assert_still(2);
+        threads.gate.open();
+        threads.assert_running();
+        threads.gate.close();
+        threads.gate.shut();
+        threads.gate.open();
+        threads.assert_still(4);
+        threads.end();
     }
 }

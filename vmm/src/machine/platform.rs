@@ -44,8 +44,8 @@ fn cpus(topology: &Topology) -> Vec<Cpu> {
     cpus
 }
 
-/// Boot RAM and windows. The window for DIMMs is said to be node 0's: a DIMM's own node comes from
-/// its `_PXM`.
+/// Boot RAM and windows. The window for DIMMs is said to be node 0's: any part of it may get any DIMM,
+/// and a DIMM's own node comes from its `_PXM`.
 fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
     let ram = layout.nodes.iter().map(|piece| MemoryRange {
         start: piece.range.start,
@@ -87,9 +87,10 @@ fn distances(nodes: &[NodeSpec]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::sample;
 
     fn node(id: u32, cpus: &[u32], distances: &[(u32, u8)]) -> NodeSpec {
-        NodeSpec { id, cpus: cpus.to_vec(), memory: 0, distances: distances.to_vec() }
+        NodeSpec { distances: distances.to_vec(), ..sample::node(id, cpus, 0) }
     }
 
     #[test]

@@ -1,59 +1,89 @@
-//! Guest memory: host mappings, KVM slots, and the map that devices read. Only this file maps,
-//! unmaps or discards guest memory.
+//! Guest memory: host mappings, KVM slots, and the map that devices read. Only this module and
+//! `mapping` map, unmap or register guest memory.
 //!
-//! Every area of guest-physical address space that can hold memory (boot RAM, each window) has one
-//! host mapping for the machine's whole life. Mapping costs the host nothing: memory is taken when
-//! it is touched. What the guest can reach are the *backed* ranges: those have a KVM slot and are
-//! in the published map. To back: slot, then map; to take away: map, then slot, then give the host
-//! its memory back.
+//! Every area of guest-physical address space that can hold memory (boot RAM, each window) has
+//! address space on the host for the machine's whole life, in which nothing can be reached. What is
+//! *backed* has memory there, and is covered by KVM slots and by the regions of the published map,
+//! one region for each slot. To back: memory, then slots, then the map. To take away: slots, then the
+//! map, then, when no device looks at the old map any more, the memory.
+//!
+//! A change of slots that leaves memory without a slot for a moment happens while no vCPU is in the
+//! guest. The lock of this module is taken before the guest is held, so that whoever holds the guest
+//! must not ask for guest memory.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
+use dimmer_devices::fault::{Action, Faults, Point};
 use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use kvm_bindings::kvm_userspace_memory_region;
-use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
 
-use super::board::{Board, KvmError};
-use super::mapping::{Mapping, MappingError, MappingSpec};
+use super::hold::Hold;
+use super::mapping::{Mapping, MappingError, MappingSpec, StoreError, Stores};
+use crate::chain::chain;
+use area::Area;
+pub use area::{AreaSpec, BOOT, FIRMWARE, Purpose};
+pub use bindings::Bindings;
+pub use kvm::MemorySlots;
+use kvm::{Ledger, Told};
+use published::{Published, Region, region};
+use slots::{Plan, Slot, Slots};
+
+mod area;
+mod bindings;
+mod books;
+mod kvm;
+mod published;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+/// What guest memory is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The VM's memory slots.
+    pub kvm: Arc<dyn MemorySlots>,
+    /// What holds the guest.
+    pub hold: Arc<Hold>,
+    /// What is to go wrong.
+    pub faults: Arc<Faults>,
+    /// How memory is mapped.
+    pub mapping: MappingSpec,
+    /// Which nodes of the host it is bound to.
+    pub bindings: Bindings,
+    /// Where it can be.
+    pub areas: Vec<AreaSpec>,
+}
 
 /// Guest RAM and everything that can become guest RAM.
 #[derive(Debug)]
 pub struct Ram {
-    board: Arc<Board>,
     areas: Vec<Area>,
-    backed: Mutex<Backed>,
-    published: GuestMemoryAtomic<GuestMemoryMmap>,
+    hold: Arc<Hold>,
+    faults: Arc<Faults>,
+    bindings: Bindings,
+    state: Mutex<State>,
+    published: Published,
 }
 
-/// A piece of guest-physical address space with its host mapping.
 #[derive(Debug)]
-struct Area {
-    range: GuestRange,
-    mapping: Mapping,
+struct State {
+    slots: Slots<Live>,
+    kvm: Ledger,
 }
 
-/// The backed ranges by their first address, with the numbers of their KVM slots.
-#[derive(Debug, Default)]
-struct Backed {
-    slots: BTreeMap<u64, Slot>,
-    free: Vec<u32>,
-    next: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Slot {
+/// What goes with a KVM slot.
+#[derive(Debug)]
+struct Live {
     number: u32,
-    range: GuestRange,
+    region: Region,
 }
 
 /// Guest memory could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum RamError {
-    /// The host has no such mapping to give.
-    #[error("guest memory at {start:#x}")]
+    /// The host has no address space, or no memory, to give.
+    #[error("guest memory at {start:#x}: {error}")]
     Mapping {
         /// First guest-physical address.
         start: u64,
@@ -61,58 +91,80 @@ pub enum RamError {
         #[source]
         error: MappingError,
     },
+    /// There is no file for it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Boot RAM could not be backed.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// KVM refused a slot.
-    #[error(transparent)]
-    Kvm(#[from] KvmError),
 }
 
 impl Ram {
-    /// Maps boot RAM and windows, and backs the boot RAM.
+    /// Reserves address space for all areas, and backs those that are fixed.
     ///
     /// # Errors
     /// [`RamError`] when the host or KVM refuses.
-    pub fn new(
-        board: Arc<Board>,
-        boot: &[GuestRange],
-        windows: &[GuestRange],
-        spec: &MappingSpec,
-    ) -> Result<Self, RamError> {
-        let area = |range: &GuestRange| {
-            let mapping = Mapping::new(range.size, spec);
-            let mapping = mapping.map_err(|error| RamError::Mapping { start: range.start, error })?;
-            Ok(Area { range: *range, mapping })
+    pub fn new(parts: Parts) -> Result<Self, RamError> {
+        let Parts { kvm, hold, faults, mapping, bindings, areas } = parts;
+        let mut stores = Stores::open(&mapping.backing)?;
+        let area = |spec: AreaSpec| {
+            let GuestRange { start, size } = spec.range;
+            let mapping = Mapping::new(size, stores.next(size)?, &mapping);
+            Ok(Area::new(spec, mapping.map_err(|error| RamError::Mapping { start, error })?))
         };
-        let areas = boot.iter().chain(windows).map(area).collect::<Result<_, RamError>>()?;
-        let published = GuestMemoryAtomic::new(GuestMemoryMmap::new());
-        let ram = Self { board, areas, backed: Mutex::default(), published };
-        for range in boot {
-            ram.back(*range)?;
+        let areas = areas.into_iter().map(area).collect::<Result<Vec<_>, RamError>>()?;
+        let state = State { slots: Slots::default(), kvm: Ledger::new(kvm) };
+        let (state, published) = (Mutex::new(state), Published::new());
+        let ram = Self { areas, hold, faults, bindings, state, published };
+        for area in &ram.areas {
+            if let Purpose::Fixed(owner) = area.purpose {
+                ram.back(owner, area.range)?;
+            }
         }
         Ok(ram)
     }
 
     /// The map that devices read; it follows every change.
     pub fn published(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
-        &self.published
+        self.published.map()
     }
 
-    /// The map as it is now.
+    /// The map as it is now. Nothing that it shows can be taken away while it is there.
     pub fn memory(&self) -> GuestMemoryMmap {
-        GuestMemoryMmap::clone(&self.published.memory())
+        GuestMemoryMmap::clone(&self.published.map().memory())
     }
 
-    /// Gives a fresh VM all the backed ranges, emptied of what the guest had in them.
+    /// What this owner gets from now on belongs to this guest node; only owners that have no area of
+    /// their own need that.
+    pub fn set_node(&self, owner: &str, node: u32) {
+        self.bindings.set(owner, node);
+    }
+
+    /// Counts an access of the guest to an address that nobody claims.
+    pub fn stray(&self, address: u64) {
+        if let Some(area) = self.areas.iter().find(|area| area.holds(address)) {
+            area.stray();
+        }
+    }
+
+    /// Gives a fresh VM everything that is backed, emptied of what the guest had in it. No vCPU and no
+    /// device uses it.
     ///
     /// # Errors
     /// [`RamError`] when the host or KVM refuses.
     pub fn reset(&self) -> Result<(), RamError> {
-        let backed = lock(&self.backed);
-        for slot in backed.slots.values() {
-            self.discard(slot.range)?;
-            self.set_slot(slot.number, slot.range)?;
+        let mut state = lock(&self.state);
+        let mut told = Vec::new();
+        for slot in state.slots.iter() {
+            let area = self.area(slot.range)?;
+            let failed = |error| RamError::Mapping { start: slot.range.start, error };
+            area.mapping.conceal(&area.part(slot.range)).map_err(failed)?;
+            self.reveal(area, &slot.owner, slot.range).map_err(failed)?;
+            told.push(Told::new(area, &slot.owner, slot.range));
+        }
+        let numbers = state.kvm.renew(told)?;
+        for (slot, number) in state.slots.iter_mut().zip(numbers) {
+            slot.data.number = number;
         }
         Ok(())
     }
@@ -124,103 +176,100 @@ impl Ram {
         })
     }
 
-    #[expect(unsafe_code, reason = "hands host memory to KVM")]
-    fn set_slot(&self, number: u32, range: GuestRange) -> Result<(), HostError> {
-        let area = self.area(range)?;
-        let region = kvm_userspace_memory_region {
-            slot: number,
-            flags: 0,
-            guest_phys_addr: range.start,
-            memory_size: range.size,
-            userspace_addr: area.mapping.address(range.start - area.range.start).addr() as u64,
-        };
-        // SAFETY: `area()` found the range inside a mapping, and mappings live as long as `self`,
-        // which the machine drops after the VM.
-        unsafe { self.board.set_memory(region) }.map_err(|error| HostError(error.to_string()))
+    fn reveal(&self, area: &Area, owner: &str, range: GuestRange) -> Result<(), MappingError> {
+        area.mapping.reveal(&area.part(range), &area.bound(self.bindings.of(owner, range)))
     }
 
-    #[expect(unsafe_code, reason = "hands host memory to KVM")]
-    fn delete_slot(&self, number: u32) -> Result<(), HostError> {
-        let region = kvm_userspace_memory_region { slot: number, ..Default::default() };
-        // SAFETY: size 0 deletes the slot; no memory is named.
-        unsafe { self.board.set_memory(region) }.map_err(|error| HostError(error.to_string()))
+    /// Whether a step is to be carried out, or only to be taken for done.
+    fn is_real(&self, owner: &str, step: Point) -> Result<bool, HostError> {
+        match self.faults.hit(owner, step) {
+            Some(Action::Fail) => Err(HostError(format!("{step:?}: this step was asked to fail"))),
+            Some(Action::Skip) => Ok(false),
+            _ => Ok(true),
+        }
     }
 
-    #[expect(unsafe_code, reason = "makes a vm-memory region out of a part of a mapping")]
-    fn publish(&self, range: GuestRange) -> Result<(), HostError> {
-        let area = self.area(range)?;
-        let size = usize::try_from(range.size).expect("mapped, so it fits");
-        let builder = MmapRegionBuilder::new(size)
-            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-            .with_mmap_flags(libc::MAP_NORESERVE);
-        // SAFETY: the pointer starts `size` mapped bytes that live as long as `self`; the devices
-        // that read the published map are dropped before it.
-        let region =
-            unsafe { builder.with_raw_mmap_pointer(area.mapping.address(range.start - area.range.start)) };
-        let region = region.build().map_err(|error| HostError(format!("guest memory map: {error}")))?;
-        let region = GuestRegionMmap::new(region, GuestAddress(range.start))
-            .ok_or_else(|| HostError(format!("guest address {:#x} overflows", range.start)))?;
-        self.change_map(|map| map.insert_region(Arc::new(region)))
-    }
-
-    fn change_map(
+    /// Changes slots and map; returns the slots that are gone. Memory is behind all the new ones.
+    fn change(
         &self,
-        change: impl FnOnce(&GuestMemoryMmap) -> Result<GuestMemoryMmap, vm_memory::GuestRegionCollectionError>,
-    ) -> Result<(), HostError> {
-        let handle = self.published.clone();
-        let guard = handle.lock().map_err(|_| HostError("guest memory map: a writer panicked".into()))?;
-        let map =
-            change(&handle.memory()).map_err(|error| HostError(format!("guest memory map: {error}")))?;
-        guard.replace(map);
-        Ok(())
+        state: &mut State,
+        area: &Area,
+        plan: &Plan,
+        real: bool,
+    ) -> Result<Vec<Slot<Live>>, HostError> {
+        let told: Vec<_> = plan.new.iter().map(|range| Told::new(area, &plan.owner, *range)).collect();
+        let regions = told.iter().map(new_region).collect::<Result<Vec<_>, _>>()?;
+        let numbers = if real {
+            let old: Vec<_> = state.slots.named(&plan.old).map(|slot| slot.data.number).collect();
+            let _still = plan.interrupts().then(|| self.hold.still());
+            state.kvm.swap(&old, told)?
+        } else {
+            state.kvm.pretend(&told)
+        };
+        let live = numbers.into_iter().zip(regions).map(|(number, region)| Live { number, region });
+        let gone = state.slots.replace(plan, live.collect());
+        self.published.set(state.slots.iter().map(|slot| slot.data.region.clone()).collect());
+        Ok(gone)
     }
 
-    fn unpublish(&self, range: GuestRange) -> Result<(), HostError> {
-        self.change_map(|map| map.remove_region(GuestAddress(range.start), range.size).map(|(map, _)| map))
+    /// Gives back the memory of `range`, which `gone` covered, when no device looks at it any more.
+    fn discard(
+        &self,
+        owner: &str,
+        area: &Area,
+        range: GuestRange,
+        gone: Vec<Slot<Live>>,
+    ) -> Result<(), HostError> {
+        let mut regions: Vec<_> = gone.into_iter().map(|slot| slot.data.region).collect();
+        self.published.wait_for_views(&mut regions)?;
+        if self.is_real(owner, Point::Discard)? {
+            area.mapping.conceal(&area.part(range)).map_err(|error| host_error(&error))?;
+        }
+        Ok(())
     }
 }
 
 impl HostMemory for Ram {
-    fn back(&self, range: GuestRange) -> Result<(), HostError> {
-        let mut backed = lock(&self.backed);
+    fn back(&self, owner: &str, range: GuestRange) -> Result<(), HostError> {
+        let mut state = lock(&self.state);
         let area = self.area(range)?;
-        area.mapping
-            .prepare(range.start - area.range.start, range.size)
-            .map_err(|e| HostError(e.to_string()))?;
-        let number = backed.free.last().copied().unwrap_or(backed.next);
-        self.set_slot(number, range)?;
-        if let Err(error) = self.publish(range) {
-            self.delete_slot(number)?;
-            return Err(error);
+        let plan = state.slots.to_back(owner, range, area.grain()).map_err(|error| host_error(&error))?;
+        state.kvm.check_room(plan.old.len(), plan.new.len())?;
+        if self.is_real(owner, Point::Map)? {
+            self.reveal(area, owner, range).map_err(|error| host_error(&error))?;
         }
-        if backed.free.pop().is_none() {
-            backed.next += 1;
-        }
-        backed.slots.insert(range.start, Slot { number, range });
-        Ok(())
+        let real = self.is_real(owner, Point::Slot);
+        let changed = real.and_then(|real| self.change(&mut state, area, &plan, real));
+        changed.map(drop).inspect_err(|_| {
+            if let Err(error) = area.mapping.conceal(&area.part(range)) {
+                tracing::error!("memory that {owner} did not get stays in use: {error}");
+            }
+        })
     }
 
-    fn unback(&self, range: GuestRange) -> Result<(), HostError> {
-        let mut backed = lock(&self.backed);
-        let slot = backed.slots.get(&range.start).filter(|slot| slot.range == range).copied();
-        let slot = slot.ok_or_else(|| HostError(format!("{:#x} is not backed", range.start)))?;
-        self.unpublish(range)?;
-        if let Err(error) = self.delete_slot(slot.number) {
-            self.publish(range)?;
-            return Err(error);
-        }
-        backed.slots.remove(&range.start);
-        backed.free.push(slot.number);
-        if let Err(error) = self.discard(range) {
-            // The guest has let the range go and cannot reach it any more; the memory is merely
-            // not free yet, and the next use of the range finds it.
-            tracing::warn!("{error}");
-        }
-        Ok(())
-    }
-
-    fn discard(&self, range: GuestRange) -> Result<(), HostError> {
+    fn unback(&self, owner: &str, range: GuestRange) -> Result<(), HostError> {
+        let mut state = lock(&self.state);
         let area = self.area(range)?;
-        area.mapping.discard(range.start - area.range.start, range.size).map_err(|e| HostError(e.to_string()))
+        let plan = state.slots.to_unback(owner, range).map_err(|error| host_error(&error))?;
+        state.kvm.check_room(plan.old.len(), plan.new.len())?;
+        let real = self.is_real(owner, Point::Slot)?;
+        let gone = self.change(&mut state, area, &plan, real)?;
+        let back = plan.back(&gone);
+        self.discard(owner, area, range, gone).inspect_err(|_| {
+            if let Err(error) = self.change(&mut state, area, &back, real) {
+                tracing::error!("{owner} has lost memory that could not be given back: {error}");
+            }
+        })
     }
+}
+
+#[expect(unsafe_code, reason = "lets devices read and write a part of an area")]
+fn new_region(told: &Told) -> Result<Region, HostError> {
+    // SAFETY: areas live as long as `Ram`, and devices, which read the map, are dropped before it. The
+    // memory within an area goes only when nobody has a view of the region (see `Ram::discard`).
+    unsafe { region(told.range, told.host) }
+}
+
+fn host_error(error: &dyn std::error::Error) -> HostError {
+    HostError(chain(error))
 }

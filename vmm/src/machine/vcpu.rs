@@ -1,31 +1,19 @@
-//! vCPU threads: each runs its vCPU, takes accesses to the devices on the bus, and passes the gate
-//! between two runs.
+//! vCPU threads: each runs its vCPU and passes the gate between two runs.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use dimmer_devices::bus::Bus;
+use dimmer_devices::bus::lock;
 use dimmer_guest_firmware::CpuState;
-use kvm_ioctls::{VcpuExit, VcpuFd};
-use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::board::{Board, KvmError};
+use super::cpu::{Cpu, Surroundings};
 use super::cpu_setup;
 use super::gate::Gate;
-use super::wake::{Wake, Waker};
+use super::hold::Hold;
+use super::wake::Wake;
 use crate::topology::Topology;
-
-/// What a vCPU thread needs.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// I/O ports.
-    pub ports: Arc<Bus>,
-    /// Device registers in memory.
-    pub mmio: Arc<Bus>,
-    /// Where the thread says why it stopped.
-    pub waker: Waker,
-}
 
 /// vCPUs could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +21,18 @@ pub enum VcpuError {
     /// KVM refused.
     #[error(transparent)]
     Kvm(#[from] KvmError),
-    /// The host has no thread left, or no signal.
+    /// The host has no thread left, or no signal to kick one.
     #[error("vCPU thread: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// The vCPU threads of one VM.
+/// The vCPUs of one VM and their threads.
 #[derive(Debug)]
 pub struct Vcpus {
     gate: Arc<Gate>,
+    hold: Arc<Hold>,
+    /// Each is locked by its thread between the gate and the next.
+    cpus: Vec<Arc<Mutex<Cpu>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -57,25 +48,24 @@ impl Vcpus {
         state: &CpuState,
         surroundings: &Surroundings,
     ) -> Result<Self, VcpuError> {
-        register_signal_handler(SIGRTMIN(), on_kick).map_err(|e| VcpuError::Thread(e.into()))?;
-        let mut vcpus = Vec::new();
+        let mut cpus = Vec::new();
         for (index, place) in topology.places.iter().enumerate() {
             let vcpu = board.vcpu(place.apic_id)?;
             cpu_setup::set_up(board, &vcpu, place.apic_id, topology, (index == 0).then_some(state))?;
-            vcpus.push(vcpu);
+            cpus.push(Arc::new(Mutex::new(Cpu::new(vcpu, surroundings.clone()))));
         }
-        let gate = Arc::new(Gate::closed(vcpus.len()));
+        let gate = Arc::new(Gate::closed(cpus.len()));
         surroundings.waker.watch(&gate);
-        let spawn = |(index, vcpu)| {
-            let thread = Thread { vcpu, gate: gate.clone(), surroundings: surroundings.clone() };
+        let spawn = |(index, cpu): (usize, &Arc<Mutex<Cpu>>)| {
+            let thread = Thread { cpu: cpu.clone(), gate: gate.clone(), surroundings: surroundings.clone() };
             let builder = std::thread::Builder::new().name(format!("vcpu{index}"));
             builder.spawn(move || thread.run()).map_err(VcpuError::Thread)
         };
-        let threads = vcpus.into_iter().enumerate().map(spawn).collect::<Result<_, _>>();
+        let threads = cpus.iter().enumerate().map(spawn).collect::<Result<_, _>>();
         if threads.is_err() {
             gate.end();
         }
-        Ok(Self { threads: threads?, gate })
+        Ok(Self { threads: threads?, cpus, gate, hold: surroundings.hold.clone() })
     }
 
     /// Lets the guest run.
@@ -83,17 +73,16 @@ impl Vcpus {
         self.gate.open();
     }
 
-    /// Stops the guest, and returns once no vCPU runs.
+    /// Stops the guest, and returns once no vCPU runs. None of them is in the middle of an
+    /// instruction then.
     pub fn pause(&self) {
         self.gate.close();
-        self.gate.wait_until_still(|| self.kick());
+        self.gate.wait_until_still(|| self.hold.kick());
     }
 
-    fn kick(&self) {
-        for thread in &self.threads {
-            // A thread that has ended already needs no kick.
-            let _ = thread.kill(SIGRTMIN());
-        }
+    /// The vCPUs. The caller has stopped them: otherwise it waits for their threads.
+    pub fn cpus(&self) -> Vec<MutexGuard<'_, Cpu>> {
+        self.cpus.iter().map(|cpu| lock(cpu)).collect()
     }
 }
 
@@ -109,42 +98,24 @@ impl Drop for Vcpus {
     }
 }
 
-/// Makes a blocking `KVM_RUN` return with EINTR; there is nothing else to do.
-extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-
 struct Thread {
-    vcpu: VcpuFd,
+    cpu: Arc<Mutex<Cpu>>,
     gate: Arc<Gate>,
     surroundings: Surroundings,
 }
 
 impl Thread {
-    fn run(mut self) {
-        while self.gate.enter() {
-            if let Err(wake) = self.run_once() {
-                self.surroundings.waker.wake(wake);
-            }
+    fn run(self) {
+        let _seat = self.surroundings.hold.seat();
+        while self.gate.enter(|| self.wake_on_error(Cpu::settle)) {
+            self.wake_on_error(Cpu::run);
         }
     }
 
-    /// Runs the guest until something happens that concerns the host.
-    fn run_once(&mut self) -> Result<(), Wake> {
-        let Surroundings { ports, mmio, .. } = &self.surroundings;
-        let exit = match self.vcpu.run() {
-            Ok(exit) => exit,
-            // A kick, or a vCPU that waits for its start-up interrupt.
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Ok(()),
-            Err(error) => return Err(Wake::Failed(format!("KVM cannot run a vCPU: {error}"))),
-        };
-        match exit {
-            VcpuExit::IoIn(port, data) => ports.read(port.into(), data),
-            VcpuExit::IoOut(port, data) => ports.write(port.into(), data),
-            VcpuExit::MmioRead(address, data) => mmio.read(address, data),
-            VcpuExit::MmioWrite(address, data) => mmio.write(address, data),
-            VcpuExit::Shutdown => return Err(Wake::TripleFault),
-            VcpuExit::Hlt | VcpuExit::Intr | VcpuExit::IrqWindowOpen => {}
-            other => return Err(Wake::Failed(format!("KVM stopped a vCPU: {other:?}"))),
+    fn wake_on_error(&self, act: impl FnOnce(&mut Cpu) -> Result<(), Wake>) {
+        let end = act(&mut lock(&self.cpu));
+        if let Err(wake) = end {
+            self.surroundings.waker.wake(wake);
         }
-        Ok(())
     }
 }

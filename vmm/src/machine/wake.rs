@@ -32,7 +32,7 @@ impl Wake {
     }
 }
 
-/// The sending side. Closes the vCPUs' gate first where the guest must not run on.
+/// The sending side. Shuts the vCPUs' gate first where the guest must not run on.
 #[derive(Debug, Clone)]
 pub struct Waker {
     sender: Sender<Wake>,
@@ -51,7 +51,7 @@ impl Waker {
         Ok((Self { sender, bell: bell.clone(), gate: Arc::default() }, receiver, bell))
     }
 
-    /// From now on a wake-up that stops the guest closes `gate`.
+    /// From now on a wake-up that stops the guest shuts `gate`.
     pub fn watch(&self, gate: &Arc<Gate>) {
         *lock(&self.gate) = Some(gate.clone());
     }
@@ -61,7 +61,7 @@ impl Waker {
         if wake.stops_guest()
             && let Some(gate) = &*lock(&self.gate)
         {
-            gate.close();
+            gate.shut();
         }
         // Without a receiver the machine is ending anyway.
         let _ = self.sender.send(wake);

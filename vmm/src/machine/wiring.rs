@@ -1,17 +1,20 @@
 //! The machine's devices, made and put on their buses.
 
+mod memory;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::{Bus, Overlap, SharedDevice, lock};
-use dimmer_devices::dimm::{DimmError, DimmSlots, DimmSlotsConfig};
+use dimmer_devices::dimm::{DimmError, DimmSlots};
 use dimmer_devices::ged::Ged;
 use dimmer_devices::i8042::{self, I8042};
-use dimmer_devices::memory::{GuestRange, MemoryStatus};
+use dimmer_devices::memory::{MemoryStatus, Outside};
+use dimmer_devices::pci::{self, PciConfiguration};
 use dimmer_devices::power::{Power, PowerRequest};
 use dimmer_devices::virtio::mmio::VirtioMmio;
-use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig, VirtioMemError};
+use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemError};
 use event_manager::MutEventSubscriber;
 
 use super::agent_port::{AgentPort, AgentPortError};
@@ -21,10 +24,8 @@ use super::platform;
 use super::ram::Ram;
 use super::serial_console::{SerialConsole, SerialConsoleError};
 use super::wake::{Wake, Waker};
-use crate::events::Hub;
 use crate::layout::{self, Layout};
-use crate::spec::{MachineSpec, VirtioMemSpec, WindowSpec};
-use crate::units::GIB;
+use crate::spec::MachineSpec;
 
 /// What devices are made of.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +38,8 @@ pub struct Parts<'a> {
     pub board: &'a Arc<Board>,
     /// Guest memory.
     pub ram: &'a Arc<Ram>,
-    /// Where events go.
-    pub hub: &'a Arc<Hub>,
+    /// What memory devices reach.
+    pub outside: &'a Outside,
     /// Where power requests go.
     pub waker: &'a Waker,
     /// Where a panic's words go.
@@ -53,7 +54,16 @@ pub enum WiringError {
     Overlap(#[from] Overlap),
     /// The DIMM slots.
     #[error("--memory-hotplug method=acpi: {0}")]
-    Dimm(#[from] DimmError),
+    Slots(#[from] DimmError),
+    /// A DIMM that is to be there at boot.
+    #[error("--dimm id={id}: {error}")]
+    Dimm {
+        /// Its name.
+        id: String,
+        /// What is wrong.
+        #[source]
+        error: DimmError,
+    },
     /// A virtio-mem device.
     #[error("--memory-hotplug method=virtio-mem,id={id}: {error}")]
     VirtioMem {
@@ -113,8 +123,9 @@ pub struct Wiring {
     /// The DIMM slots, if there are any.
     pub slots: Option<Arc<Mutex<DimmSlots>>>,
     /// The virtio-mem devices, by their place on the command line.
-    virtio_mem: Vec<SharedVirtioMem>,
+    pub virtio_mem: Vec<SharedVirtioMem>,
     power: Arc<Mutex<Power>>,
+    pci: Arc<Mutex<PciConfiguration>>,
     serial: Rc<RefCell<SerialConsole>>,
     agent: Option<Rc<RefCell<AgentPort>>>,
 }
@@ -133,14 +144,16 @@ impl Wiring {
         let keyboard = I8042::new(Box::new(move || waker.wake(Wake::Reset)));
         ports.insert("i8042", layout::I8042_PORT.into(), i8042::SIZE, Arc::new(Mutex::new(keyboard)))?;
         ports.insert("power", layout::POWER_PORT.into(), dimmer_acpi::power::SIZE.into(), power.clone())?;
+        let pci = Arc::new(Mutex::new(PciConfiguration::default()));
+        ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
-        let slots = new_slots(parts, &ged, &mut ports)?;
+        let slots = memory::slots(parts, &ged, &mut ports)?;
         let mut transports = Transports { parts, mmio: &mut mmio, next: 0 };
         let agent = match &parts.spec.agent_socket {
             Some(path) => Some(AgentPort::new(path, &mut transports)?),
             None => None,
         };
-        let virtio_mem = new_virtio_mem(parts, &mut transports)?;
+        let virtio_mem = memory::virtio_mem(parts, &mut transports)?;
         Ok(Self {
             ports: Arc::new(ports),
             mmio: Arc::new(mmio),
@@ -148,6 +161,7 @@ impl Wiring {
             slots,
             virtio_mem,
             power,
+            pci,
             serial: Rc::new(RefCell::new(serial)),
             agent: agent.map(|agent| Rc::new(RefCell::new(agent))),
         })
@@ -169,6 +183,7 @@ impl Wiring {
     pub fn reset(&self) {
         lock(&self.ged).reset();
         lock(&self.power).reset();
+        lock(&self.pci).reset();
         self.serial.borrow_mut().reset();
         if let Some(slots) = &self.slots {
             lock(slots).reset();
@@ -178,6 +193,16 @@ impl Wiring {
         }
         for device in &self.virtio_mem {
             lock(device).system_reset();
+        }
+    }
+
+    /// Wakes the memory device of this name, whose alarm rang.
+    pub fn alarm(&self, id: &str) {
+        if let Some(slots) = &self.slots {
+            lock(slots).alarm(id);
+        }
+        if let Some(device) = self.virtio_mem.iter().find(|device| lock(device).device().id() == id) {
+            lock(device).alarm();
         }
     }
 
@@ -234,56 +259,4 @@ fn new_power(waker: Waker) -> Power {
             PowerRequest::Reset => Wake::Reset,
         });
     }))
-}
-
-fn new_slots(
-    parts: &Parts<'_>,
-    ged: &Arc<Mutex<Ged>>,
-    ports: &mut Bus,
-) -> Result<Option<Arc<Mutex<DimmSlots>>>, WiringError> {
-    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
-    for (window, range) in windows {
-        if let WindowSpec::Acpi { slots, .. } = window {
-            let config = DimmSlotsConfig { window: *range, slots: *slots };
-            let slots = DimmSlots::new(config, ged.clone(), parts.ram.clone(), parts.hub.clone())?;
-            let slots = Arc::new(Mutex::new(slots));
-            let size = dimmer_acpi::hotplug::SIZE.into();
-            ports.insert("memory-hotplug", layout::HOTPLUG_PORT.into(), size, slots.clone())?;
-            return Ok(Some(slots));
-        }
-    }
-    Ok(None)
-}
-
-fn new_virtio_mem(
-    parts: &Parts<'_>,
-    transports: &mut Transports<'_>,
-) -> Result<Vec<SharedVirtioMem>, WiringError> {
-    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
-    let wanted: Vec<(&VirtioMemSpec, GuestRange)> = windows
-        .filter_map(|(window, range)| match window {
-            WindowSpec::VirtioMem(spec) => Some((spec, *range)),
-            WindowSpec::Acpi { .. } => None,
-        })
-        .collect();
-    let most = layout::VIRTIO_GSIS.len() - transports.next;
-    if wanted.len() > most {
-        return Err(WiringError::TooMany { asked: wanted.len(), most });
-    }
-    wanted
-        .into_iter()
-        .map(|(spec, region)| {
-            let config = VirtioMemConfig {
-                id: spec.id.clone(),
-                region,
-                block_size: spec.block_size,
-                node: u16::try_from(spec.node).unwrap_or(u16::MAX),
-                requested_size: spec.requested,
-                granule: GIB.max(spec.block_size),
-            };
-            let device = VirtioMem::new(config, parts.ram.clone(), parts.hub.clone());
-            let device = device.map_err(|error| WiringError::VirtioMem { id: spec.id.clone(), error })?;
-            Ok(transports.attach(device)?)
-        })
-        .collect()
 }

@@ -2,11 +2,12 @@
 //! memory device that a slot number means.
 
 use acpi_tables::aml::{
-    And, Arg, Else, If, LessThan, Local, Method, MethodCall, NotEqual, Notify, Path, ShiftRight, Store, While,
+    And, Arg, Else, Equal, If, LessThan, Local, Method, MethodCall, NotEqual, Notify, Path, ShiftRight,
+    Store, While,
 };
 use acpi_tables::{Aml, AmlSink};
 
-use super::{EVENT, slot};
+use super::{CONTROLLER_PATH, EVENT, slot};
 use crate::hotplug;
 
 const NOTIFY_METHOD: &str = "MNTF";
@@ -21,6 +22,7 @@ impl Aml for ScanMethod {
         let (event, slot, value) = (Local(0), Local(1), Local(2));
         let register = Path::new(EVENT);
         let take = Store::new(&event, &register);
+        let controller = Path::new(CONTROLLER_PATH);
         Method::new(
             "MSCN".into(),
             0,
@@ -35,6 +37,10 @@ impl Aml for ScanMethod {
                         &If::new(
                             &LessThan::new(&slot, &self.slots),
                             vec![&MethodCall::new(NOTIFY_METHOD.into(), vec![&slot, &value])],
+                        ),
+                        &If::new(
+                            &Equal::new(&slot, &hotplug::CONTAINER),
+                            vec![&Notify::new(&controller, &value)],
                         ),
                         &take,
                     ],
@@ -68,7 +74,7 @@ impl Aml for Halves {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
         let Self { first, end } = *self;
         if end - first == 1 {
-            return Notify::new(&slot::name(first), &Arg(1)).to_aml_bytes(sink);
+            return Notify::new(&slot::path(first), &Arg(1)).to_aml_bytes(sink);
         }
         let middle = first.midpoint(end);
         let (lower, upper) = (Self { first, end: middle }, Self { first: middle, end });

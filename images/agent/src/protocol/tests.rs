@@ -29,6 +29,27 @@ fn requests_look_as_documented() {
         Action::Exec { argv: vec!["cat".into()], stdin: Bytes(vec![0xff, b'a']) },
         json!({"do": "exec", "argv": ["cat"], "stdin": [255, 97]}),
     );
+    check(
+        Action::Peek { address: 1 << 32, count: 8 },
+        json!({"do": "peek", "address": 4294967296u64, "count": 8}),
+    );
+    check(
+        Action::Poke { address: 16, bytes: Bytes(b"text".to_vec()) },
+        json!({"do": "poke", "address": 16, "bytes": "text"}),
+    );
+    check(Action::Pin { blocks: BlockList::one(63) }, json!({"do": "pin", "blocks": "63"}));
+    check(Action::Unpin { address: 4096 }, json!({"do": "unpin", "address": 4096}));
+    check(
+        Action::KexecLoad(KexecLoad {
+            kernel: "/k".into(),
+            initramfs: "/i".into(),
+            cmdline: "panic=-1".into(),
+            on_crash: true,
+        }),
+        json!({"do": "kexec_load", "kernel": "/k", "initramfs": "/i", "cmdline": "panic=-1", "on_crash": true}),
+    );
+    check(Action::Kexec, json!({"do": "kexec"}));
+    check(Action::Crash, json!({"do": "crash"}));
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_removed_dimm_answers_200_with_its_last_state() {
 fn an_end_that_comes_later_is_waited_for() {
     let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
     let response = patch_while(&machine, |hub| {
-        hub.memory(MemoryEvent::Ost { id: Some("d1".to_owned()), slot: 0, source: 1, status: 0 });
+        hub.memory(MemoryEvent::Ost { id: Some("d1".to_owned()), slot: Some(0), source: 1, status: 0 });
         hub.memory(MemoryEvent::Progress { device: device("d1", State::Plugging) });
         hub.memory(MemoryEvent::Finished {
             device: ended("d2", State::Idle, Outcome::Refused, Some("other")),

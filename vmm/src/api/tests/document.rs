@@ -9,15 +9,21 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 16] = [
+const CONTRACT: [(&str, &str, &[&str]); 22] = [
     ("/events", "get", &["200"]),
+    ("/faults", "get", &["200"]),
+    ("/faults", "put", &["200"]),
     ("/memory-devices", "get", &["200"]),
     ("/memory-devices", "post", &["200", "202"]),
     ("/memory-devices/{id}", "get", &["200"]),
     ("/memory-devices/{id}", "patch", &["200", "202"]),
     ("/memory-devices/{id}", "delete", &["200", "202"]),
+    ("/memory-devices/{id}/ost", "get", &["200"]),
+    ("/memory-devices/{id}/requests", "get", &["200"]),
     ("/openapi.json", "get", &["200"]),
+    ("/vm.audit", "get", &["200"]),
     ("/vm.info", "get", &["200"]),
+    ("/vm.inject-mce", "post", &["204"]),
     ("/vm.pause", "put", &["204"]),
     ("/vm.power-button", "put", &["204"]),
     ("/vm.reboot", "put", &["204"]),
@@ -91,7 +97,9 @@ fn every_reference_leads_somewhere() {
     }
     let document = document(&machine());
     check(&document, &document);
-    for schema in ["MemoryStatus", "VmInfo", "Event", "Problem", "NewDevice", "ResizeDevice"] {
+    for schema in
+        ["MemoryStatus", "VmInfo", "Event", "Problem", "NewDevice", "ResizeDevice", "Audit", "Fault"]
+    {
         assert!(document["components"]["schemas"].get(schema).is_some(), "{schema}");
     }
 }

@@ -3,10 +3,9 @@
 use dimmer_devices::memory::State;
 use serde_json::json;
 
-use super::fake::{FakeMachine, accept, device};
+use super::fake::{FakeMachine, accept, device, info, new_dimm};
 use super::raw::request;
-use crate::control::{Command, Reply, VmInfo, VmState};
-use crate::spec::DimmSpec;
+use crate::control::{Command, Reply, VmState};
 use crate::units::GIB;
 
 #[test]
@@ -22,14 +21,7 @@ fn ping_is_answered_without_the_machine() {
 fn info_describes_the_machine() {
     let machine = FakeMachine::new(|command, _| {
         assert_eq!(*command, Command::Info);
-        Ok(Reply::Info(VmInfo {
-            state: VmState::Running,
-            cpus: 2,
-            boot_memory: 4 * GIB,
-            memory_actual_size: 5 * GIB,
-            resets: 1,
-            memory_devices: vec![device("vmem0", State::Plugged)],
-        }))
+        Ok(Reply::Info(info(VmState::Running, vec![device("vmem0", State::Plugged)])))
     });
     let response = request(&machine.socket, "GET", "/vm.info", "");
     assert_eq!(response.status, 200);
@@ -40,6 +32,7 @@ fn info_describes_the_machine() {
     assert_eq!(json["boot_memory"], 4 * GIB);
     assert_eq!(json["memory_actual_size"], 5 * GIB);
     assert_eq!(json["resets"], 1);
+    assert_eq!((&json["last_event"], &json["faults"]), (&json!(7), &json!([])));
     assert_eq!(json["memory_devices"][0]["id"], "vmem0");
 }
 
@@ -92,7 +85,7 @@ fn devices_are_shown_in_the_form_of_the_contract() {
     let expected = json!({
         "id": "vmem0", "kind": "virtio-mem", "node": 0, "ranges": [{"start": 6 * GIB, "size": 8 * GIB}],
         "slot": null, "block_size": 2 << 20, "usable_size": 8 * GIB, "requested_size": GIB,
-        "plugged_size": 0, "state": "plugging", "last": null,
+        "plugged_size": 0, "state": "plugging", "last": null, "waits_for": null,
     });
     let response = request(&machine.socket, "GET", "/memory-devices", "");
     assert_eq!((response.status, response.json()), (200, json!([expected])));
@@ -107,7 +100,7 @@ fn changes_answer_202_with_the_device() {
     let response = request(&machine.socket, "POST", "/memory-devices", body);
     assert_eq!((response.status, &response.json()["state"]), (202, &json!("plugging")));
     assert_eq!(response.header("location"), Some("/api/v1/memory-devices/d1"));
-    assert_eq!(machine.command(), Command::AddDimm(DimmSpec { id: "d1".to_owned(), size: GIB, node: 1 }));
+    assert_eq!(machine.command(), Command::AddDimm(new_dimm("d1", GIB, 1)));
 
     let response = request(&machine.socket, "PATCH", "/memory-devices/d1", r#"{"requested_size":4096}"#);
     assert_eq!((response.status, &response.json()["id"]), (202, &json!("d1")));
@@ -140,5 +133,5 @@ fn the_node_of_a_new_device_is_0_unless_given() {
     let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
     let body = r#"{"id":"d1","kind":"dimm","size":1073741824}"#;
     assert_eq!(request(&machine.socket, "POST", "/memory-devices", body).status, 202);
-    assert_eq!(machine.command(), Command::AddDimm(DimmSpec { id: "d1".to_owned(), size: GIB, node: 0 }));
+    assert_eq!(machine.command(), Command::AddDimm(new_dimm("d1", GIB, 0)));
 }

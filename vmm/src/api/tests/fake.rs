@@ -6,11 +6,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dimmer_devices::bus::lock;
+use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::memory::{EventSink, GuestRange, Kind, Last, MemoryEvent, MemoryStatus, Outcome, State};
 
 use crate::api::{Server, start};
-use crate::control::{Command, Mailbox, Refusal, Reply};
+use crate::control::{Command, Mailbox, Refusal, Reply, VmInfo, VmState};
 use crate::events::Hub;
+use crate::spec::DimmSpec;
 use crate::units::{GIB, MIB};
 
 /// What the machine says to a command.
@@ -74,6 +76,27 @@ impl Drop for FakeMachine {
     }
 }
 
+/// The machine's description with these devices.
+pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
+    VmInfo {
+        state,
+        cpus: 2,
+        boot_memory: 4 * GIB,
+        memory_actual_size: 5 * GIB,
+        resets: 1,
+        last_event: 7,
+        memory_devices,
+        faults: Vec::new(),
+    }
+}
+
+/// A DIMM of one range, as it is asked for.
+pub fn new_dimm(id: &str, size: u64, node: u32) -> DimmSpec {
+    let ranges = vec![DimmRange { size, gap: 0 }];
+    let dimm = Dimm { id: id.to_owned(), ranges, descending: false, node, unaligned: false };
+    DimmSpec { dimm, notify: Notify::DeviceCheck }
+}
+
 /// A virtio-mem device in `state`.
 pub fn device(id: &str, state: State) -> MemoryStatus {
     let plugged = if matches!(state, State::Idle | State::Plugging) { 0 } else { GIB };
@@ -90,6 +113,7 @@ pub fn device(id: &str, state: State) -> MemoryStatus {
         plugged_size: plugged,
         state,
         last: None,
+        waits_for: None,
     }
 }
 

@@ -61,7 +61,7 @@ fn an_event_is_one_flat_object() {
     let machine = FakeMachine::silent();
     let mut listener = Listener::new(&machine.socket, "");
     machine.hub.memory(MemoryEvent::Accepted { device: device("vmem0", State::Plugging) });
-    machine.hub.memory(MemoryEvent::Ost { id: None, slot: 3, source: 0x103, status: 0 });
+    machine.hub.memory(MemoryEvent::Ost { id: None, slot: Some(3), source: 0x103, status: 0 });
     machine.hub.machine(MachineEvent::PowerButton);
     let event = listener.next().expect("an event");
     assert_eq!((&event["event"], &event["device"]["id"]), (&json!("accepted"), &json!("vmem0")));

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BadValue, PAGE};
-use crate::spec::{MachineSpec, NodeSpec};
+use super::BadValue;
+use crate::spec::{MachineSpec, MemorySpec, NodeSpec};
 use crate::units::Bytes;
 
 /// Distances between two different nodes: 10 means the node itself, 255 out of reach.
@@ -15,9 +15,21 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), BadValue> {
         return Ok(());
     }
     check_ids(&spec.numa)?;
-    check_memory(&spec.numa, spec.memory.size)?;
+    check_memory(&spec.numa, &spec.memory)?;
     check_cpus(&spec.numa, spec.cpus)?;
-    spec.numa.iter().try_for_each(|node| check_distances(node, spec.numa.len()))
+    spec.numa.iter().try_for_each(|node| {
+        check_host_nodes(node)?;
+        check_distances(node, spec.numa.len())
+    })
+}
+
+/// Which nodes the host has is for the host to say.
+fn check_host_nodes(node: &NodeSpec) -> Result<(), BadValue> {
+    let mut seen = BTreeSet::new();
+    match node.host_nodes.iter().find(|host| !seen.insert(*host)) {
+        Some(twice) => Err(BadValue::new("host", twice, "must be given once for a node")),
+        None => Ok(()),
+    }
 }
 
 fn check_ids(nodes: &[NodeSpec]) -> Result<(), BadValue> {
@@ -34,19 +46,20 @@ fn check_ids(nodes: &[NodeSpec]) -> Result<(), BadValue> {
     })
 }
 
-fn check_memory(nodes: &[NodeSpec], size: u64) -> Result<(), BadValue> {
+fn check_memory(nodes: &[NodeSpec], memory: &MemorySpec) -> Result<(), BadValue> {
+    let page = memory.backing.page_size();
     for node in nodes {
-        if !node.memory.is_multiple_of(PAGE) {
-            let rule = format!("must be a multiple of {}", Bytes(PAGE));
+        if !node.memory.is_multiple_of(page) {
+            let rule = format!("must be a multiple of {}", Bytes(page));
             return Err(BadValue::new("memory", Bytes(node.memory), rule));
         }
     }
     let sum: u128 = nodes.iter().map(|node| u128::from(node.memory)).sum();
-    if sum == u128::from(size) {
+    if sum == u128::from(memory.size) {
         return Ok(());
     }
     let shares: Vec<_> = nodes.iter().map(|node| Bytes(node.memory).to_string()).collect();
-    let rule = format!("the nodes' memory must add up to --memory size={}", Bytes(size));
+    let rule = format!("the nodes' memory must add up to --memory size={}", Bytes(memory.size));
     Err(BadValue::new("memory", shares.join(" + "), rule))
 }
 

@@ -1,40 +1,29 @@
 //! Machines that make no sense, and what is said of them.
 
-use super::check_id;
-use crate::spec::{
-    Backing, DimmSpec, MachineSpec, MemorySpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec,
-};
-use crate::units::{GIB, KIB, MIB};
+mod devices;
+mod memory;
 
-/// A valid machine with one of everything.
+use super::check_id;
+use crate::spec::sample;
+use crate::spec::{MachineSpec, NodeSpec, VirtioMemSpec, WindowSpec};
+use crate::units::{GIB, MIB};
+
+/// A valid machine with two nodes, DIMM slots and a virtio-mem device.
 fn machine() -> MachineSpec {
     MachineSpec {
-        kernel: "bzImage".into(),
-        initramfs: None,
-        cmdline: String::new(),
         cpus: 2,
-        memory: MemorySpec {
-            size: 4 * GIB,
-            low: 2 * GIB,
-            backing: Backing::Anon,
-            prealloc: false,
-            thp: true,
-        },
         numa: vec![node(0, &[0], 3 * GIB, &[(1, 20)]), node(1, &[1], GIB, &[(0, 21)])],
-        windows: vec![WindowSpec::Acpi { slots: 16, size: 64 * GIB }, virtio_mem(|_| {})],
-        api_socket: None,
-        agent_socket: None,
-        serial: SerialSpec::Null,
+        windows: vec![sample::acpi(64 * GIB), virtio_mem(|_| {})],
+        ..sample::machine()
     }
 }
 
 fn node(id: u32, cpus: &[u32], memory: u64, distances: &[(u32, u8)]) -> NodeSpec {
-    NodeSpec { id, cpus: cpus.to_vec(), memory, distances: distances.to_vec() }
+    NodeSpec { distances: distances.to_vec(), ..sample::node(id, cpus, memory) }
 }
 
 fn virtio_mem(change: impl FnOnce(&mut VirtioMemSpec)) -> WindowSpec {
-    let mut device =
-        VirtioMemSpec { id: "vmem0".to_owned(), size: GIB, block_size: 2 * MIB, node: 0, requested: 0 };
+    let mut device = sample::virtio_mem(GIB, 2 * MIB);
     change(&mut device);
     WindowSpec::VirtioMem(device)
 }
@@ -56,32 +45,6 @@ fn cpus_are_1_to_254() {
     for cpus in [0, 255, u32::MAX] {
         let line = complaint(|spec| spec.cpus = cpus);
         assert_eq!(line, format!("--cpus {cpus}: must be 1 to 254"));
-    }
-}
-
-#[test]
-fn boot_ram_is_whole_pages_and_enough() {
-    let rule = "must be a multiple of 4 KiB, at least 64 MiB";
-    for (size, shown) in [(0, "0 bytes"), (4 * GIB + 1, "4294967297 bytes"), (60 * MIB, "60 MiB")] {
-        let line = complaint(|spec| spec.memory.size = size);
-        assert_eq!(line, format!("--memory: size={shown}: {rule}"));
-    }
-    let line = complaint(|spec| spec.memory.size = u64::MAX - 4095);
-    assert_eq!(line, "--memory: size=18014398509481980 KiB: must be at most 4096 TiB");
-}
-
-#[test]
-fn low_ram_leaves_room_for_registers() {
-    let rule = "must be a multiple of 4 KiB, from 64 MiB to 3 GiB";
-    let table = [
-        (0, "0 bytes"),
-        (4 * GIB, "4 GiB"),
-        (3 * GIB + 4 * KIB, "3145732 KiB"),
-        (GIB + 1, "1073741825 bytes"),
-    ];
-    for (low, shown) in table {
-        let line = complaint(|spec| spec.memory.low = low);
-        assert_eq!(line, format!("--memory: low={shown}: {rule}"));
     }
 }
 
@@ -130,80 +93,6 @@ fn distances_lead_to_other_nodes() {
 }
 
 #[test]
-fn there_is_one_acpi_window_with_slots_and_whole_memory_blocks() {
-    let line = complaint(|spec| spec.windows.push(WindowSpec::Acpi { slots: 1, size: GIB }));
-    assert_eq!(line, "--memory-hotplug: method=acpi: must be given once at most");
-    for slots in [0, 1025] {
-        let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots, size: GIB });
-        assert_eq!(line, format!("--memory-hotplug: slots={slots}: must be 1 to 1024"));
-    }
-    for (size, shown) in [(0, "0 bytes"), (64 * MIB, "64 MiB"), (GIB + 1, "1073741825 bytes")] {
-        let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots: 1, size });
-        assert_eq!(line, format!("--memory-hotplug: size={shown}: must be a multiple of 128 MiB, and not 0"));
-    }
-}
-
-#[test]
-fn windows_fit_into_the_largest_address_space() {
-    let size = !(GIB - 1);
-    let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots: 1, size });
-    let rule = "boot RAM and all windows together must fit into 4096 TiB";
-    assert_eq!(line, format!("--memory-hotplug: size=17179869183 GiB: {rule}"));
-    let line = complaint(|spec| {
-        spec.windows[0] = WindowSpec::Acpi { slots: 1, size: 1 << 51 };
-        spec.windows[1] = virtio_mem(|device| device.size = 1 << 51);
-    });
-    assert_eq!(line, format!("--memory-hotplug: size=2048 TiB: {rule}"));
-}
-
-#[test]
-fn virtio_mem_devices_are_whole_blocks_in_a_node_that_is_there() {
-    type Change = fn(&mut VirtioMemSpec);
-    let table: [(Change, &str); 9] = [
-        (|device| device.size = 0, "size=0 bytes: must be a multiple of 128 MiB, and not 0"),
-        (|device| device.size = 130 * MIB, "size=130 MiB: must be a multiple of 128 MiB, and not 0"),
-        (|device| device.block_size = 3 * MIB, "block=3 MiB: must be a power of two from 2 MiB to 1 GiB"),
-        (|device| device.block_size = MIB, "block=1 MiB: must be a power of two from 2 MiB to 1 GiB"),
-        (|device| device.block_size = 2 * GIB, "block=2 GiB: must be a power of two from 2 MiB to 1 GiB"),
-        (
-            |device| (device.size, device.block_size) = (384 * MIB, 256 * MIB),
-            "size=384 MiB: must be a multiple of 256 MiB, and not 0",
-        ),
-        (
-            |device| device.requested = 2 * GIB,
-            "requested=2 GiB: must be a multiple of the block size (2 MiB), at most the device's size (1 GiB)",
-        ),
-        (
-            |device| device.requested = MIB,
-            "requested=1 MiB: must be a multiple of the block size (2 MiB), at most the device's size (1 GiB)",
-        ),
-        (|device| device.node = 2, "node=2: must be 0 to 1"),
-    ];
-    for (change, what) in table {
-        let line = complaint(|spec| spec.windows[1] = virtio_mem(change));
-        assert_eq!(line, format!("--memory-hotplug: {what}"));
-    }
-    let line = complaint(|spec| {
-        spec.numa.clear();
-        spec.windows[1] = virtio_mem(|device| device.node = 1);
-    });
-    assert_eq!(line, "--memory-hotplug: node=1: there is only node 0");
-}
-
-#[test]
-fn devices_have_ids_of_their_own_and_are_not_too_many() {
-    let line = complaint(|spec| spec.windows.push(virtio_mem(|_| {})));
-    assert_eq!(line, "--memory-hotplug: id=vmem0: must be given to one device only");
-    let line = complaint(|spec| spec.windows[1] = virtio_mem(|device| device.id = "a/b".to_owned()));
-    assert!(line.starts_with("--memory-hotplug: id=\"a/b\": must be 1 to 64 letters"), "{line}");
-    let line = complaint(|spec| {
-        let device = |number| virtio_mem(|device| device.id = format!("v{number}"));
-        spec.windows = (0..17).map(device).collect();
-    });
-    assert_eq!(line, "--memory-hotplug: method=virtio-mem: must be given 16 times at most, not 17");
-}
-
-#[test]
 fn ids_fit_into_a_path() {
     for id in ["d0", "DIMM-1", "a.b_c", &"x".repeat(64)] {
         assert_eq!(check_id(id), Ok(()), "{id:?}");
@@ -214,12 +103,37 @@ fn ids_fit_into_a_path() {
 }
 
 #[test]
-fn dimms_are_whole_memory_blocks() {
-    let dimm = |size| DimmSpec { id: "d0".to_owned(), size, node: 0 };
-    assert_eq!(dimm(128 * MIB).check(), Ok(()));
-    for size in [0, 1, 64 * MIB, GIB + 4096, u64::MAX] {
-        let bad = dimm(size).check().expect_err("an invalid size");
-        assert_eq!(bad.key, "size");
-        assert!(bad.to_string().ends_with("must be a multiple of 128 MiB, and not 0"), "{bad}");
-    }
+fn a_node_is_bound_to_each_of_the_hosts_once() {
+    let line = complaint(|spec| spec.numa[1].host_nodes = vec![0, 1, 0]);
+    assert_eq!(line, "--numa: host=0: must be given once for a node");
+}
+
+#[test]
+fn nodes_may_be_without_cpus_without_memory_and_without_both() {
+    let mut spec = machine();
+    spec.numa[0].cpus = vec![0, 1];
+    spec.numa[1].cpus.clear();
+    spec.numa.extend([node(2, &[], 0, &[]), node(3, &[], 0, &[(0, 30)])]);
+    assert_eq!(spec.check(), Ok(()));
+    spec.numa[0].memory = 4 * GIB;
+    spec.numa[1].memory = 0;
+    assert_eq!(spec.check(), Ok(()));
+}
+
+#[test]
+fn faults_are_possible_where_they_are_put() {
+    use dimmer_devices::fault::{ActionName, Fault, Point};
+    let device = "vmem0".to_owned();
+    let fault = Fault {
+        device,
+        on: Point::Map,
+        nth: 1,
+        times: 1,
+        action: ActionName::Busy,
+        milliseconds: None,
+        size: None,
+    };
+    let line = complaint(|spec| spec.faults = vec![fault]);
+    let rule = "do: busy is not possible on map; there it is one of: fail, skip";
+    assert_eq!(line, format!("--fault device=vmem0: {rule}"));
 }

@@ -1,0 +1,125 @@
+//! Slots, addresses and ranges.
+
+use super::*;
+
+#[test]
+fn slots_and_addresses_are_taken_from_the_lowest_and_used_again() {
+    let mut machine = Machine::new(3);
+    for (index, id) in ["a", "b", "c"].into_iter().enumerate() {
+        assert_eq!(machine.plug(id, GIB), u32::try_from(index).unwrap());
+    }
+    assert!(matches!(machine.add("d", GIB), Err(DimmError::NoFreeSlot(3))));
+    machine.slots.remove("b").unwrap();
+    machine.fetch();
+    machine.eject(1);
+    machine.ost(1, 3, 0);
+    let status = machine.add("d", GIB).unwrap();
+    assert_eq!((status.slot, status.ranges), (Some(1), vec![GuestRange::new(START + GIB, GIB)]));
+    assert_eq!(machine.ids(), ["a", "d", "c"]);
+}
+
+#[test]
+fn all_1024_slots_are_used_and_used_again() {
+    let add = |machine: &mut Machine, id: &str| machine.add(id, 128 * MIB).map(|status| status.slot.unwrap());
+    let mut machine = Machine::with_window(MAX_SLOTS, 256 * GIB);
+    for slot in 0..MAX_SLOTS {
+        assert_eq!(add(&mut machine, &format!("d{slot}")).unwrap(), slot);
+    }
+    assert_eq!(machine.fetch().len(), 1024);
+    assert!(matches!(add(&mut machine, "more"), Err(DimmError::NoFreeSlot(1024))));
+    for slot in [1023, 300, 7] {
+        machine.eject(slot);
+        machine.ost(slot, 3, 0);
+    }
+    for (id, slot) in [("again", 7), ("and again", 300), ("last", 1023)] {
+        assert_eq!(add(&mut machine, id).unwrap(), slot);
+    }
+    machine.assert_books();
+}
+
+#[test]
+fn a_device_of_several_ranges_is_described_backed_and_ejected_as_one() {
+    for (descending, starts) in [(false, [0, 512, 1024]), (true, [1280, 640, 0])] {
+        let mut machine = Machine::new(2);
+        let ranges = [(256, 256), (384, 128), (512, 0)];
+        let ranges = ranges.map(|(size, gap)| DimmRange { size: size * MIB, gap: gap * MIB }).to_vec();
+        let wanted = Dimm { ranges, descending, ..dimm("d0", 0) };
+        let status = machine.slots.add(wanted, Notify::DeviceCheck).unwrap();
+        assert_eq!((status.requested_size, status.block_size), (1152 * MIB, 1152 * MIB));
+        let expected: Vec<_> = starts
+            .iter()
+            .zip([256, 384, 512])
+            .map(|(start, size)| (START + start * MIB, size * MIB))
+            .collect();
+        assert_eq!(machine.crs(0), expected);
+        assert!(status.ranges.iter().map(|range| (range.start, range.size)).eq(expected));
+        machine.assert_books();
+        // The gaps are the device's own: its 1536 MiB end in the second gibibyte.
+        assert_eq!(machine.add("next", 128 * MIB).unwrap().ranges[0].start, START + 1536 * MIB);
+        machine.ost(0, 1, 0);
+        machine.eject(0);
+        assert_eq!((machine.ids(), machine.crs(0)), (vec!["next".to_owned()], vec![]));
+        machine.assert_books();
+    }
+}
+
+#[test]
+fn neighbouring_ranges_are_one_in_the_books_and_two_in_crs() {
+    for descending in [false, true] {
+        let mut machine = Machine::new(1);
+        let ranges = vec![DimmRange { size: GIB, gap: 0 }, DimmRange { size: 3 * GIB, gap: 0 }];
+        machine.slots.add(Dimm { ranges, descending, ..dimm("d0", 0) }, Notify::DeviceCheck).unwrap();
+        assert_eq!(machine.crs(0).len(), 2);
+        assert_eq!(machine.slots.holdings()[0].ranges, [GuestRange::new(START, 4 * GIB)]);
+        machine.assert_books();
+    }
+}
+
+#[test]
+fn an_unaligned_device_starts_where_an_aligned_one_would() {
+    let mut machine = Machine::new(3);
+    machine.add("d0", 128 * MIB).unwrap();
+    let odd = Dimm { unaligned: true, ..dimm("odd", 192 * MIB) };
+    let status = machine.slots.add(odd, Notify::DeviceCheck).unwrap();
+    assert_eq!(status.ranges, [GuestRange::new(START + 128 * MIB, 192 * MIB)]);
+    assert_eq!(machine.add("d2", 128 * MIB).unwrap().ranges[0].start, START + 384 * MIB);
+}
+
+#[test]
+fn bad_requests_name_what_is_wrong_and_change_nothing() {
+    let mut machine = Machine::new(4);
+    machine.plug("d0", 32 * GIB);
+    machine.host.calls();
+    for (id, size, expected) in [
+        ("d1", 0, "size: 0 is not a multiple of 134217728 bytes (128 MiB) greater than 0"),
+        ("d1", 192 << 20, "size: 201326592 is not a multiple"),
+        ("d1", 65 * GIB, "size: 69793218560 bytes are more than the window for memory devices has"),
+        ("d1", !(GRANULE - 1), "are more than the window"),
+        ("d1", 33 * GIB, "size: no 35433480192 bytes in a row are free"),
+        ("d0", GIB, r#"id: "d0" is the name of another memory device"#),
+    ] {
+        let error = machine.add(id, size).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        let error = machine.slots.add_at_boot(dimm(id, size)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let ranges = vec![DimmRange { size: GIB, gap: 31 * GIB }, DimmRange { size: GIB, gap: 0 }];
+    let error = machine.slots.add(Dimm { ranges, ..dimm("d1", 0) }, Notify::DeviceCheck).unwrap_err();
+    assert!(error.to_string().starts_with("ranges: no 35433480192 bytes in a row are free"), "{error}");
+    let error = machine.slots.remove("d9").unwrap_err().to_string();
+    assert_eq!(error, r#"id: there is no DIMM "d9""#);
+    assert_eq!((machine.host.calls(), machine.events.taken(), machine.fetch()), (vec![], vec![], vec![]));
+    assert_eq!(machine.slots.statuses().len(), 1);
+}
+
+#[test]
+fn the_number_of_slots_has_bounds() {
+    for slots in [0, MAX_SLOTS + 1] {
+        let machine = Machine::new(1);
+        let config = DimmSlotsConfig { window: GuestRange::new(START, GIB), slots };
+        let error = DimmSlots::new(config, machine.ged, machine.slots.outside).unwrap_err();
+        assert_eq!(error.to_string(), format!("slots: {slots} is not between 1 and 1024"));
+    }
+    let mut machine = Machine::new(MAX_SLOTS);
+    assert_eq!(machine.sta(1023), 0);
+}

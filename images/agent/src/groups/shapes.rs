@@ -1,0 +1,120 @@
+//! Where the fields of the kernel's structures are: its BTF.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use btf_rs::{Backend, Btf, BtfType, Member, Type};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+const PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// The kernel's types cannot be read, or are not as expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ShapesError {
+    /// The file.
+    #[error("{PATH}: {0}")]
+    File(#[source] std::io::Error),
+    /// Its content.
+    #[error("{PATH}: {0}")]
+    Btf(#[source] btf_rs::Error),
+    /// A structure or a field is not there.
+    #[error("{PATH}: there is no {0}")]
+    Missing(String),
+}
+
+/// Offsets in bytes of what is needed of an XArray.
+#[derive(Debug)]
+pub(super) struct XArrayShape {
+    pub(super) head: u64,
+    pub(super) node_shift: u64,
+    pub(super) node_slots: u64,
+}
+
+/// Offsets in bytes within `struct memory_group`.
+#[derive(Debug)]
+pub(super) struct GroupShape {
+    pub(super) present_kernel: u64,
+    pub(super) present_movable: u64,
+    pub(super) is_dynamic: u64,
+    pub(super) max_pages: u64,
+    pub(super) unit_pages: u64,
+}
+
+/// All offsets that are needed.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    pub(super) xarray: XArrayShape,
+    pub(super) group: GroupShape,
+    /// Offset of `group` within `struct memory_block`.
+    pub(super) block_group: u64,
+}
+
+impl Shapes {
+    pub(super) fn read() -> Result<Self, ShapesError> {
+        let btf = open()?;
+        let field = |structure: &str, path: &[&str]| offset(&btf, structure, path);
+        Ok(Self {
+            xarray: XArrayShape {
+                head: field("xarray", &["xa_head"])?,
+                node_shift: field("xa_node", &["shift"])?,
+                node_slots: field("xa_node", &["slots"])?,
+            },
+            group: GroupShape {
+                present_kernel: field("memory_group", &["present_kernel_pages"])?,
+                present_movable: field("memory_group", &["present_movable_pages"])?,
+                is_dynamic: field("memory_group", &["is_dynamic"])?,
+                max_pages: field("memory_group", &["s", "max_pages"])?,
+                unit_pages: field("memory_group", &["d", "unit_pages"])?,
+            },
+            block_group: field("memory_block", &["group"])?,
+        })
+    }
+}
+
+/// Maps the BTF, which is faster than taking it apart; the kernel's own file cannot be mapped before Linux
+/// 6.16, so a copy is.
+fn open() -> Result<Btf, ShapesError> {
+    let bytes = std::fs::read(PATH).map_err(ShapesError::File)?;
+    let copy = memfd_create("btf", MemfdFlags::CLOEXEC).map_err(|error| ShapesError::File(error.into()))?;
+    let mut copy = File::from(copy);
+    copy.write_all(&bytes).map_err(ShapesError::File)?;
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    Btf::from_file_with_backend(path, Backend::Mmap).map_err(ShapesError::Btf)
+}
+
+/// Offset in bytes of a field, which may be one of a member structure, also of one without a name.
+fn offset(btf: &Btf, structure: &str, path: &[&str]) -> Result<u64, ShapesError> {
+    let missing = || ShapesError::Missing(format!("{}.{}", structure, path.join(".")));
+    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
+    let members = types.into_iter().find_map(members_of).ok_or_else(missing)?;
+    let bits = bits(btf, &members, path).map_err(ShapesError::Btf)?.ok_or_else(missing)?;
+    Ok(u64::from(bits / 8))
+}
+
+fn members_of(kind: Type) -> Option<Vec<Member>> {
+    match kind {
+        Type::Struct(found) | Type::Union(found) => Some(found.members),
+        _ => None,
+    }
+}
+
+fn bits(btf: &Btf, members: &[Member], path: &[&str]) -> Result<Option<u32>, btf_rs::Error> {
+    let Some((first, rest)) = path.split_first() else { return Ok(Some(0)) };
+    for member in members {
+        let name = btf.resolve_name(member)?;
+        let inner = if name == *first { rest } else { path };
+        if name == *first && rest.is_empty() {
+            return Ok(Some(member.bit_offset()));
+        }
+        if name != *first && !name.is_empty() {
+            continue;
+        }
+        let Some(id) = member.get_type_id() else { continue };
+        let Some(within) = members_of(btf.resolve_type_by_id(id)?) else { continue };
+        if let Some(found) = bits(btf, &within, inner)? {
+            return Ok(Some(member.bit_offset() + found));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,206 @@
+//! Where the host's memory comes from, and that it goes back there: by what the process holds, and
+//! what its files hold.
+
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use dimmer::ctl::client::Method;
+use dimmer_images::Kernel;
+use dimmer_lab::vm::{Setup, TestVm};
+use serde_json::{Value, json};
+
+use crate::{MIB, Outcome};
+
+crate::tests!("backing":
+    anonymous_memory,
+    anonymous_memory_without_huge_pages,
+    a_memfd,
+    an_unnamed_file,
+    a_named_file,
+    preallocation,
+    reservation,
+    memory_of_a_node_of_the_host,
+    partly_plugged_slots_under_load,
+);
+
+/// A small machine with a virtio-mem device and slots for DIMMs; memory that is plugged is movable.
+pub fn setup<'a>(kernel: &'a Kernel, memory: &str) -> Setup<'a> {
+    let arguments = format!(
+        "--memory size=512M,{memory} --memory-hotplug method=acpi,slots=4,size=4G \
+         --memory-hotplug method=virtio-mem,id=m,size=4G"
+    );
+    Setup::new(kernel).arguments(&arguments)
+}
+
+/// Bytes that the files which the machine has open hold, deleted ones and memfds among them.
+fn held_by_files(vm: &TestVm) -> Result<u64, Box<dyn Error>> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(format!("/proc/{}/fd", vm.pid()))? {
+        let path = entry?.path();
+        // A socket's name leads nowhere, and a file may be closed by now.
+        let name = fs::read_link(&path).unwrap_or_default().display().to_string();
+        if name.starts_with("/memfd:dimmer-ram") || name.contains("dimmer-backing") {
+            bytes += fs::metadata(&path)?.blocks() * 512;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Makes the guest use 384 MiB, for which it takes movable memory first.
+pub fn use_memory(vm: &mut TestVm) -> Result<String, Box<dyn Error>> {
+    Ok(vm.shell(
+        "mkdir -p /fill && mount -t tmpfs -o size=400M fill /fill && dd if=/dev/zero of=/fill/it bs=1M count=384 \
+         && umount /fill",
+    )?)
+}
+
+/// A DIMM and a virtio-mem device come, are used, and go, twice; each time the host has the memory again,
+/// by the measure that counts.
+fn comes_and_goes(
+    kernel: &Kernel,
+    memory: &str,
+    held: impl Fn(&TestVm) -> Result<u64, Box<dyn Error>>,
+) -> Outcome {
+    let mut vm = setup(kernel, memory).boot()?;
+    for round in 1..=2 {
+        vm.rest.add_dimm("d0", 256 * MIB)?;
+        vm.rest.resize("m", 256 * MIB)?;
+        vm.settled()?;
+        use_memory(&mut vm)?;
+        let before = held(&vm)?;
+        assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+        vm.rest.resize("m", 0)?;
+        let after = held(&vm)?;
+        assert!(before >= after + 256 * MIB, "round {round}: {before} bytes in use, {after} afterwards");
+        assert_eq!(vm.rest.audit()?.problems, Vec::<String>::new());
+    }
+    Ok(())
+}
+
+fn anonymous_memory(kernel: &Kernel) -> Outcome {
+    comes_and_goes(kernel, "backing=anon,thp=on", |vm| Ok(vm.resident()?))
+}
+
+fn anonymous_memory_without_huge_pages(kernel: &Kernel) -> Outcome {
+    comes_and_goes(kernel, "backing=anon,thp=off", |vm| Ok(vm.resident()?))
+}
+
+fn a_memfd(kernel: &Kernel) -> Outcome {
+    comes_and_goes(kernel, "backing=memfd", held_by_files)
+}
+
+fn an_unnamed_file(kernel: &Kernel) -> Outcome {
+    let dir = tempfile::Builder::new().prefix("dimmer-backing-").tempdir()?;
+    comes_and_goes(kernel, &format!("backing=file,path={}", dir.path().display()), held_by_files)?;
+    assert_eq!(fs::read_dir(dir.path())?.count(), 0, "the file has no name");
+    Ok(())
+}
+
+fn a_named_file(kernel: &Kernel) -> Outcome {
+    let dir = tempfile::Builder::new().prefix("dimmer-backing-").tempdir()?;
+    let path = dir.path().join("ram");
+    comes_and_goes(kernel, &format!("backing=file,path={}", path.display()), |_| {
+        Ok(fs::metadata(&path)?.blocks() * 512)
+    })
+}
+
+/// What the machine holds is exactly what is plugged, whether the guest has touched it or not.
+fn plugged_is_held(kernel: &Kernel, memory: &str) -> Outcome {
+    let vm = setup(kernel, memory).boot()?;
+    let assert_held = |mib: u64| -> Outcome {
+        assert_eq!(held_by_files(&vm)?, mib * MIB);
+        Ok(())
+    };
+    assert_held(512)?;
+    vm.rest.add_dimm("d0", 256 * MIB)?;
+    assert_held(768)?;
+    vm.rest.resize("m", 128 * MIB)?;
+    assert_held(896)?;
+    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+    assert_held(640)?;
+    vm.rest.resize("m", 0)?;
+    assert_held(512)
+}
+
+fn preallocation(kernel: &Kernel) -> Outcome {
+    plugged_is_held(kernel, "backing=memfd,prealloc=on")
+}
+
+fn reservation(kernel: &Kernel) -> Outcome {
+    plugged_is_held(kernel, "backing=memfd,reserve=on")
+}
+
+/// The nodes of the host, ascending.
+fn host_nodes() -> Result<Vec<u32>, Box<dyn Error>> {
+    let mut nodes = Vec::new();
+    for entry in fs::read_dir("/sys/devices/system/node")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        nodes.extend(name.strip_prefix("node").and_then(|number| number.parse::<u32>().ok()));
+    }
+    nodes.sort_unstable();
+    Ok(nodes)
+}
+
+/// Bytes of the machine's memory that is bound to `node` of the host, and bytes of those that are on it.
+fn bound_to(vm: &TestVm, node: u32) -> Result<(u64, u64), Box<dyn Error>> {
+    let text = fs::read_to_string(format!("/proc/{}/numa_maps", vm.pid()))?;
+    let (mut bound, mut elsewhere) = (0, 0);
+    for line in text.lines().filter(|line| line.contains(&format!(" bind:{node} "))) {
+        for word in line.split_whitespace() {
+            let pages = |name: &str| word.strip_prefix(name)?.parse::<u64>().ok();
+            bound += pages(&format!("N{node}=")).unwrap_or(0) * 4096;
+            elsewhere += host_nodes()?
+                .iter()
+                .filter(|other| **other != node)
+                .filter_map(|other| pages(&format!("N{other}=")))
+                .sum::<u64>();
+        }
+    }
+    Ok((bound, elsewhere * 4096))
+}
+
+fn memory_of_a_node_of_the_host(kernel: &Kernel) -> Outcome {
+    let node = *host_nodes()?.last().ok_or("the host has no nodes")?;
+    let memory = "backing=anon,prealloc=on,thp=off";
+    let mut vm =
+        setup(kernel, memory).arguments(&format!("--numa id=0,cpus=0,memory=512M,host={node}")).boot()?;
+    assert_eq!(bound_to(&vm, node)?, (512 * MIB, 0));
+    vm.rest.add_dimm("d0", 128 * MIB)?;
+    vm.rest.resize("m", 128 * MIB)?;
+    vm.settled()?;
+    assert_eq!(bound_to(&vm, node)?, (768 * MIB, 0));
+    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+    assert_eq!(bound_to(&vm, node)?, (640 * MIB, 0));
+    Ok(())
+}
+
+/// Slots are cut and joined while both vCPUs run in the memory that stays.
+fn partly_plugged_slots_under_load(kernel: &Kernel) -> Outcome {
+    let mut vm = setup(kernel, "backing=anon").arguments("--cpus 2").boot()?;
+    vm.shell(
+        "touch /tmp/rounds; for n in 1 2; do (while :; do dd if=/dev/zero of=/tmp/load$n bs=1M count=24; \
+         md5sum /tmp/load$n; echo >> /tmp/rounds; done) > /dev/null 2>&1 & done",
+    )?;
+    let rounds = |vm: &mut TestVm| -> Result<u64, Box<dyn Error>> {
+        Ok(vm.shell("wc -l < /tmp/rounds")?.trim().parse()?)
+    };
+    let first = rounds(&mut vm)?;
+    for size in [100, 200, 152, 60, 134, 30, 128, 0] {
+        vm.rest.resize("m", size * MIB)?;
+        let audit = vm.rest.audit()?;
+        assert_eq!(audit.problems, Vec::<String>::new(), "with {size} MiB");
+        let device = audit.devices.iter().find(|device| device.id == "m").ok_or("no device m")?;
+        assert_eq!(device.held, size * MIB);
+        // Each run has a slot at least; a run that crosses from one 128 MiB to the next has two.
+        let runs = device.ranges.len();
+        assert!((runs..=runs + 1).contains(&device.slot_count), "{device:?}");
+    }
+    assert!(rounds(&mut vm)? > first, "there was no load");
+    let requests = vm.rest.requests("m")?;
+    let sub_blocks =
+        |request: &&Value| request["request"] == "unplug" && request["range"]["size"] != json!(128 * MIB);
+    assert!(requests.iter().any(|request| sub_blocks(&request)), "no part of a slot went");
+    assert_eq!(vm.rest.ask(Method::GET, "/memory-devices/m", None)?.body["plugged_size"], 0);
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! Pages that Linux takes for broken: by its own means, and because the machine reports an error.
+
+use std::error::Error;
+
+use dimmer::ctl::client::Method;
+use dimmer_agent::blocks::BlockList;
+use dimmer_images::Kernel;
+use dimmer_lab::promised;
+use dimmer_lab::rest::Answer;
+use dimmer_lab::vm::{Setup, TestVm};
+use serde_json::json;
+
+use crate::layouts::assert_layout;
+use crate::patience::wait_for;
+use crate::virtio_mem::{ask, assert_said};
+use crate::{GIB, MIB, Outcome};
+
+crate::tests!("poison":
+    a_broken_page_leaves_with_its_block,
+    a_broken_part_of_a_virtio_mem_block_stays,
+    a_suspect_page_is_replaced_under_its_program,
+    an_error_that_the_scrubber_found,
+    an_error_on_a_machine_with_two_processors,
+    an_error_that_a_filter_ignores,
+    an_error_that_a_program_meets,
+    an_error_that_nobody_meets,
+    errors_that_would_be_lost_or_fatal_are_refused,
+);
+
+/// `EHWPOISON`, and the size of a page.
+const EHWPOISON: i32 = 133;
+const PAGE: u64 = 4096;
+
+/// Blocks of a DIMM of 1 GiB beside boot RAM.
+const WITH_A_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
+
+fn with_dimms<'a>(kernel: &'a Kernel, more: &str) -> Setup<'a> {
+    let setup = Setup::new(kernel).arguments(promised::MACHINE);
+    setup.arguments("--memory-hotplug method=acpi,slots=2,size=4G").arguments(more)
+}
+
+/// Plugs a DIMM of 1 GiB; returns an address in the middle of its fifth block, where nothing of the
+/// little that these guests do has been seen.
+fn plug(vm: &mut TestVm, id: &str) -> Result<u64, Box<dyn Error>> {
+    let device = vm.rest.add_dimm(id, GIB)?;
+    let start = device["ranges"][0]["start"].as_u64().ok_or("a DIMM has a range")?;
+    vm.settled()?;
+    Ok(start + 4 * 128 * MIB + 61 * MIB + 5 * PAGE)
+}
+
+/// KiB of memory that the kernel takes for broken.
+fn broken(vm: &mut TestVm) -> Result<u64, Box<dyn Error>> {
+    let line = vm.shell("grep HardwareCorrupted /proc/meminfo")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
+}
+
+fn wait_until_broken(vm: &mut TestVm, kilobytes: u64) -> Outcome {
+    wait_for("HardwareCorrupted", || Ok((broken(vm)? == kilobytes).then_some(())))
+}
+
+/// Fails unless the kernel took the free page at `address` out of use.
+fn assert_recovered(vm: &mut TestVm, address: u64) -> Outcome {
+    let pfn = address / PAGE;
+    assert_said(vm, &format!("Memory failure: {pfn:#x}: recovery action for free buddy page: Recovered"))
+}
+
+/// Has the kernel take the page at `address` out of use, hard or soft.
+fn offline_page(vm: &mut TestVm, how: &str, address: u64) -> Outcome {
+    Ok(vm.shell(&format!("echo {address:#x} > /sys/devices/system/memory/{how}_offline_page")).map(drop)?)
+}
+
+/// Has the machine report an error.
+fn inject(vm: &TestVm, address: u64, severity: &str) -> Result<Answer, Box<dyn Error>> {
+    let body = json!({"address": address, "severity": severity});
+    Ok(vm.rest.ask(Method::POST, "/vm.inject-mce", Some(&body))?)
+}
+
+/// Has the machine report an error that it is not to refuse.
+fn report(vm: &TestVm, address: u64, severity: &str) -> Outcome {
+    let answer = inject(vm, address, severity)?;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    Ok(())
+}
+
+fn assert_refused(answer: &Answer, why: &str) {
+    let detail = answer.body["detail"].as_str().unwrap_or_default();
+    assert!(answer.status == 409 && detail.contains(why), "{answer:?} does not say {why:?}");
+}
+
+/// Starts a program that does nothing but run; returns the physical address of a page that it uses
+/// all the time. Its exit status will be in /tmp/status.
+fn start_program(vm: &mut TestVm) -> Result<u64, Box<dyn Error>> {
+    vm.shell(
+        "(sh -c 'echo $$ > /tmp/pid; while :; do :; done'; echo $? > /tmp/status) < /dev/null > /dev/null 2>&1 &",
+    )?;
+    wait_for("a program", || {
+        Ok(vm.shell("cat /tmp/pid 2> /dev/null || true")?.contains('\n').then_some(()))
+    })?;
+    address_of_heap(vm)
+}
+
+/// Physical address of the program's first page of heap (Linux, admin-guide/mm/pagemap.rst).
+fn address_of_heap(vm: &mut TestVm) -> Result<u64, Box<dyn Error>> {
+    let entry = vm.shell(
+        "page=$(sed -n '/\\[heap\\]/s/-.*//p' /proc/$(cat /tmp/pid)/maps); \
+         dd if=/proc/$(cat /tmp/pid)/pagemap bs=8 count=1 skip=$((0x$page / 4096)) 2> /dev/null | od -An -v -tx1",
+    )?;
+    let bytes: Vec<u8> =
+        entry.split_whitespace().map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>()?;
+    let entry = u64::from_le_bytes(bytes.as_slice().try_into()?);
+    assert!(entry >> 63 == 1, "the page is not in memory: {entry:#x}");
+    Ok((entry & ((1 << 55) - 1)) * PAGE)
+}
+
+/// The program's exit status, once it has ended.
+fn status_of_program(vm: &mut TestVm) -> Result<String, Box<dyn Error>> {
+    wait_for("the program's end", || {
+        let status = vm.shell("cat /tmp/status 2> /dev/null || true")?;
+        Ok(status.contains('\n').then(|| status.trim().to_owned()))
+    })
+}
+
+/// Whether the program still runs.
+fn program_runs(vm: &mut TestVm) -> Result<bool, Box<dyn Error>> {
+    Ok(vm.shell("kill -0 $(cat /tmp/pid) 2> /dev/null && echo yes || true")? == "yes\n")
+}
+
+/// 6.1 forgets with the block that its page was broken, but not to count it; 6.12 keeps such a block
+/// from coming back, and no longer counts pages that are gone with their device.
+fn a_broken_page_leaves_with_its_block(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    assert_layout(&mut vm, WITH_A_DIMM)?;
+    offline_page(&mut vm, "hard", address)?;
+    assert_eq!(broken(&mut vm)?, 4);
+    assert_recovered(&mut vm, address)?;
+    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+    assert_eq!(broken(&mut vm)?, 0);
+
+    let address = plug(&mut vm, "d1")?;
+    offline_page(&mut vm, "hard", address)?;
+    let block = BlockList::one(52);
+    assert_eq!(vm.guest().offline(&block)?[0].errno, None);
+    let online = vm.guest().online(&block, None)?[0].errno;
+    let old = kernel.release.starts_with("6.1.");
+    assert_eq!(online, (!old).then_some(EHWPOISON));
+    assert_eq!(broken(&mut vm)?, 4);
+    if old {
+        assert_layout(&mut vm, WITH_A_DIMM)?;
+    } else {
+        let offline =
+            "0 none, 1-15 DMA32, 32-47 Normal, 48-51 Movable, 52 offline:Movable/Normal, 53-55 Movable";
+        assert_layout(&mut vm, offline)?;
+    }
+    assert_eq!(vm.rest.remove_dimm("d1")?.status, 200);
+    assert_layout(&mut vm, promised::BOOT)?;
+    assert_eq!(broken(&mut vm)?, if old { 4 } else { 0 });
+    Ok(())
+}
+
+/// The driver gives back what it can, and keeps the sub-block with the page, and nothing else.
+fn a_broken_part_of_a_virtio_mem_block_stays(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel)
+        .arguments(promised::MACHINE)
+        .arguments("--memory-hotplug method=virtio-mem,size=4G,block=2M")
+        .boot()?;
+    let device = vm.rest.resize("vmem0", GIB)?;
+    let start = device["ranges"][0]["start"].as_u64().ok_or("a region has a start")?;
+    vm.settled()?;
+    offline_page(&mut vm, "hard", start + 4 * 128 * MIB + 61 * MIB)?;
+    ask(&vm, 0)?;
+    let plugged = |vm: &TestVm| -> Result<u64, Box<dyn Error>> {
+        Ok(vm.rest.device("vmem0")?["plugged_size"].as_u64().ok_or("a device has a size")?)
+    };
+    wait_for("all but a part of a block to go", || Ok((plugged(&vm)? <= 2 * MIB).then_some(())))?;
+    let block = start / (128 * MIB) + 4;
+    assert_layout(&mut vm, &format!("{}, {block} Movable", promised::BOOT))?;
+    // Asked for what it has, it has nothing left to do.
+    let device = vm.rest.resize("vmem0", 2 * MIB)?;
+    assert_eq!((&device["plugged_size"], &device["state"]), (&json!(2 * MIB), &json!("plugged")));
+    assert_eq!(broken(&mut vm)?, 4);
+    Ok(())
+}
+
+fn a_suspect_page_is_replaced_under_its_program(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "").boot()?;
+    let free = plug(&mut vm, "d0")?;
+    let used = start_program(&mut vm)?;
+    for page in [free, used, used] {
+        offline_page(&mut vm, "soft", page)?;
+    }
+    assert_eq!(broken(&mut vm)?, 8);
+    assert_ne!(address_of_heap(&mut vm)?, used);
+    assert!(program_runs(&mut vm)?);
+    let nowhere = vm.shell(&format!("echo {:#x} > /sys/devices/system/memory/soft_offline_page", 60 * GIB));
+    assert!(nowhere.is_err(), "there is no memory at 60 GiB");
+    Ok(())
+}
+
+/// A free page is taken out of use; not even the kernel's own means bring it back, since the error
+/// is real.
+fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    report(&vm, address, "ao")?;
+    wait_until_broken(&mut vm, 4)?;
+    assert_recovered(&mut vm, address)?;
+    vm.guest().load_module("hwpoison-inject")?;
+    let back = vm.shell(&format!("echo {:#x} > /sys/kernel/debug/hwpoison/unpoison-pfn", address / PAGE));
+    assert!(back.is_err(), "a page with a real error came back");
+    // Each error that is reported is met, not only the first.
+    report(&vm, address + 64 * PAGE, "ao")?;
+    wait_until_broken(&mut vm, 8)?;
+    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+    assert_layout(&mut vm, promised::BOOT)?;
+    assert_eq!(broken(&mut vm)?, 0);
+    let events = vm.rest.events()?;
+    let seen: Vec<_> = events.iter().filter(|event| event["event"] == "machine_check").collect();
+    assert_eq!(seen.len(), 2);
+    assert_eq!((&seen[0]["address"], &seen[0]["severity"]), (&json!(address), &json!("ao")));
+    Ok(())
+}
+
+/// All processors must take part in an Intel machine check, or the kernel panics.
+fn an_error_on_a_machine_with_two_processors(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel --cpus 2").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    for index in 0..3 {
+        report(&vm, address + index * PAGE, "ao")?;
+        wait_until_broken(&mut vm, 4 * (index + 1))?;
+    }
+    assert_eq!(vm.shell("nproc")?.trim(), "2");
+    Ok(())
+}
+
+/// The filter wants pages of a device with major number 1, which a program's memory is not.
+fn an_error_that_a_filter_ignores(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    let free = plug(&mut vm, "d0")?;
+    let used = start_program(&mut vm)?;
+    vm.guest().load_module("hwpoison-inject")?;
+    vm.shell(
+        "cd /sys/kernel/debug/hwpoison && echo 1 > corrupt-filter-dev-major && echo 1 > corrupt-filter-enable",
+    )?;
+    offline_page(&mut vm, "hard", used)?;
+    report(&vm, used, "ao")?;
+    // Free pages are not filtered: once this one is broken, the error before it has been handled.
+    report_when_read(&mut vm, free)?;
+    wait_until_broken(&mut vm, 4)?;
+    assert!(program_runs(&mut vm)?);
+    assert_eq!(address_of_heap(&mut vm)?, used);
+    Ok(())
+}
+
+/// Reports an error as soon as the guest has read the one before.
+fn report_when_read(vm: &mut TestVm, address: u64) -> Outcome {
+    wait_for("the guest to read an error", || Ok((inject(vm, address, "ao")?.status == 204).then_some(())))
+}
+
+/// The program that uses the page dies of SIGBUS (7), and nothing else does.
+fn an_error_that_a_program_meets(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    plug(&mut vm, "d0")?;
+    let used = start_program(&mut vm)?;
+    wait_for("the program to be met at work", || {
+        let answer = inject(&vm, used, "ar")?;
+        if answer.status != 204 {
+            assert_refused(&answer, "no vCPU runs a program right now");
+        }
+        Ok((answer.status == 204).then_some(()))
+    })?;
+    assert_eq!(status_of_program(&mut vm)?, "135");
+    assert_eq!(broken(&mut vm)?, 4);
+    assert_said(&mut vm, &format!("Memory failure: {:#x}: recovery action for", used / PAGE))
+}
+
+/// Found when the kernel next looks through the banks; the page is taken out of use all the same
+/// (Linux, arch/x86/kernel/cpu/mce/core.c, `uc_decode_notifier`).
+fn an_error_that_nobody_meets(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    report(&vm, address, "ucna")?;
+    assert_refused(&inject(&vm, address, "ucna")?, "has not read the error before this one");
+    assert_eq!(broken(&mut vm)?, 0);
+    vm.shell("echo 1 > /sys/devices/system/machinecheck/machinecheck0/check_interval")?;
+    wait_until_broken(&mut vm, 4)?;
+    assert_recovered(&mut vm, address)?;
+    report(&vm, address + PAGE, "ucna")?;
+    wait_until_broken(&mut vm, 8)
+}
+
+fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) -> Outcome {
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    assert_refused(&inject(&vm, address + 2 * GIB, "ao")?, "no memory is plugged at");
+    // A guest with nothing to do is in its kernel nearly always. If it is not, the page is free, and
+    // nothing happens but that it is taken out of use.
+    wait_for("a guest that does nothing", || {
+        let answer = inject(&vm, address, "ar")?;
+        Ok((answer.status == 409).then(|| assert_refused(&answer, "no vCPU runs a program right now")))
+    })?;
+    vm.shell("echo 0 > /sys/devices/system/machinecheck/machinecheck0/bank9")?;
+    assert_refused(&inject(&vm, address, "ao")?, "IA32_MC9_CTL is 0x0");
+    drop(vm);
+
+    let mut vm = with_dimms(kernel, "").boot()?;
+    let address = plug(&mut vm, "d0")?;
+    for severity in ["ao", "ar", "ucna"] {
+        assert_refused(&inject(&vm, address, severity)?, "start the machine with --cpu-vendor intel");
+    }
+    drop(vm);
+
+    let vm = with_dimms(kernel, "--cpu-vendor intel").cmdline("mce=off").boot()?;
+    assert_refused(&inject(&vm, GIB, "ao")?, "the guest has not enabled machine checks");
+    Ok(())
+}

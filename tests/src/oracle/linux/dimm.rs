@@ -1,0 +1,134 @@
+//! ACPI memory devices (drivers/acpi/acpi_memhotplug.c, scan.c).
+
+use std::ops::Range;
+
+use super::super::group::GroupKind;
+use super::super::memory::GroupId;
+use super::super::policy::OnlineType;
+use super::super::zone::PAGE;
+use super::Linux;
+
+/// An ACPI memory device that the driver is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluggedDimm {
+    /// Its node.
+    pub node: u32,
+    /// The blocks that it has, ascending; those of ranges that could not be added are missing.
+    pub blocks: Vec<u64>,
+    group: Option<GroupId>,
+}
+
+/// How an ejection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ejected {
+    /// The device is gone.
+    Gone,
+    /// A block could not be taken offline; those that could are online again.
+    Refused {
+        /// The block that refused.
+        block: u64,
+    },
+    /// Ejecting is switched off.
+    Disabled,
+}
+
+impl Ejected {
+    /// The `_OST` pairs that report it, for an ejection that the machine asked for.
+    pub fn ost(&self) -> Vec<(u32, u32)> {
+        match self {
+            Self::Gone => vec![(3, 0x84), (3, 0)],
+            Self::Refused { .. } => vec![(3, 0x84), (3, 0x82)],
+            Self::Disabled => vec![(3, 0x80)],
+        }
+    }
+}
+
+impl Linux {
+    /// The guest checks a device with these ranges of bytes, in the order of `_CRS`. The report is
+    /// `_OST(1, 0)` whatever comes of it; the device is only bound when a range could be added.
+    pub fn plug_dimm(&mut self, id: &str, ranges: &[Range<u64>], node: u32) {
+        let ranges = merged(ranges);
+        if ranges.is_empty() {
+            return;
+        }
+        let max_pages = ranges.iter().map(|range| range.end - range.start).sum::<u64>().div_ceil(PAGE);
+        let group = self.release.has_groups();
+        let group = group.then(|| self.memory.register(GroupKind::Static { max_pages }, node));
+        let mut blocks = Vec::new();
+        let mut memmap_asked = false;
+        for range in &ranges {
+            let size = self.memory.block_size();
+            memmap_asked |= self.settings.memmap_on_memory && range.end - range.start == size;
+            let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
+            // Releases that can only put the memmap of one block on itself ask for it for every range behind
+            // the first that could have it, too, and then fail.
+            let wrong_memmap =
+                memmap_asked && !self.release.memmap_on_every_block() && range.end - range.start != size;
+            let indices = range.start / size..range.end / size;
+            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group).is_ok() {
+                blocks.extend(indices);
+            }
+        }
+        blocks.sort_unstable();
+        match group {
+            Some(group) if blocks.is_empty() => self.memory.unregister(group),
+            _ if blocks.is_empty() => {}
+            _ => drop(self.dimms.insert(id.to_owned(), PluggedDimm { node, blocks, group })),
+        }
+    }
+
+    /// The guest is asked to let a device go (`acpi_scan_hot_remove`).
+    pub fn eject_dimm(&mut self, id: &str) -> Ejected {
+        if !self.settings.eject_enabled {
+            return Ejected::Disabled;
+        }
+        // A device that the driver is not bound to has nothing to take offline.
+        let Some(dimm) = self.dimms.get(id).cloned() else { return Ejected::Gone };
+        let mut offlined = Vec::new();
+        // All are tried, and those that failed once more; it ends with the first that fails twice.
+        let mut refused = None;
+        for pass in 0..2 {
+            for index in &dimm.blocks {
+                let online = self.memory.blocks().get(index).is_some_and(|block| block.is_online());
+                match online.then(|| self.offline(*index)) {
+                    Some(Ok(())) => offlined.push(*index),
+                    Some(Err(_)) if pass == 1 => refused = refused.or(Some(*index)),
+                    _ => {}
+                }
+            }
+        }
+        let Some(block) = refused else {
+            self.remove_dimm(id);
+            return Ejected::Gone;
+        };
+        offlined.sort_unstable();
+        for index in offlined {
+            // By the policy of now, not to the zone it was in. What cannot come back stays offline.
+            let _ = self.online(index, OnlineType::Policy);
+        }
+        Ejected::Refused { block }
+    }
+
+    fn remove_dimm(&mut self, id: &str) {
+        let Some(dimm) = self.dimms.remove(id) else { return };
+        for index in dimm.blocks {
+            self.memory.remove(index);
+        }
+        if let Some(group) = dimm.group {
+            self.memory.unregister(group);
+        }
+    }
+}
+
+/// The driver joins a range to an earlier one that it starts right behind
+/// (`acpi_memory_get_resource`), and leaves out empty ones.
+fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut all: Vec<Range<u64>> = Vec::new();
+    for range in ranges.iter().filter(|range| !range.is_empty()) {
+        match all.iter_mut().find(|earlier| earlier.end == range.start) {
+            Some(earlier) => earlier.end = range.end,
+            None => all.push(range.clone()),
+        }
+    }
+    all
+}

@@ -1,0 +1,267 @@
+//! Linux's picture of memory: nodes with their zones, memory blocks, memory groups; and the steps
+//! that change it one block at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::group::{Group, GroupKind};
+use super::policy::{Candidate, Decision, OnlineType, Policy};
+use super::zone::{PAGE, SECTION, Zone, ZoneState};
+
+pub mod block;
+
+pub use block::{Block, Errno, Part};
+
+/// A group's number; the model's own, the kernel's differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u32);
+
+/// All memory that the kernel knows.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// Bytes of a memory block.
+    block_size: u64,
+    /// The parameters that decide on zones.
+    pub policy: Policy,
+    nodes: BTreeMap<u32, [ZoneState; 4]>,
+    blocks: BTreeMap<u64, Block>,
+    offline: BTreeSet<u64>,
+    groups: BTreeMap<GroupId, Group>,
+    next_group: u32,
+}
+
+impl Memory {
+    /// No memory at all.
+    pub const fn new(block_size: u64, policy: Policy) -> Self {
+        Self {
+            block_size,
+            policy,
+            nodes: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            offline: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            next_group: 0,
+        }
+    }
+
+    /// Bytes of a memory block.
+    pub const fn block_size(&self) -> u64 {
+        self.block_size
+    }
+
+    /// Pages of a memory block.
+    pub const fn block_pages(&self) -> u64 {
+        self.block_size / PAGE
+    }
+
+    /// The page frames of block `index`.
+    pub const fn frames(&self, index: u64) -> Range<u64> {
+        index * self.block_pages()..(index + 1) * self.block_pages()
+    }
+
+    /// The zones of every node that has ever had memory.
+    pub fn nodes(&self) -> impl Iterator<Item = (u32, &[ZoneState; 4])> {
+        self.nodes.iter().map(|(node, zones)| (*node, zones))
+    }
+
+    /// One zone of one node.
+    pub fn zone(&self, node: u32, zone: Zone) -> &ZoneState {
+        const NOTHING: &ZoneState = &ZoneState { span: 0..0, present: 0, early: 0 };
+        self.nodes.get(&node).map_or(NOTHING, |zones| &zones[zone as usize])
+    }
+
+    fn zone_mut(&mut self, node: u32, zone: Zone) -> &mut ZoneState {
+        &mut self.nodes.entry(node).or_default()[zone as usize]
+    }
+
+    /// All blocks, ascending.
+    pub const fn blocks(&self) -> &BTreeMap<u64, Block> {
+        &self.blocks
+    }
+
+    /// The blocks that are offline, ascending.
+    pub const fn offline_blocks(&self) -> &BTreeSet<u64> {
+        &self.offline
+    }
+
+    /// All groups.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &Group)> {
+        self.groups.iter().map(|(id, group)| (*id, group))
+    }
+
+    /// One group, which is there.
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[&id]
+    }
+
+    /// Registers a group of which nothing is online.
+    pub fn register(&mut self, kind: GroupKind, node: u32) -> GroupId {
+        let id = GroupId(self.next_group);
+        self.next_group += 1;
+        self.groups.insert(id, Group::new(kind, node));
+        id
+    }
+
+    /// Forgets a group, whose blocks are gone.
+    pub fn unregister(&mut self, id: GroupId) {
+        self.groups.remove(&id);
+    }
+
+    /// Puts boot memory in: an online part of one node in one zone. Parts come ascending; `present` of its
+    /// pages are RAM, the others are holes of the same section.
+    pub fn boot(&mut self, part: Part, present: u64) {
+        let state = self.zone_mut(part.node, part.zone);
+        state.present += present;
+        state.early += present;
+        let pages = self.block_pages();
+        for index in part.frames.start / pages..part.frames.end.div_ceil(pages) {
+            let frames = self.frames(index);
+            let cut = part.frames.start.max(frames.start)..part.frames.end.min(frames.end);
+            let block = self.blocks.entry(index).or_insert_with(Block::boot);
+            block.parts.push(Part { frames: cut, ..part });
+        }
+    }
+
+    /// Marks a boot block as one that RAM does not fill.
+    pub fn mark_holes(&mut self, index: u64) {
+        if let Some(block) = self.blocks.get_mut(&index) {
+            block.holes = true;
+        }
+    }
+
+    /// Sets what a zone spans at boot.
+    pub fn set_span(&mut self, node: u32, zone: Zone, span: Range<u64>) {
+        self.zone_mut(node, zone).span = span;
+    }
+
+    /// Adds an offline block (`create_memory_block_devices`).
+    ///
+    /// # Errors
+    /// [`Errno::EEXIST`] when there is memory already.
+    pub fn add(&mut self, index: u64, node: u32, group: Option<GroupId>) -> Result<(), Errno> {
+        if self.blocks.contains_key(&index) {
+            return Err(Errno::EEXIST);
+        }
+        self.nodes.entry(node).or_default();
+        self.blocks.insert(index, Block::added(node, group));
+        self.offline.insert(index);
+        Ok(())
+    }
+
+    /// Removes an offline block.
+    ///
+    /// # Panics
+    /// When it is online or not there; the kernel would stop, too.
+    pub fn remove(&mut self, index: u64) {
+        let block = self.blocks.remove(&index).expect("only blocks that are there are removed");
+        assert!(block.parts.is_empty(), "block {index} is removed while it is online");
+        self.offline.remove(&index);
+    }
+
+    /// What decides on the zone of block `index`.
+    ///
+    /// # Panics
+    /// When there is no such block.
+    pub fn candidate(&self, index: u64) -> Candidate {
+        let block = &self.blocks[&index];
+        Candidate { frames: self.frames(index), node: block.node(), group: block.group }
+    }
+
+    /// Puts an offline block online (`memory_block_online`).
+    ///
+    /// # Errors
+    /// [`Errno::EINVAL`] when it is online.
+    pub fn online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
+        let block = &self.blocks[&index];
+        if block.is_online() {
+            return Err(Errno::EINVAL);
+        }
+        let candidate = self.candidate(index);
+        let decision = self.zone_for(&candidate, how);
+        let Candidate { frames, node, .. } = candidate;
+        let part = Part { frames: frames.clone(), node, zone: decision.zone };
+        let block = self.blocks.get_mut(&index).expect("looked up before");
+        block.parts = vec![part];
+        block.decision = Some(decision.clone());
+        self.offline.remove(&index);
+        self.zone_mut(node, decision.zone).grow(&frames);
+        self.account(index, decision.zone, true);
+        Ok(decision)
+    }
+
+    /// Takes an online block offline (`memory_block_offline`), as far as zones and holes decide; whether its
+    /// pages can be moved is another question.
+    ///
+    /// # Errors
+    /// [`Errno::EINVAL`] when it is offline, has no single zone, or has holes.
+    pub fn offline(&mut self, index: u64) -> Result<(), Errno> {
+        let block = self.blocks.get_mut(&index).ok_or(Errno::EINVAL)?;
+        let zone = block.zone().ok_or(Errno::EINVAL)?;
+        if block.holes {
+            return Err(Errno::EINVAL);
+        }
+        block.take_offline();
+        self.offline.insert(index);
+        self.account(index, zone, false);
+        self.shrink(index, zone);
+        Ok(())
+    }
+
+    fn shrink(&mut self, index: u64, zone: Zone) {
+        let (frames, node) = (self.frames(index), self.blocks[&index].node());
+        let mut state = self.zone(node, zone).clone();
+        let here = |part: &&Part| part.node == node && part.zone == zone;
+        let before = self.blocks.range(..index).rev().flat_map(|(_, block)| block.parts.iter().rev());
+        let behind = self.blocks.range(index + 1..).flat_map(|(_, block)| &block.parts);
+        let (before, behind) = (before.filter(here), behind.filter(here));
+        state.shrink(&frames, before.map(|part| &part.frames), behind.map(|part| &part.frames));
+        *self.zone_mut(node, zone) = state;
+    }
+
+    /// Counts a block's pages in or out of its zone and group (`adjust_present_page_count`).
+    fn account(&mut self, index: u64, zone: Zone, add: bool) {
+        let pages = self.block_pages();
+        let block = &self.blocks[&index];
+        let (node, group, early) = (block.node(), block.group, block.early);
+        let change = |count: &mut u64| *count = if add { *count + pages } else { *count - pages };
+        let state = self.zone_mut(node, zone);
+        change(&mut state.present);
+        if early {
+            change(&mut state.early);
+        }
+        if let Some(group) = group.and_then(|id| self.groups.get_mut(&id)) {
+            change(match zone {
+                Zone::Movable => &mut group.present_movable,
+                _ => &mut group.present_kernel,
+            });
+        }
+    }
+
+    /// The zone that the section with page frame `frame` is online in.
+    pub fn zone_of_section(&self, frame: u64) -> Option<Zone> {
+        debug_assert!(frame.is_multiple_of(SECTION), "page frame {frame:#x} is no section's first");
+        let block = self.blocks.get(&(frame / self.block_pages()))?;
+        block.parts.iter().find(|part| part.frames.contains(&frame)).map(|part| part.zone)
+    }
+
+    /// The words of `valid_zones` of a block: its zone when it is online, else where it would go, the
+    /// default first (`valid_zones_show`).
+    ///
+    /// # Panics
+    /// When there is no such block.
+    pub fn valid_zones(&self, index: u64) -> Vec<&'static str> {
+        let block = &self.blocks[&index];
+        if block.is_online() {
+            return vec![block.zone().map_or("none", Zone::name)];
+        }
+        let candidate = self.candidate(index);
+        let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
+        let mut names = Vec::new();
+        for zone in ways.map(|how| self.zone_for(&candidate, how).zone) {
+            if !names.contains(&zone.name()) {
+                names.push(zone.name());
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,209 @@
+//! A scenario on the model: what the oracle says about each step.
+
+use super::addresses::Addresses;
+use super::{Action, Guest, OnlineWord, OutcomeWord, Parameters, Plug, PolicyWord, Resize, Scenario};
+use crate::oracle::linux::{Ejected, Linux, Settings};
+use crate::oracle::memory::Errno;
+use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
+use crate::oracle::release::Release;
+
+/// A machine with its guest, as the model has them.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The guest.
+    pub linux: Linux,
+    addresses: Addresses,
+    /// What the guest is set up with whenever it boots.
+    guest: Guest,
+    /// The ACPI memory devices, in the order of their slots.
+    plugged: Vec<(String, Plug, Vec<std::ops::Range<u64>>)>,
+}
+
+/// What comes of a step, beside the layout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// How the change of a device ends.
+    pub outcome: Option<OutcomeWord>,
+    /// The `_OST` pairs of the step.
+    pub ost: Vec<(u32, u32)>,
+    /// The plugged size of the device that was resized.
+    pub plugged: Option<u64>,
+    /// What each block that did not do as asked fails with.
+    pub refused: Vec<(u64, Errno)>,
+}
+
+impl Prediction {
+    /// The guest right after it has booted.
+    ///
+    /// # Errors
+    /// What is wrong with the scenario's machine.
+    pub fn new(scenario: &Scenario, release: Release) -> Result<Self, String> {
+        let mut addresses = Addresses::plan(&scenario.machine)?;
+        let mut plugged = Vec::new();
+        for plug in std::mem::take(&mut addresses.at_boot) {
+            let ranges = addresses.place(&plug.id, &plug)?;
+            plugged.push((plug.id.clone(), plug, ranges));
+        }
+        let guest = scenario.guest.clone();
+        let linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
+        let mut new = Self { linux, addresses, guest, plugged };
+        let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
+        new.boot(first);
+        Ok(new)
+    }
+
+    /// The guest boots: it finds the DIMMs first, then the virtio-mem devices, whose requested sizes are
+    /// given.
+    fn boot(&mut self, requested: Vec<(String, u64)>) {
+        let memory = self.addresses.boot.boot(policy(&self.guest));
+        self.linux = Linux::new(self.linux.release, settings(&self.guest), memory);
+        for (id, plug, ranges) in &self.plugged {
+            self.linux.plug_dimm(id, ranges, plug.node);
+        }
+        for (id, spec, _) in self.addresses.virtio_mem.clone() {
+            let size = spec.region.end - spec.region.start;
+            self.linux.probe_virtio_mem(&id, spec);
+            let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
+            self.linux.resize_virtio_mem(&id, wanted, size);
+        }
+    }
+
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// When the step names something that is not there, or needs addresses that are not free.
+    pub fn apply(&mut self, action: &Action<'_>) -> Result<Effect, String> {
+        match action {
+            Action::Plug(plug) => self.plug(plug),
+            Action::Unplug(id) => self.unplug(id),
+            Action::Resize(resize) => self.resize(resize),
+            Action::Online(online) => {
+                let how = online_type(online.how).ok_or("online: `how` must put blocks online")?;
+                Ok(each(&online.blocks.0, |index| self.online(index, how)))
+            }
+            Action::Offline(blocks) => Ok(each(&blocks.0, |index| self.linux.offline(index))),
+            Action::Set(parameters) => {
+                self.set(parameters);
+                Ok(Effect::default())
+            }
+            Action::Inject(inject) => {
+                self.linux.injected.offline = inject.going_offline;
+                self.linux.injected.online = inject.going_online;
+                Ok(Effect::default())
+            }
+            Action::Reboot => {
+                let sizes = self.linux.virtio_mem.iter().map(|(id, device)| (id.clone(), device.requested));
+                let sizes = sizes.collect();
+                self.boot(sizes);
+                Ok(Effect::default())
+            }
+        }
+    }
+
+    fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
+        let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
+        for id in plug.ids() {
+            let ranges = self.addresses.place(&id, plug)?;
+            self.linux.plug_dimm(&id, &ranges, plug.node);
+            self.plugged.push((id, plug.clone(), ranges));
+            effect.ost.push((1, 0));
+        }
+        Ok(effect)
+    }
+
+    fn unplug(&mut self, id: &str) -> Result<Effect, String> {
+        let place = self.plugged.iter().position(|(other, ..)| other == id);
+        let place = place.ok_or_else(|| format!("unplug: there is no DIMM {id:?}"))?;
+        let ejected = self.linux.eject_dimm(id);
+        let outcome = match ejected {
+            Ejected::Gone => {
+                self.plugged.remove(place);
+                self.addresses.give_back(id);
+                OutcomeWord::Done
+            }
+            Ejected::Refused { .. } | Ejected::Disabled => OutcomeWord::Refused,
+        };
+        Ok(Effect { outcome: Some(outcome), ost: ejected.ost(), ..Effect::default() })
+    }
+
+    fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {
+        let device = self.linux.virtio_mem.get(&resize.id);
+        let device =
+            device.ok_or_else(|| format!("resize: there is no virtio-mem device {:?}", resize.id))?;
+        let size = device.spec.region.end - device.spec.region.start;
+        if resize.to.0 > size || !resize.to.0.is_multiple_of(device.spec.block_size) {
+            return Err(format!("resize: {} is no size that {:?} can have", resize.to, resize.id));
+        }
+        // The device lets its driver use more than was asked for; all of the region makes no difference.
+        self.linux.resize_virtio_mem(&resize.id, resize.to.0, size);
+        let plugged = self.linux.virtio_mem[&resize.id].plugged();
+        let outcome = if plugged == resize.to.0 { OutcomeWord::Done } else { OutcomeWord::InProgress };
+        Ok(Effect { outcome: Some(outcome), plugged: Some(plugged), ..Effect::default() })
+    }
+
+    fn online(&mut self, index: u64, how: OnlineType) -> Result<(), Errno> {
+        if !self.linux.memory.blocks().contains_key(&index) {
+            return Err(Errno::EINVAL);
+        }
+        self.linux.online(index, how).map(|_| ())
+    }
+
+    fn set(&mut self, parameters: &Parameters) {
+        let policy = &mut self.linux.memory.policy;
+        if let Some(word) = parameters.online_policy {
+            policy.policy = online_policy(word);
+        }
+        policy.ratio = parameters.auto_movable_ratio.unwrap_or(policy.ratio);
+        policy.numa_aware = parameters.auto_movable_numa_aware.unwrap_or(policy.numa_aware);
+        let settings = &mut self.linux.settings;
+        if let Some(word) = parameters.auto_online_blocks {
+            settings.auto_online = online_type(word);
+        }
+        settings.eject_enabled = parameters.acpi_eject.unwrap_or(settings.eject_enabled);
+    }
+}
+
+/// Does something to each block; those that refuse stand in the effect.
+fn each(blocks: &std::collections::BTreeSet<u64>, mut act: impl FnMut(u64) -> Result<(), Errno>) -> Effect {
+    let refused =
+        blocks.iter().filter_map(|index| act(*index).err().map(|errno| (*index, errno))).collect::<Vec<_>>();
+    let outcome = match refused.len() {
+        0 => OutcomeWord::Done,
+        all if all == blocks.len() => OutcomeWord::Refused,
+        _ => OutcomeWord::Partial,
+    };
+    Effect { outcome: Some(outcome), refused, ..Effect::default() }
+}
+
+fn policy(guest: &Guest) -> Policy {
+    Policy {
+        policy: online_policy(guest.online_policy),
+        ratio: guest.auto_movable_ratio,
+        numa_aware: guest.auto_movable_numa_aware,
+        movable_node: guest.movable_node,
+    }
+}
+
+fn settings(guest: &Guest) -> Settings {
+    Settings {
+        auto_online: online_type(guest.auto_online_blocks),
+        memmap_on_memory: guest.memmap_on_memory,
+        eject_enabled: true,
+    }
+}
+
+const fn online_policy(word: PolicyWord) -> OnlinePolicy {
+    match word {
+        PolicyWord::ContigZones => OnlinePolicy::ContigZones,
+        PolicyWord::AutoMovable => OnlinePolicy::AutoMovable,
+    }
+}
+
+const fn online_type(word: OnlineWord) -> Option<OnlineType> {
+    match word {
+        OnlineWord::Offline => None,
+        OnlineWord::Online => Some(OnlineType::Policy),
+        OnlineWord::OnlineKernel => Some(OnlineType::Kernel),
+        OnlineWord::OnlineMovable => Some(OnlineType::Movable),
+    }
+}

@@ -1,0 +1,61 @@
+//! Sizes as a person writes them: `4G`, `128M`, or a number of bytes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes; in a file a text such as `"1G"`, with the binary suffixes K, M, G and T.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Size(pub u64);
+
+/// Suffixes with their bytes, largest first.
+const UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit = UNITS.iter().find(|(suffix, _)| text.ends_with(*suffix));
+        let digits = unit.map_or(text, |(suffix, _)| text.trim_end_matches(*suffix));
+        let bytes =
+            digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit.map_or(1, |(_, bytes)| *bytes)));
+        bytes.map(Self).ok_or_else(|| format!("{text:?} is not a size, such as \"128M\" or \"4G\""))
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = UNITS.iter().find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes));
+        match unit {
+            Some((suffix, bytes)) => write!(f, "{}{suffix}", self.0 / bytes),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9]+[KMGT]?$", "examples": ["128M", "4G"]})
+    }
+}

@@ -1,0 +1,33 @@
+//! `--firmware-range kind=pmem|reserved,size=192M[,start=0x180000000]`
+
+use std::str::FromStr;
+
+use super::keys::{KeyError, Keys, address, size};
+use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec};
+
+const KIND_RULE: &str = "must be pmem or reserved";
+
+/// The value of one `--firmware-range`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirmwareRangeArg(pub FirmwareRangeSpec);
+
+impl FromStr for FirmwareRangeArg {
+    type Err = KeyError;
+
+    fn from_str(argument: &str) -> Result<Self, KeyError> {
+        let keys = Keys::parse(argument, &["kind", "size", "start"], &[])?;
+        Ok(Self(FirmwareRangeSpec {
+            kind: keys.required("kind", kind, KIND_RULE)?,
+            size: keys.required("size", size, "bytes of the range, such as size=192M")?,
+            start: keys.optional("start", address)?,
+        }))
+    }
+}
+
+fn kind(value: &str) -> Result<FirmwareRangeKind, String> {
+    match value {
+        "pmem" => Ok(FirmwareRangeKind::Pmem),
+        "reserved" => Ok(FirmwareRangeKind::Reserved),
+        _ => Err(KIND_RULE.to_owned()),
+    }
+}

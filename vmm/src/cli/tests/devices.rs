@@ -1,0 +1,63 @@
+//! What is behind the guest's memory, and what goes wrong with it.
+
+use dimmer_devices::dimm::{Dimm, DimmRange};
+use dimmer_devices::fault::{ActionName, Fault, Point};
+
+use super::spec;
+use crate::spec::{Backing, FirmwareRangeKind, FirmwareRangeSpec, MachineSpec, WindowSpec};
+use crate::units::{GIB, MIB};
+
+/// The rest of `every_flag_reaches_the_machine`.
+pub fn check(spec: &MachineSpec) {
+    let dimm = |id: &str, ranges: &[(u64, u64)], more| Dimm {
+        id: id.to_owned(),
+        ranges: ranges.iter().map(|(size, gap)| DimmRange { size: *size, gap: *gap }).collect(),
+        descending: more,
+        node: more.into(),
+        unaligned: more,
+    };
+    let ranges = [(GIB, 512 * MIB), (3 * GIB, 0)];
+    assert_eq!(spec.dimms, [dimm("d0", &[(4 * GIB, 0)], false), dimm("d1", &ranges, true)]);
+    let range = |kind, size, start| FirmwareRangeSpec { kind, start, size };
+    let pmem = range(FirmwareRangeKind::Pmem, 192 * MIB, None);
+    let reserved = range(FirmwareRangeKind::Reserved, 64 * MIB, Some(1 << 44));
+    assert_eq!(spec.firmware_ranges, [pmem, reserved]);
+    let fault = Fault {
+        device: "vmem0".to_owned(),
+        on: Point::Plug,
+        nth: 2,
+        times: 3,
+        action: ActionName::Delay,
+        milliseconds: Some(500),
+        size: None,
+    };
+    assert_eq!(spec.faults, [fault]);
+}
+
+#[test]
+fn host_memory_comes_from_where_it_is_told_to() {
+    let table = [
+        ("", Backing::Anon),
+        (",backing=anon", Backing::Anon),
+        (",backing=memfd", Backing::Memfd),
+        (",backing=hugetlb", Backing::Hugetlb(2 * MIB)),
+        (",backing=hugetlb,page=1G", Backing::Hugetlb(GIB)),
+        (",path=/dev/shm,backing=file", Backing::File("/dev/shm".into())),
+    ];
+    for (keys, backing) in table {
+        assert_eq!(spec(&["--memory", &format!("size=4G{keys}")]).memory.backing, backing, "{keys}");
+    }
+}
+
+#[test]
+fn blocks_and_slots_of_virtio_mem_are_as_large_as_they_have_to_be() {
+    let sizes = |memory: &str, keys: &str| {
+        let device = format!("method=virtio-mem,size=8G{keys}");
+        let spec = spec(&["--memory", memory, "--memory-hotplug", &device]);
+        let [WindowSpec::VirtioMem(device)] = &*spec.windows else { panic!("one device") };
+        (device.block_size, device.slot_size)
+    };
+    assert_eq!(sizes("size=4G", ""), (2 * MIB, 128 * MIB));
+    assert_eq!(sizes("size=4G", ",block=4G"), (4 * GIB, 4 * GIB));
+    assert_eq!(sizes("size=4G,backing=hugetlb,page=1G", ""), (GIB, GIB));
+}

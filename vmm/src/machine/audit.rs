@@ -1,0 +1,48 @@
+//! The machine's self-check: everybody's books, taken at one moment.
+
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory::{GuestRange, Holding};
+
+use super::Machine;
+use super::ram::{BOOT, FIRMWARE};
+use crate::audit::{Audit, Claim, compare};
+use crate::spec::FirmwareRangeKind;
+
+impl Machine {
+    /// Holds the books of all memory devices against those of KVM and of the host.
+    ///
+    /// All memory devices are locked meanwhile, so that no request of the guest's is half done.
+    pub(super) fn audit(&self) -> Audit {
+        let slots = self.wiring.slots.as_ref().map(|slots| lock(slots));
+        let virtio_mem: Vec<_> = self.wiring.virtio_mem.iter().map(|device| lock(device)).collect();
+        let mut claims = self.fixed();
+        if let Some(slots) = &slots {
+            let plugged = |id: &str| Some(slots.status(id)?.plugged_size).filter(|size| *size > 0);
+            let claim = |holding: Holding| Claim { plugged_size: plugged(&holding.id), holding };
+            claims.extend(slots.holdings().into_iter().map(claim));
+        }
+        for device in &virtio_mem {
+            let plugged_size = Some(device.status().plugged_size);
+            claims.push(Claim { holding: device.device().holding(), plugged_size });
+        }
+        match self.ram.books() {
+            Ok(books) => compare(&claims, &books),
+            Err(error) => {
+                let problems = vec![format!("the books cannot be read: {error}")];
+                Audit { ok: false, problems, devices: Vec::new(), areas: Vec::new() }
+            }
+        }
+    }
+
+    /// What is there as long as the machine.
+    fn fixed(&self) -> Vec<Claim> {
+        let pmem = self.layout.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::Pmem);
+        let claim = |id: &str, ranges: Vec<GuestRange>, plugged_size| {
+            let holding = Holding { id: id.to_owned(), ranges };
+            (!holding.ranges.is_empty()).then_some(Claim { holding, plugged_size })
+        };
+        let boot = claim(BOOT, self.layout.ram.clone(), Some(self.spec.memory.size));
+        let firmware = claim(FIRMWARE, pmem.map(|piece| piece.range).collect(), None);
+        boot.into_iter().chain(firmware).collect()
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a machine cannot be built.
+
+use std::io;
+
+use dimmer_devices::fault::FaultError;
+
+use super::board::{BoardError, KvmError};
+use super::boot::BootError;
+use super::ram::RamError;
+use super::vcpu::VcpuError;
+use super::wiring::WiringError;
+use crate::host::{HostNodeProblem, HostProblem};
+use crate::layout::LayoutError;
+
+/// A machine could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The host has no KVM for us.
+    #[error(transparent)]
+    Host(#[from] HostProblem),
+    /// KVM refused.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// KVM refused, or has no such processors.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// A node cannot be bound to the host's.
+    #[error(transparent)]
+    HostNode(#[from] HostNodeProblem),
+    /// What is to go wrong makes no sense.
+    #[error("--fault: {0}")]
+    Fault(#[from] FaultError),
+    /// Too many CPUs for this host.
+    #[error("--cpus: {asked} is more than this host's KVM can run: at most {most}")]
+    Cpus {
+        /// What was asked for.
+        asked: u32,
+        /// What KVM allows.
+        most: usize,
+    },
+    /// Memory does not fit into the address space.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Memory could not be mapped.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+    /// A device could not be made.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// Kernel or initramfs could not be loaded.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// vCPUs could not be started.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// A socket could not be listened on.
+    #[error("{flag}: {error}")]
+    Socket {
+        /// The flag that names it.
+        flag: &'static str,
+        /// What the host said.
+        #[source]
+        error: io::Error,
+    },
+    /// The event loop could not be set up.
+    #[error("event loop: {0}")]
+    EventLoop(String),
+}

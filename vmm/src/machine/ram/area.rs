@@ -1,0 +1,123 @@
+//! The areas of guest-physical address space that can hold memory.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dimmer_devices::memory::GuestRange;
+
+use crate::layout::Layout;
+use crate::machine::mapping::{Bound, Mapping};
+use crate::spec::{FirmwareRangeKind, MachineSpec, WindowSpec};
+
+/// The owner of boot RAM.
+pub const BOOT: &str = "boot";
+/// The owner of other memory in the firmware's memory map.
+pub const FIRMWARE: &str = "firmware";
+
+/// What an area is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Memory that is there as long as the machine; this is its owner.
+    Fixed(&'static str),
+    /// DIMMs.
+    Dimms,
+    /// One virtio-mem device.
+    VirtioMem {
+        /// Its id.
+        id: String,
+        /// Largest KVM memory slot in bytes.
+        slot_size: u64,
+    },
+}
+
+/// An area as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AreaSpec {
+    /// Where it lies.
+    pub range: GuestRange,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+impl AreaSpec {
+    /// The areas of a machine: boot RAM, persistent memory, then one for each window.
+    pub fn all(spec: &MachineSpec, layout: &Layout) -> Vec<Self> {
+        let fixed = |owner| move |range: GuestRange| Self { range, purpose: Purpose::Fixed(owner) };
+        let boot = layout.ram.iter().copied().map(fixed(BOOT));
+        let pmem = layout.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::Pmem);
+        let pmem = pmem.map(|piece| piece.range).map(fixed(FIRMWARE));
+        let windows = spec.windows.iter().zip(&layout.windows).map(|(window, range)| {
+            let purpose = match window {
+                WindowSpec::Acpi { .. } => Purpose::Dimms,
+                WindowSpec::VirtioMem(mem) => {
+                    Purpose::VirtioMem { id: mem.id.clone(), slot_size: mem.slot_size }
+                }
+            };
+            Self { range: *range, purpose }
+        });
+        boot.chain(pmem).chain(windows).collect()
+    }
+}
+
+/// An area with its address space on the host.
+#[derive(Debug)]
+pub struct Area {
+    /// Where it lies.
+    pub range: GuestRange,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Its address space.
+    pub mapping: Mapping,
+    /// Accesses of the guest to addresses where nothing is plugged.
+    strays: AtomicU64,
+}
+
+impl Area {
+    /// An area that holds nothing.
+    pub fn new(AreaSpec { range, purpose }: AreaSpec, mapping: Mapping) -> Self {
+        Self { range, purpose, mapping, strays: AtomicU64::new(0) }
+    }
+
+    /// The size of the cells that KVM memory slots are cut to (see [`super::slots`]).
+    pub fn grain(&self) -> Option<u64> {
+        match self.purpose {
+            Purpose::VirtioMem { slot_size, .. } => Some(slot_size),
+            Purpose::Fixed(_) | Purpose::Dimms => None,
+        }
+    }
+
+    /// Where `range`, which lies in the area, is within its address space.
+    pub fn part(&self, range: GuestRange) -> Range<u64> {
+        range.start - self.range.start..range.end() - self.range.start
+    }
+
+    /// The guest-physical range of a part of the address space.
+    pub fn range_of(&self, part: &Range<u64>) -> GuestRange {
+        GuestRange::new(self.range.start + part.start, part.end - part.start)
+    }
+
+    /// The host address behind a guest-physical address of the area.
+    pub fn host(&self, address: u64) -> *mut u8 {
+        self.mapping.address(address - self.range.start)
+    }
+
+    /// Parts of the area that are bound to nodes of the host.
+    pub fn bound(&self, bindings: Vec<(GuestRange, Vec<u32>)>) -> Vec<Bound> {
+        bindings.into_iter().map(|(range, nodes)| Bound { part: self.part(range), nodes }).collect()
+    }
+
+    /// Whether an address, any address, lies in the area.
+    pub const fn holds(&self, address: u64) -> bool {
+        self.range.start <= address && address < self.range.end()
+    }
+
+    /// Counts one access to an address where nothing is plugged.
+    pub fn stray(&self) {
+        self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Such accesses so far.
+    pub fn strays(&self) -> u64 {
+        self.strays.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,209 @@
+//! KVM memory slots by number: what KVM was told, and changes that happen as a whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dimmer_devices::memory::{GuestRange, HostError};
+use kvm_bindings::kvm_userspace_memory_region;
+
+use super::area::Area;
+use crate::machine::board::{Board, KvmError};
+
+/// The present VM's memory slots.
+pub trait MemorySlots: Send + Sync + std::fmt::Debug {
+    /// Most slots of a VM.
+    fn most(&self) -> usize;
+
+    /// Puts the host memory at `host` behind `range`; nothing else is behind it, and no slot has this
+    /// number.
+    ///
+    /// # Errors
+    /// [`KvmError`]; nothing has changed then.
+    ///
+    /// # Safety
+    /// `range.size` bytes of address space from `host` on belong to guest memory until the slot is gone.
+    #[expect(unsafe_code, reason = "hands host memory to KVM")]
+    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError>;
+
+    /// Takes the slot of this number away.
+    ///
+    /// # Errors
+    /// [`KvmError`]; nothing has changed then.
+    fn delete(&self, number: u32) -> Result<(), KvmError>;
+}
+
+#[expect(unsafe_code, reason = "hands host memory to KVM")]
+impl MemorySlots for Board {
+    fn most(&self) -> usize {
+        self.max_memory_slots()
+    }
+
+    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
+        let region = kvm_userspace_memory_region {
+            slot: number,
+            flags: 0,
+            guest_phys_addr: range.start,
+            memory_size: range.size,
+            userspace_addr: host.addr() as u64,
+        };
+        // SAFETY: the caller keeps the memory.
+        unsafe { self.set_memory(region) }
+    }
+
+    fn delete(&self, number: u32) -> Result<(), KvmError> {
+        let region = kvm_userspace_memory_region { slot: number, ..Default::default() };
+        // SAFETY: size 0 deletes the slot; no memory is named.
+        unsafe { self.set_memory(region) }
+    }
+}
+
+/// A slot as KVM was told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it covers.
+    pub range: GuestRange,
+    /// Where its memory is on the host.
+    pub host: *mut u8,
+    /// For whom it is.
+    pub owner: Arc<str>,
+}
+
+impl Told {
+    /// A slot for `range` of an area.
+    pub fn new(area: &Area, owner: &Arc<str>, range: GuestRange) -> Self {
+        Self { range, host: area.host(range.start), owner: owner.clone() }
+    }
+}
+
+// SAFETY: the pointer is only an address, which nobody here reads or writes through.
+#[expect(unsafe_code, reason = "an address goes to KVM from any thread")]
+unsafe impl Send for Told {}
+
+/// The VM's slots by number.
+#[derive(Debug)]
+pub struct Ledger {
+    kvm: Arc<dyn MemorySlots>,
+    told: BTreeMap<u32, Told>,
+    /// Numbers below `next` that no slot has.
+    free: BTreeSet<u32>,
+    next: u32,
+}
+
+impl Ledger {
+    /// No slot yet.
+    pub fn new(kvm: Arc<dyn MemorySlots>) -> Self {
+        Self { kvm, told: BTreeMap::new(), free: BTreeSet::new(), next: 0 }
+    }
+
+    /// What KVM was told of, by number.
+    pub fn told(&self) -> impl Iterator<Item = &Told> {
+        self.told.values()
+    }
+
+    /// Whether KVM has numbers for `more` slots once `fewer` are gone.
+    ///
+    /// # Errors
+    /// [`HostError`] says how many slots KVM has.
+    pub fn check_room(&self, fewer: usize, more: usize) -> Result<(), HostError> {
+        let taken = self.next as usize - self.free.len();
+        let most = self.kvm.most();
+        if taken + more > most + fewer {
+            return Err(HostError(format!(
+                "KVM has no memory slot left: a VM has at most {most}, and {taken} are in use"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Takes the slots `old` away and adds `new`; returns the numbers of the new ones. There is room
+    /// (see [`check_room`](Self::check_room)).
+    ///
+    /// # Errors
+    /// [`HostError`] when KVM refuses; all slots are as before then.
+    pub fn swap(&mut self, old: &[u32], new: Vec<Told>) -> Result<Vec<u32>, HostError> {
+        let (mut gone, mut numbers) = (Vec::new(), Vec::new());
+        let result = self.try_swap(old, new, &mut gone, &mut numbers);
+        if let Err(error) = result {
+            self.undo(gone, &numbers);
+            return Err(HostError(error.to_string()));
+        }
+        Ok(numbers)
+    }
+
+    /// Like [`swap`](Self::swap), but KVM is told nothing: an error planted in the books.
+    pub fn pretend(&mut self, new: &[Told]) -> Vec<u32> {
+        new.iter().map(|_| self.free_number()).collect()
+    }
+
+    /// A fresh VM has no slots; returns the numbers of `new`, which it gets.
+    ///
+    /// # Errors
+    /// [`HostError`] when KVM refuses; the VM has no slots then.
+    pub fn renew(&mut self, new: Vec<Told>) -> Result<Vec<u32>, HostError> {
+        *self = Self::new(self.kvm.clone());
+        self.swap(&[], new)
+    }
+
+    fn try_swap(
+        &mut self,
+        old: &[u32],
+        new: Vec<Told>,
+        gone: &mut Vec<(u32, Told)>,
+        numbers: &mut Vec<u32>,
+    ) -> Result<(), KvmError> {
+        for number in old {
+            gone.extend(self.delete(*number)?.map(|told| (*number, told)));
+        }
+        for told in new {
+            let number = self.free_number();
+            self.add(number, told)?;
+            numbers.push(number);
+        }
+        Ok(())
+    }
+
+    /// Takes the slots `numbers` away and adds those that are `gone` again.
+    fn undo(&mut self, gone: Vec<(u32, Told)>, numbers: &[u32]) {
+        let lost =
+            |what: &str, error: KvmError| tracing::error!("{what} a memory slot on the way back: {error}");
+        for number in numbers {
+            if let Err(error) = self.delete(*number) {
+                lost("cannot delete", error);
+            }
+        }
+        for (number, told) in gone {
+            self.free.remove(&number);
+            if let Err(error) = self.add(number, told) {
+                lost("cannot restore", error);
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "hands host memory to KVM")]
+    fn add(&mut self, number: u32, told: Told) -> Result<(), KvmError> {
+        // SAFETY: addresses come from the areas of `Ram`, which lie within reservations that live as
+        // long as it does; the machine drops it after the VM.
+        let added = unsafe { self.kvm.add(number, told.range, told.host) };
+        match added {
+            Ok(()) => drop(self.told.insert(number, told)),
+            Err(_) => drop(self.free.insert(number)),
+        }
+        added
+    }
+
+    /// What KVM was told of the slot, unless that was pretended only.
+    fn delete(&mut self, number: u32) -> Result<Option<Told>, KvmError> {
+        if self.told.contains_key(&number) {
+            self.kvm.delete(number)?;
+        }
+        self.free.insert(number);
+        Ok(self.told.remove(&number))
+    }
+
+    fn free_number(&mut self) -> u32 {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The map of guest memory that devices read.
+//!
+//! A device takes a view of the map for each request and drops it afterwards. A view that was taken
+//! before a region went still shows the region, so the region's memory must not go before the view.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use dimmer_devices::memory::{GuestRange, HostError};
+use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::{
+    GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap,
+    GuestMemoryRegion, GuestRegionMmap,
+};
+
+/// How long a device may keep a view: requests take microseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
+/// A region of the map.
+pub type Region = Arc<GuestRegionMmap>;
+
+/// The map; see the module.
+#[derive(Debug)]
+pub struct Published {
+    map: GuestMemoryAtomic<GuestMemoryMmap>,
+    patience: Duration,
+}
+
+impl Published {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self { map: GuestMemoryAtomic::new(GuestMemoryMmap::new()), patience: PATIENCE }
+    }
+
+    /// The map, for devices.
+    pub fn map(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
+        &self.map
+    }
+
+    /// The map consists of `regions`, which are ascending and apart, from now on.
+    pub fn set(&self, regions: Vec<Region>) {
+        let map = if regions.is_empty() {
+            GuestMemoryMmap::new()
+        } else {
+            GuestMemoryMmap::from_arc_regions(regions).expect("slots are ascending and apart")
+        };
+        let handle = self.map.clone();
+        handle.lock().unwrap_or_else(PoisonError::into_inner).replace(map);
+    }
+
+    /// Returns once no device has a view of `gone` any more, which is not in the map.
+    ///
+    /// # Errors
+    /// [`HostError`] when one keeps its view for longer than any request takes.
+    pub fn wait_for_views(&self, gone: &mut [Region]) -> Result<(), HostError> {
+        let end = Instant::now() + self.patience;
+        for region in gone {
+            // Views share the region; nobody else does.
+            while Arc::get_mut(region).is_none() {
+                if Instant::now() >= end {
+                    let (start, size) = (region.start_addr().0, region.len());
+                    return Err(HostError(format!("a device keeps using {start:#x}, {size:#x} bytes long")));
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the map shows, ascending.
+    pub fn ranges(&self) -> Vec<GuestRange> {
+        let map = self.map.memory();
+        map.iter().map(|region| GuestRange::new(region.start_addr().0, region.len())).collect()
+    }
+}
+
+/// A region of the map for the host memory behind `range`.
+///
+/// # Errors
+/// [`HostError`] when vm-memory does not take it.
+///
+/// # Safety
+/// `range.size` bytes of address space from `host` on belong to guest memory for as long as devices
+/// have a view of the region.
+#[expect(unsafe_code, reason = "makes a vm-memory region out of a part of an area")]
+pub unsafe fn region(range: GuestRange, host: *mut u8) -> Result<Region, HostError> {
+    let size = usize::try_from(range.size).expect("mapped, so it fits");
+    let builder = MmapRegionBuilder::new(size)
+        .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+        .with_mmap_flags(libc::MAP_NORESERVE);
+    // SAFETY: the caller keeps the memory; a region from a raw pointer never unmaps it.
+    let region = unsafe { builder.with_raw_mmap_pointer(host) }.build();
+    let region = region.map_err(|error| HostError(format!("guest memory map: {error}")))?;
+    let region = GuestRegionMmap::new(region, GuestAddress(range.start));
+    region.map(Arc::new).ok_or_else(|| HostError(format!("guest address {:#x} overflows", range.start)))
+}
+
+#[cfg(test)]
+#[expect(unsafe_code, reason = "makes a region of a test's own memory")]
+mod tests {
+    use super::*;
+    use vm_memory::Bytes;
+
+    /// Pages that live as long as the test process.
+    fn published(patience: Duration) -> (Published, Vec<Region>) {
+        let published = Published { patience, ..Published::new() };
+        let size = 0x1000;
+        // SAFETY: a new anonymous mapping, placed by the kernel.
+        let memory = unsafe {
+            let prot = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), size, prot, rustix::mm::MapFlags::PRIVATE)
+        };
+        let range = GuestRange::new(0x5000, 0x1000);
+        // SAFETY: the mapping is never unmapped.
+        let region = unsafe { region(range, memory.unwrap().cast()) }.unwrap();
+        published.set(vec![region.clone()]);
+        (published, vec![region])
+    }
+
+    #[test]
+    fn a_region_is_waited_for_while_a_device_has_a_view() {
+        let (published, mut gone) = published(PATIENCE);
+        let view = published.map().memory();
+        published.set(Vec::new());
+        assert_eq!(published.ranges(), []);
+        let reader = std::thread::spawn(move || {
+            view.write_obj(3_u32, GuestAddress(0x5000)).unwrap();
+            drop(view);
+        });
+        published.wait_for_views(&mut gone).unwrap();
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn a_view_that_is_never_dropped_is_an_error() {
+        let (published, mut gone) = published(Duration::from_millis(1));
+        let view = published.map().memory();
+        published.set(Vec::new());
+        let error = published.wait_for_views(&mut gone).unwrap_err().to_string();
+        assert_eq!(error, "a device keeps using 0x5000, 0x1000 bytes long");
+        drop(view);
+        published.wait_for_views(&mut gone).unwrap();
+    }
+
+    #[test]
+    fn a_region_that_stays_is_not_waited_for() {
+        let (published, regions) = published(Duration::from_millis(1));
+        let _view = published.map().memory();
+        published.set(regions);
+        published.wait_for_views(&mut []).unwrap();
+        assert_eq!(published.ranges(), [GuestRange::new(0x5000, 0x1000)]);
+    }
+}

@@ -1,0 +1,163 @@
+//! Guest memory with real mappings and a recording stand-in for KVM.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dimmer_devices::fault::{ActionName, Fault};
+use dimmer_devices::memory::Holding;
+use vm_memory::{Bytes, GuestAddress};
+
+use super::*;
+use crate::audit::{Audit, Claim, compare};
+use crate::machine::board::{KvmError, at};
+use crate::spec::Backing;
+use crate::units::{GIB, MIB};
+
+mod changes;
+mod failures;
+
+const WINDOW: u64 = 4 * GIB;
+const BLOCK: u64 = 2 * MIB;
+const SLOT: u64 = 8 * MIB;
+const DIMMS: u64 = 8 * GIB;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Add(u32, GuestRange),
+    Delete(u32),
+}
+
+/// KVM's side: it refuses what KVM refuses, and what it was told to.
+#[derive(Debug, Default)]
+struct FakeKvm {
+    slots: Mutex<BTreeMap<u32, GuestRange>>,
+    /// Each call with the number of threads inside the guest.
+    calls: Mutex<Vec<(Call, usize)>>,
+    inside: Arc<AtomicUsize>,
+    /// Calls that still succeed; `None` for all.
+    fails_after: Mutex<Option<usize>>,
+    most: usize,
+}
+
+impl FakeKvm {
+    fn call(&self, call: Call) -> Result<(), KvmError> {
+        lock(&self.calls).push((call, self.inside.load(Ordering::SeqCst)));
+        match &mut *lock(&self.fails_after) {
+            Some(0) => {}
+            left => {
+                if let Some(left) = left {
+                    *left -= 1;
+                }
+                return Ok(());
+            }
+        }
+        // The way back succeeds again.
+        *lock(&self.fails_after) = None;
+        Err(refused(libc::ENOMEM))
+    }
+
+    fn taken_calls(&self) -> Vec<(Call, usize)> {
+        std::mem::take(&mut lock(&self.calls))
+    }
+
+    fn ranges(&self) -> Vec<GuestRange> {
+        let mut ranges: Vec<_> = lock(&self.slots).values().copied().collect();
+        ranges.sort();
+        ranges
+    }
+}
+
+fn refused(errno: i32) -> KvmError {
+    at("set a memory slot")(kvm_ioctls::Error::new(errno))
+}
+
+#[expect(unsafe_code, reason = "the trait's contract is about host memory, which is not used here")]
+impl MemorySlots for FakeKvm {
+    fn most(&self) -> usize {
+        self.most
+    }
+
+    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
+        assert!(host.addr().is_multiple_of(4096));
+        assert!((number as usize) < self.most, "KVM has no slot {number}");
+        self.call(Call::Add(number, range))?;
+        let mut slots = lock(&self.slots);
+        assert!(!slots.contains_key(&number), "the size of slot {number} cannot change");
+        if slots.values().any(|other| other.overlaps(&range)) {
+            return Err(refused(libc::EEXIST));
+        }
+        slots.insert(number, range);
+        Ok(())
+    }
+
+    fn delete(&self, number: u32) -> Result<(), KvmError> {
+        self.call(Call::Delete(number))?;
+        assert!(lock(&self.slots).remove(&number).is_some(), "there is no slot {number}");
+        Ok(())
+    }
+}
+
+struct Bench {
+    ram: Ram,
+    kvm: Arc<FakeKvm>,
+    hold: Arc<Hold>,
+    faults: Arc<Faults>,
+}
+
+fn bench() -> Bench {
+    bench_with(Backing::Memfd, 100)
+}
+
+/// 4 MiB of boot RAM, a window for a virtio-mem device "m", and one for DIMMs.
+fn bench_with(backing: Backing, most: usize) -> Bench {
+    let kvm = Arc::new(FakeKvm { most, ..FakeKvm::default() });
+    let hold = Arc::new(Hold::new().unwrap());
+    let faults = Arc::new(Faults::default());
+    let area = |start, size, purpose| AreaSpec { range: GuestRange::new(start, size), purpose };
+    let parts = Parts {
+        kvm: kvm.clone(),
+        hold: hold.clone(),
+        faults: faults.clone(),
+        mapping: MappingSpec { backing, prealloc: false, thp: false, reserve: false },
+        bindings: Bindings::default(),
+        areas: vec![
+            area(0, 4 * MIB, Purpose::Fixed(BOOT)),
+            area(WINDOW, GIB, Purpose::VirtioMem { id: "m".into(), slot_size: SLOT }),
+            area(DIMMS, GIB, Purpose::Dimms),
+        ],
+    };
+    Bench { ram: Ram::new(parts).unwrap(), kvm, hold, faults }
+}
+
+/// Blocks of the virtio-mem device.
+fn blocks(blocks: std::ops::Range<u64>) -> GuestRange {
+    GuestRange::new(WINDOW + blocks.start * BLOCK, (blocks.end - blocks.start) * BLOCK)
+}
+
+impl Bench {
+    /// The audit, when "m" and a DIMM "d0" say that they have these ranges.
+    fn audit(&self, mem: &[GuestRange], dimm: &[GuestRange]) -> Audit {
+        let claim = |id: &str, ranges: &[GuestRange]| Claim {
+            holding: Holding { id: id.to_owned(), ranges: ranges.to_vec() },
+            plugged_size: Some(ranges.iter().map(|range| range.size).sum()),
+        };
+        let boot = GuestRange::new(0, 4 * MIB);
+        let claims = [claim(BOOT, &[boot]), claim("m", mem), claim("d0", dimm)];
+        compare(&claims, &self.ram.books().unwrap())
+    }
+
+    fn assert_agree(&self, mem: &[GuestRange], dimm: &[GuestRange]) {
+        let audit = self.audit(mem, dimm);
+        assert_eq!(audit.problems, Vec::<String>::new());
+        let books = self.ram.books().unwrap();
+        let mut told: Vec<_> = books.slots.iter().map(|slot| slot.range).collect();
+        told.sort();
+        assert_eq!(told, self.kvm.ranges(), "the books say something else than KVM was told");
+    }
+
+    fn fault(&self, device: &str, on: Point, action: ActionName) {
+        let fault =
+            Fault { device: device.to_owned(), on, nth: 1, times: 1, action, milliseconds: None, size: None };
+        self.faults.set(vec![fault]).unwrap();
+    }
+}

@@ -1,0 +1,71 @@
+//! The memory devices.
+
+use std::sync::{Arc, Mutex};
+
+use dimmer_devices::bus::Bus;
+use dimmer_devices::dimm::{DimmSlots, DimmSlotsConfig};
+use dimmer_devices::ged::Ged;
+use dimmer_devices::memory::GuestRange;
+use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig};
+
+use super::{Parts, SharedVirtioMem, Transports, WiringError};
+use crate::layout;
+use crate::spec::{VirtioMemSpec, WindowSpec};
+
+/// The DIMM slots, with the DIMMs that are there at boot, if the machine has a window for them.
+pub(super) fn slots(
+    parts: &Parts<'_>,
+    ged: &Arc<Mutex<Ged>>,
+    ports: &mut Bus,
+) -> Result<Option<Arc<Mutex<DimmSlots>>>, WiringError> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    for (window, range) in windows {
+        if let WindowSpec::Acpi { slots, .. } = window {
+            let config = DimmSlotsConfig { window: *range, slots: *slots };
+            let mut slots = DimmSlots::new(config, ged.clone(), parts.outside.clone())?;
+            for dimm in &parts.spec.dimms {
+                let dimm_error = |error| WiringError::Dimm { id: dimm.id.clone(), error };
+                parts.ram.set_node(&dimm.id, dimm.node);
+                slots.add_at_boot(dimm.clone()).map_err(dimm_error)?;
+            }
+            let slots = Arc::new(Mutex::new(slots));
+            let size = dimmer_acpi::hotplug::SIZE.into();
+            ports.insert("memory-hotplug", layout::HOTPLUG_PORT.into(), size, slots.clone())?;
+            return Ok(Some(slots));
+        }
+    }
+    Ok(None)
+}
+
+/// The virtio-mem devices, each on its transport.
+pub(super) fn virtio_mem(
+    parts: &Parts<'_>,
+    transports: &mut Transports<'_>,
+) -> Result<Vec<SharedVirtioMem>, WiringError> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    let wanted: Vec<(&VirtioMemSpec, GuestRange)> = windows
+        .filter_map(|(window, range)| match window {
+            WindowSpec::VirtioMem(spec) => Some((spec, *range)),
+            WindowSpec::Acpi { .. } => None,
+        })
+        .collect();
+    let most = layout::VIRTIO_GSIS.len() - transports.next;
+    if wanted.len() > most {
+        return Err(WiringError::TooMany { asked: wanted.len(), most });
+    }
+    wanted
+        .into_iter()
+        .map(|(spec, region)| {
+            let config = VirtioMemConfig {
+                id: spec.id.clone(),
+                region,
+                block_size: spec.block_size,
+                node: u16::try_from(spec.node).unwrap_or(u16::MAX),
+                requested_size: spec.requested,
+            };
+            let device = VirtioMem::new(config, parts.outside.clone());
+            let device = device.map_err(|error| WiringError::VirtioMem { id: spec.id.clone(), error })?;
+            Ok(transports.attach(device)?)
+        })
+        .collect()
+}

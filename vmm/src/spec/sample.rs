@@ -1,0 +1,47 @@
+//! Valid machines for the unit tests of this crate, to be changed as each test needs.
+
+use super::{Backing, MachineSpec, MemorySpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
+use crate::layout::HIGH_RAM_START;
+use crate::units::{GIB, MIB};
+
+/// A machine with 4 GiB of RAM, 2 GiB of it low, one CPU, and nothing else.
+pub fn machine() -> MachineSpec {
+    MachineSpec {
+        kernel: "bzImage".into(),
+        initramfs: None,
+        cmdline: String::new(),
+        cpus: 1,
+        memory: memory(4 * GIB, 2 * GIB),
+        numa: Vec::new(),
+        windows: Vec::new(),
+        dimms: Vec::new(),
+        firmware_ranges: Vec::new(),
+        cpu_vendor: None,
+        faults: Vec::new(),
+        api_socket: None,
+        agent_socket: None,
+        serial: SerialSpec::Null,
+    }
+}
+
+/// Anonymous boot RAM.
+pub fn memory(size: u64, low: u64) -> MemorySpec {
+    let (backing, high) = (Backing::Anon, HIGH_RAM_START);
+    MemorySpec { size, low, high, backing, prealloc: false, thp: true, reserve: false }
+}
+
+/// A node with these CPUs and this much RAM.
+pub fn node(id: u32, cpus: &[u32], memory: u64) -> NodeSpec {
+    NodeSpec { id, cpus: cpus.to_vec(), memory, distances: Vec::new(), host_nodes: Vec::new() }
+}
+
+/// A virtio-mem device `vmem0` in node 0 that starts empty.
+pub fn virtio_mem(size: u64, block_size: u64) -> VirtioMemSpec {
+    let slot_size = block_size.max(128 * MIB);
+    VirtioMemSpec { id: "vmem0".to_owned(), size, block_size, node: 0, requested: 0, slot_size }
+}
+
+/// A window with 16 slots.
+pub fn acpi(size: u64) -> WindowSpec {
+    WindowSpec::Acpi { slots: 16, size }
+}
