@@ -56,7 +56,18 @@ impl Release {
 
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
-    pub const fn memmap_on_every_block(self) -> bool {
+    pub const fn has_memmap_on_every_block(self) -> bool {
+        self.is_at_least(6, 6)
+    }
+
+    /// Whether a block with a poisoned page refuses to go online (since 6.2); before, Linux forgets the page then.
+    pub const fn refuses_poisoned_blocks(self) -> bool {
+        self.is_at_least(6, 2)
+    }
+
+    /// Whether the virtio-mem driver remembers blocks of which nothing is plugged but which could not be taken
+    /// offline, and tries again at the next occasion (since 6.6).
+    pub const fn retries_unplugged_blocks(self) -> bool {
         self.is_at_least(6, 6)
     }
 }

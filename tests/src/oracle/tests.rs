@@ -10,7 +10,9 @@ use super::policy::{OnlinePolicy, OnlineType, Policy};
 use super::release::Release;
 use super::virtio_mem::DeviceSpec;
 
+mod chance;
 mod dimm;
+mod leftovers;
 mod nodes;
 mod virtio_mem;
 
