@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::Chance;
 use super::memory::{Block, Errno, GroupId, Memory};
-use super::policy::{Decision, OnlineType};
+use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
 use super::zone::{PAGE, Zone};
@@ -62,7 +62,10 @@ pub struct Injected {
 
 impl Linux {
     /// A kernel that has just booted with `memory`.
-    pub fn new(release: Release, settings: Settings, memory: Memory) -> Self {
+    pub fn new(release: Release, settings: Settings, mut memory: Memory) -> Self {
+        if !release.has_groups() {
+            memory.policy.policy = OnlinePolicy::ContigZones;
+        }
         Self {
             release,
             settings,
@@ -127,7 +130,11 @@ impl Linux {
         if open && !self.chance.lets_go(index) {
             return Err(Errno::EBUSY);
         }
-        self.offline_emptied(index)
+        self.offline_emptied(index)?;
+        if !self.release.has_big_blocks() {
+            self.run_owner(index);
+        }
+        Ok(())
     }
 
     /// Whether nothing but an unmovable page can keep the block online.
@@ -236,11 +243,22 @@ impl Linux {
     }
 
     fn virtio_mem_retry_after_online(&mut self, index: u64) {
-        let owner = self.virtio_mem.iter().find(|(_, device)| device.covers(index, self.memory.block_size()));
-        let Some(id) = owner.map(|(id, _)| id.clone()) else { return };
-        if self.virtio_mem[&id].goes_on_after_online(&self.memory) {
+        let goes_on = |device: &VirtioMem| device.goes_on_after_online(&self.memory, self.release);
+        if self.owner(index).is_some_and(|id| goes_on(&self.virtio_mem[&id])) {
+            self.run_owner(index);
+        }
+    }
+
+    /// Lets the driver of the virtio-mem device work that a block belongs to.
+    fn run_owner(&mut self, index: u64) {
+        if let Some(id) = self.owner(index) {
             self.run_virtio_mem(&id);
         }
+    }
+
+    fn owner(&self, index: u64) -> Option<String> {
+        let size = self.memory.block_size();
+        self.virtio_mem.iter().find(|(_, device)| device.covers(index, size)).map(|(id, _)| id.clone())
     }
 }
 

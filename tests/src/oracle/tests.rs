@@ -14,6 +14,7 @@ mod chance;
 mod dimm;
 mod leftovers;
 mod nodes;
+mod releases;
 mod virtio_mem;
 
 const MIB: u64 = 1 << 20;

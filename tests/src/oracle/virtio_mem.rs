@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
+use super::release::Release;
 use super::zone::PAGE;
 
 pub mod bbm;
@@ -18,11 +19,11 @@ pub mod sbm;
 use bbm::BigBlocks;
 use sbm::SubBlocks;
 
-/// Bytes of a pageblock, the least that Linux can take out of an online block.
-const PAGEBLOCK: u64 = 2 << 20;
 /// How much memory of one device may be offline before no more is added
 /// (`VIRTIO_MEM_DEFAULT_OFFLINE_THRESHOLD`).
 const OFFLINE_THRESHOLD: u64 = 1 << 30;
+/// How many blocks of one device may be offline where they are counted (`VIRTIO_MEM_NB_OFFLINE_THRESHOLD`).
+const OFFLINE_BLOCKS: u64 = 10;
 
 /// A device as it was specified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub struct VirtioMem {
 enum Mode {
     Sub(SubBlocks),
     Big(BigBlocks),
+    /// The driver does not take the device.
+    Refused,
 }
 
 impl VirtioMem {
@@ -88,6 +91,7 @@ impl VirtioMem {
         match &self.mode {
             Mode::Sub(sub) => sub.plugged(),
             Mode::Big(big) => big.plugged(),
+            Mode::Refused => 0,
         }
     }
 
@@ -95,7 +99,7 @@ impl VirtioMem {
     pub fn unplugged_pages(&self, online: impl Fn(u64) -> bool) -> u64 {
         match &self.mode {
             Mode::Sub(sub) => sub.unplugged_pages(online),
-            Mode::Big(_) => 0,
+            Mode::Big(_) | Mode::Refused => 0,
         }
     }
 
@@ -114,21 +118,27 @@ impl VirtioMem {
     /// Bytes of memory that is added at a time, and the offline memory that is allowed.
     fn step_and_threshold(&self, memory: &Memory) -> (u64, u64) {
         let step = match &self.mode {
-            Mode::Sub(_) => memory.block_size(),
+            Mode::Sub(_) | Mode::Refused => memory.block_size(),
             Mode::Big(big) => big.size(),
         };
         (step, OFFLINE_THRESHOLD.max(2 * step))
     }
 
     /// Whether `size` more bytes may be added (`virtio_mem_could_add_memory`).
-    fn could_add(&self, memory: &Memory, size: u64) -> bool {
+    fn could_add(&self, memory: &Memory, release: Release, size: u64) -> bool {
+        if !release.has_big_blocks() {
+            return self.offline(memory) < OFFLINE_BLOCKS * memory.block_size();
+        }
         self.offline(memory) + size <= self.step_and_threshold(memory).1
     }
 
     /// Whether the driver goes on after one of its blocks went online (`MEM_ONLINE` in
     /// `virtio_mem_memory_notifier_cb`).
-    pub(super) fn goes_on_after_online(&self, memory: &Memory) -> bool {
-        self.could_add(memory, self.step_and_threshold(memory).1 / 2)
+    pub(super) fn goes_on_after_online(&self, memory: &Memory, release: Release) -> bool {
+        if !release.has_big_blocks() {
+            return self.offline(memory) == (OFFLINE_BLOCKS - 1) * memory.block_size();
+        }
+        self.could_add(memory, release, self.step_and_threshold(memory).1 / 2)
     }
 
     /// Whether it has more plugged than it is to have; the driver tries again by itself.
@@ -161,12 +171,15 @@ impl Linux {
     /// The driver finds a device; nothing of it is plugged.
     pub fn probe_virtio_mem(&mut self, id: &str, spec: DeviceSpec) {
         let memory_block = self.memory.block_size();
-        let sub_block = spec.block_size.max(PAGEBLOCK);
-        let (mode, unit) = if sub_block < memory_block {
+        let sub_block = spec.block_size.max(self.release.least_sub_block());
+        let big = self.release.has_big_blocks();
+        let (mode, unit) = if sub_block < memory_block || (!big && sub_block == memory_block) {
             (Mode::Sub(SubBlocks::new(&spec.region, sub_block, memory_block)), memory_block)
-        } else {
+        } else if big {
             let size = spec.block_size.max(memory_block);
             (Mode::Big(BigBlocks::new(&spec.region, size)), size)
+        } else {
+            (Mode::Refused, memory_block)
         };
         let unit_pages = unit / PAGE;
         let group = self.release.has_groups();
@@ -199,6 +212,7 @@ impl Linux {
             match &mut mode {
                 Mode::Sub(sub) => sub.run(self, &mut device),
                 Mode::Big(big) => big.run(self, &mut device),
+                Mode::Refused => {}
             }
             device.mode = mode.clone();
             if self.memory.blocks().len() >= blocks || !device.is_too_large() {

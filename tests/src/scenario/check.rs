@@ -4,7 +4,7 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
-use super::{Action, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
+use super::{Action, BlockSet, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
 use crate::expect;
 use crate::oracle::release::Release;
 use crate::oracle::verdict::{self, Baseline};
@@ -40,6 +40,21 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
     /// Steps that were carried out.
     pub steps: usize,
+    /// Each step that Linux leaves open, with what the guest did; empty when all was exact.
+    pub open: Vec<Open>,
+    /// Why memory groups were not compared, if they were not.
+    pub groups_unknown: Option<String>,
+}
+
+/// A step with more than one allowed outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The step.
+    pub step: usize,
+    /// The blocks that could go or stay.
+    pub blocks: BlockSet,
+    /// Those of them that are online after the step.
+    pub online: BlockSet,
 }
 
 /// What was not as expected after one step.
@@ -83,6 +98,8 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
             baseline = Baseline::of(&model.linux, &layout);
         }
         verdict.steps = step;
+        verdict.open.extend(open(step, &predicted, &model));
+        verdict.groups_unknown = layout.groups_unknown.clone();
         let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
         let moment = Moment { before: &before, model, predicted, seen, layout, baseline };
         let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
@@ -92,6 +109,14 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
         }
     }
     Ok(verdict)
+}
+
+/// What was open in a step, as the guest has decided it.
+fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
+    let blocks = &predicted.open;
+    let online = |index: &u64| model.linux.memory.blocks().get(index).is_some_and(|block| block.is_online());
+    let online = blocks.iter().copied().filter(online).collect();
+    (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
 }
 
 /// How the guest's memory differs from the model's, a line each.

@@ -242,7 +242,7 @@ impl Prediction {
 
     fn set(&mut self, parameters: &Parameters) {
         let policy = &mut self.linux.memory.policy;
-        if let Some(word) = parameters.online_policy {
+        if let Some(word) = parameters.online_policy.filter(|_| self.linux.release.has_groups()) {
             policy.policy = online_policy(word);
         }
         policy.ratio = parameters.auto_movable_ratio.unwrap_or(policy.ratio);

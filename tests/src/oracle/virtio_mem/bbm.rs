@@ -58,7 +58,7 @@ impl BigBlocks {
         let last = (device.spec.region.start + device.usable) / self.size;
         let indices = unused.into_iter().chain(self.next..last);
         for (_, index) in (0..count).zip(indices) {
-            if !device.could_add(&linux.memory, self.size) {
+            if !device.could_add(&linux.memory, linux.release, self.size) {
                 return;
             }
             self.next = self.next.max(index + 1);

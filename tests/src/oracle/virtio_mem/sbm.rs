@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
+use crate::oracle::release::Release;
 use crate::oracle::zone::{PAGE, Zone};
 
 /// The memory blocks of a device and their sub-blocks.
@@ -73,13 +74,13 @@ impl SubBlocks {
     /// Partly plugged blocks first, then blocks that were used before, then new ones
     /// (`virtio_mem_sbm_plug_request`).
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        for place in [Place::Kernel, Place::Movable, Place::Offline] {
-            for index in self.partial_in(linux, place) {
+        for places in plug_order(linux.release) {
+            for index in self.partial_in(linux, places) {
                 self.fill(device, index, &mut count);
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
-        while count > 0 && device.could_add(&linux.memory, self.memory_block) {
+        while count > 0 && device.could_add(&linux.memory, linux.release, self.memory_block) {
             let again = self.unused.first().copied();
             let Some(index) = again.or(Some(self.next).filter(|next| *next < last)) else { return };
             self.unused.remove(&index);
@@ -96,7 +97,7 @@ impl SubBlocks {
     /// (`virtio_mem_cleanup_pending_mb`).
     fn clean_up(&mut self, linux: &mut Linux) {
         for place in [Place::Movable, Place::Kernel, Place::Offline] {
-            for index in self.partial_in(linux, place) {
+            for index in self.partial_in(linux, &[place]) {
                 if self.partial[&index].is_empty() {
                     self.partial.remove(&index);
                     self.remove_empty(linux, index);
@@ -105,8 +106,8 @@ impl SubBlocks {
         }
     }
 
-    fn partial_in(&self, linux: &Linux, wanted: Place) -> Vec<u64> {
-        self.partial.keys().copied().filter(|index| place(linux, *index) == wanted).collect()
+    fn partial_in(&self, linux: &Linux, places: &[Place]) -> Vec<u64> {
+        self.partial.keys().copied().filter(|index| places.contains(&place(linux, *index))).collect()
     }
 
     /// Plugs the first sub-blocks of a block that Linux does not have, and adds it. Returns whether that
@@ -150,19 +151,11 @@ impl SubBlocks {
 
     /// What is least needed first, from the top (`virtio_mem_sbm_unplug_request`).
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        let order = [
-            (Place::Offline, false),
-            (Place::Offline, true),
-            (Place::Movable, false),
-            (Place::Kernel, false),
-            (Place::Movable, true),
-            (Place::Kernel, true),
-        ];
-        for (wanted, whole) in order {
+        for (places, whole) in unplug_order(linux.release) {
             let mut below = self.next;
-            while let Some(index) = self.last_below(below, whole).filter(|_| count > 0) {
+            while let Some(index) = self.last_below(below, *whole).filter(|_| count > 0) {
                 below = index;
-                if place(linux, index) == wanted {
+                if places.contains(&place(linux, index)) {
                     self.unplug_some(linux, device, index, &mut count);
                 }
             }
@@ -276,5 +269,35 @@ fn place(linux: &Linux, index: u64) -> Place {
         None => Place::Offline,
         Some(Zone::Movable) => Place::Movable,
         Some(_) => Place::Kernel,
+    }
+}
+
+/// Where partly plugged blocks are that are filled first, second, …
+const fn plug_order(release: Release) -> &'static [&'static [Place]] {
+    if release.prefers_to_unplug_movable() {
+        &[&[Place::Kernel], &[Place::Movable], &[Place::Offline]]
+    } else {
+        &[&[Place::Kernel, Place::Movable], &[Place::Offline]]
+    }
+}
+
+/// Where blocks are that are unplugged first, second, …, and whether they are wholly plugged.
+const fn unplug_order(release: Release) -> &'static [(&'static [Place], bool)] {
+    if release.prefers_to_unplug_movable() {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Movable], false),
+            (&[Place::Kernel], false),
+            (&[Place::Movable], true),
+            (&[Place::Kernel], true),
+        ]
+    } else {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Kernel, Place::Movable], false),
+            (&[Place::Kernel, Place::Movable], true),
+        ]
     }
 }
