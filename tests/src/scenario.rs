@@ -12,6 +12,7 @@ use crate::oracle::release::Release;
 mod addresses;
 mod blocks;
 pub mod check;
+mod difference;
 mod expectation;
 mod prediction;
 pub mod real;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use addresses::Addresses;
 pub use blocks::BlockSet;
+pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
 pub use prediction::{Effect, Prediction};
 pub use size::Size;
@@ -139,6 +141,22 @@ impl Default for Guest {
             memmap_on_memory: false,
             movable_node: false,
         }
+    }
+}
+
+impl Guest {
+    /// The settings that only a boot can change; all others as by default.
+    #[must_use]
+    pub fn without_what_can_change(&self) -> Self {
+        let Self {
+            online_policy: _,
+            auto_movable_ratio: _,
+            auto_movable_numa_aware: _,
+            auto_online_blocks: _,
+            memmap_on_memory,
+            movable_node,
+        } = *self;
+        Self { memmap_on_memory, movable_node, ..Self::default() }
     }
 }
 

@@ -156,15 +156,20 @@ fn numbers(present: u64, start: u64, spanned: u64) -> String {
     }
 }
 
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Blocks { first, last } if first == last => write!(f, "block {first}"),
+            Self::Blocks { first, last } => write!(f, "blocks {first}-{last}"),
+            Self::Zone { node, zone } => write!(f, "zone {zone} of node {node}"),
+            Self::BlockSize => write!(f, "block size"),
+        }
+    }
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.what {
-            What::Blocks { first, last } if first == last => write!(f, "block {first}")?,
-            What::Blocks { first, last } => write!(f, "blocks {first}-{last}")?,
-            What::Zone { node, zone } => write!(f, "zone {zone} of node {node}")?,
-            What::BlockSize => write!(f, "block size")?,
-        }
-        write!(f, ": expected {}, seen {}", self.expected, self.seen)?;
+        write!(f, "{}: expected {}, seen {}", self.what, self.expected, self.seen)?;
         if !self.why.is_empty() {
             write!(f, " ({})", self.why)?;
         }

@@ -65,6 +65,14 @@ impl Addresses {
         })
     }
 
+    /// Most memory that the guest may ever have, in bytes.
+    pub fn size(&self) -> u64 {
+        let bytes = |range: &Range<u64>| range.end - range.start;
+        let boot: u64 = self.boot.usable.iter().map(bytes).sum();
+        let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
+        boot + virtio_mem + self.window.as_ref().map_or(0, bytes)
+    }
+
     /// Gives the device `id` its addresses: the ranges in the order of `_CRS`.
     ///
     /// # Errors

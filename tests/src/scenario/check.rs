@@ -4,7 +4,7 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
-use super::{Effect, Expect, ExpectWord, Expected, OutcomeWord, Prediction, Scenario};
+use super::{Difference, Effect, Expect, ExpectWord, Expected, OutcomeWord, Prediction, Scenario};
 use crate::expect;
 use crate::oracle::release::Release;
 use crate::oracle::verdict;
@@ -45,26 +45,34 @@ pub struct Verdict {
 pub struct Failure {
     /// The step.
     pub step: usize,
-    /// Each difference, a line.
-    pub lines: Vec<String>,
+    /// Each difference.
+    pub differences: Vec<Difference>,
 }
 
-/// Runs `scenario` on `kernel` step by step, up to the first step that does not end as expected: from
-/// there on model and guest would tell of different histories.
+/// Boots the scenario's machine with `kernel` and runs it there, as [`check_on`] says.
 ///
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
 pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError> {
+    let lost = |error| CheckError::Real { step: 0, error: Box::new(error) };
+    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario)
+}
+
+/// Runs `scenario` step by step on a machine whose guest is as right after its boot, up to the first step
+/// that does not end as expected: from there on model and guest would tell of different histories.
+///
+/// # Errors
+/// [`CheckError`] when there is nothing to judge.
+pub fn check_on(machine: &mut Real, scenario: &Scenario) -> Result<Verdict, CheckError> {
     let mut verdict = Verdict::default();
     let real = |step| move |error: RealError| CheckError::Real { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
-    let mut machine = Real::boot(scenario, kernel).map_err(real(0))?;
     let layout = machine.vm.settled().map_err(|error| real(0)(error.into()))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
     let mut model = Prediction::new(scenario, release).map_err(wrong(0))?;
-    let lines = differences(&model, &layout);
-    if !lines.is_empty() {
-        verdict.failures.push(Failure { step: 0, lines });
+    let found = differences(&model, &layout);
+    if !found.is_empty() {
+        verdict.failures.push(Failure { step: 0, differences: found });
         return Ok(verdict);
     }
     for (step, wanted) in (1..).zip(&scenario.steps) {
@@ -74,17 +82,17 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
         let layout = machine.vm.settled().map_err(|error| real(step)(error.into()))?;
         verdict.steps = step;
         let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout };
-        let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
-        if !lines.is_empty() {
-            verdict.failures.push(Failure { step, lines });
+        let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
+        if !found.is_empty() {
+            verdict.failures.push(Failure { step, differences: found });
             break;
         }
     }
     Ok(verdict)
 }
 
-fn differences(model: &Prediction, layout: &Layout) -> Vec<String> {
-    verdict::differences(&model.linux, layout).iter().map(ToString::to_string).collect()
+fn differences(model: &Prediction, layout: &Layout) -> Vec<Difference> {
+    verdict::differences(&model.linux, layout).into_iter().map(Difference::from).collect()
 }
 
 /// Model and guest after one step.
@@ -96,57 +104,58 @@ struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// What is not as expected, a line each.
-    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<String>, String> {
+    /// What is not as expected.
+    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<Difference>, String> {
         match expected {
             None | Some(Expect::Word(ExpectWord::Oracle)) => Ok(self.against_the_oracle()),
             Some(Expect::Word(ExpectWord::Anything)) => Ok(Vec::new()),
             Some(Expect::Details(expected)) => {
-                let mut lines = self.against_the_author(expected)?;
+                let mut all = self.against_the_author(expected)?;
                 if expected.oracle != Some(false) {
-                    lines.extend(self.against_the_oracle());
+                    all.extend(self.against_the_oracle());
                 }
-                Ok(lines)
+                Ok(all)
             }
         }
     }
 
-    fn against_the_oracle(&self) -> Vec<String> {
+    fn against_the_oracle(&self) -> Vec<Difference> {
         let Effect { outcome, ost, plugged, refused } = self.predicted;
-        let mut lines = Vec::new();
+        let mut all = Vec::new();
         let mut compare = |what: &str, expected: String, seen: String| {
             if expected != seen {
-                lines.push(format!("{what}: the oracle says {expected}, seen {seen}"));
+                all.push(Difference::oracle(what, expected, seen));
             }
         };
         compare("outcome", word(*outcome), word(self.seen.outcome));
         compare("_OST", format!("{ost:x?}"), format!("{:x?}", self.seen.ost));
         compare("plugged size", format!("{plugged:?}"), format!("{:?}", self.seen.plugged));
         compare("refused blocks", format!("{refused:?}"), format!("{:?}", self.seen.refused));
-        lines.extend(differences(self.model, self.layout));
-        lines
+        all.extend(differences(self.model, self.layout));
+        all
     }
 
-    fn against_the_author(&self, expected: &Expected) -> Result<Vec<String>, String> {
-        let mut lines = Vec::new();
+    fn against_the_author(&self, expected: &Expected) -> Result<Vec<Difference>, String> {
+        let mut all = Vec::new();
         if let Some(blocks) = &expected.blocks {
-            lines.extend(self.blocks(blocks)?);
+            all.extend(self.blocks(blocks)?);
         }
         if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
-            lines.push(format!("outcome: expected {}, seen {}", word(Some(wanted)), word(self.seen.outcome)));
+            all.push(Difference::author("outcome", word(Some(wanted)), word(self.seen.outcome)));
         }
         if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
-            lines.push(format!("_OST: expected {wanted:x?}, seen {:x?}", self.seen.ost));
+            all.push(Difference::author("_OST", format!("{wanted:x?}"), format!("{:x?}", self.seen.ost)));
         }
         if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
-            lines.push(format!("plugged size: expected {}, seen {:?}", wanted.0, self.seen.plugged));
+            let seen = format!("{:?}", self.seen.plugged);
+            all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
         }
-        Ok(lines)
+        Ok(all)
     }
 
     /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory
     /// when none is named.
-    fn blocks(&self, text: &str) -> Result<Vec<String>, String> {
+    fn blocks(&self, text: &str) -> Result<Vec<Difference>, String> {
         let wanted = expect::parse(text).map_err(|error| error.to_string())?;
         let behind_boot = || {
             let early = self.model.linux.memory.blocks().iter().filter(|(_, block)| block.early);
@@ -155,9 +164,11 @@ impl Moment<'_> {
         let first = wanted.keys().next().copied().unwrap_or_else(behind_boot);
         let seen = expect::seen(self.layout).split_off(&first);
         let rows = expect::compare(&wanted, &seen, |_| String::new());
-        let line =
-            |row: &expect::Row| format!("{}: expected {}, seen {}", row.range(), row.expected, row.seen);
-        Ok(rows.iter().filter(|row| !row.is_right()).map(line).collect())
+        let difference = |row: &expect::Row| {
+            let what = if row.first == row.last { "block" } else { "blocks" };
+            Difference::author(&format!("{what} {}", row.range()), row.expected.clone(), row.seen.clone())
+        };
+        Ok(rows.iter().filter(|row| !row.is_right()).map(difference).collect())
     }
 }
 

@@ -193,6 +193,15 @@ impl Real {
         }
     }
 
+    /// Takes all `_OST` pairs so far as seen.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn forget_reports(&mut self) -> Result<(), RealError> {
+        self.reports = self.reports()?.len();
+        Ok(())
+    }
+
     /// All `_OST` pairs so far.
     fn reports(&self) -> Result<Vec<(u32, u32)>, RealError> {
         let events = self.vm.rest.events()?;
