@@ -10,6 +10,7 @@ mod audit;
 mod backing;
 mod bare;
 mod boot;
+mod check;
 mod dimm;
 mod dimm_announced;
 mod dimm_faults;
@@ -113,7 +114,7 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
 }
 
 fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
-    let files: [&[Test]; 23] = [
+    let files: [&[Test]; 24] = [
         layouts::TESTS,
         boot::TESTS,
         bare::TESTS,
@@ -137,6 +138,7 @@ fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
         hugetlb::TESTS,
         audit::TESTS,
         input::TESTS,
+        check::TESTS,
     ];
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());

@@ -122,6 +122,9 @@ impl fmt::Display for Shard {
 }
 
 #[cfg(test)]
+mod manifests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
