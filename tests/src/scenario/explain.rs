@@ -1,7 +1,7 @@
 //! Why a block is where it is, after the boot and after each step.
 
 use super::{Addresses, Prediction, Scenario};
-use crate::oracle::memory::Memory;
+use crate::oracle::memory::{Memory, Part};
 use crate::oracle::release::Release;
 use crate::oracle::verdict;
 
@@ -81,12 +81,20 @@ fn boot_memory(memory: &Memory, index: u64) -> String {
     if let Some(decision) = &block.decision {
         return decision.to_string();
     }
-    let part = |part: &crate::oracle::memory::Part| {
-        format!("{} of node {} ({:#x}-{:#x})", part.zone, part.node, part.frames.start, part.frames.end - 1)
-    };
-    let parts: Vec<String> = block.parts.iter().map(part).collect();
-    let several = if parts.len() > 1 { "; with more than one, it can never go offline" } else { "" };
+    // Holes in RAM cut parts, too; only zones and nodes matter here.
+    let mut parts: Vec<Part> = Vec::new();
+    for part in &block.parts {
+        match parts.last_mut() {
+            Some(last) if (last.node, last.zone) == (part.node, part.zone) => last.frames.end = part.frames.end,
+            _ => parts.push(part.clone()),
+        }
+    }
+    let several = if parts.len() > 1 { "; of more than one zone, it can never go offline" } else { "" };
     let holes = if block.holes { "; not all of it is RAM, so it can never go offline" } else { "" };
+    let part = |Part { frames, node, zone }: &Part| {
+        format!("{zone} of node {node} ({:#x}-{:#x})", frames.start, frames.end - 1)
+    };
+    let parts: Vec<String> = parts.iter().map(part).collect();
     format!("boot memory: page frames in {}{several}{holes}", parts.join(" and "))
 }
 
@@ -130,7 +138,7 @@ mod tests {
     fn boot_memory_absent_blocks_and_those_that_could_not_be_added_are_explained() {
         let only = |name, block| why(name, block).pop().unwrap().2;
         let first = only("01-six-dimms-at-ratio-301", 0);
-        assert!(first.contains("DMA of node 0 (0x1-") && first.contains("can never go offline"), "{first}");
+        assert!(first.contains("DMA of node 0 (0x0-0xfff) and DMA32") && first.contains("can never go offline"), "{first}");
         assert!(only("01-six-dimms-at-ratio-301", 40).contains("Normal of node 0"));
         assert!(only("01-six-dimms-at-ratio-301", 9_999_999).contains("neither in boot memory"));
         assert!(only("20-virtio-mem-grows", 303).contains("vmem0"));
