@@ -12,9 +12,11 @@
 //! ```
 
 pub mod boot;
+pub mod chance;
 pub mod group;
 pub mod linux;
 pub mod memory;
+pub mod poison;
 pub mod policy;
 pub mod release;
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod explain;
 mod keys;
 mod prediction;
 pub mod real;
+mod requests;
 mod size;
 mod step;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
 pub use explain::{Explanation, changes, explain};
 pub use keys::page;
-pub use prediction::{Effect, Prediction};
+pub use prediction::{Effect, Prediction, Seen};
 pub use size::Size;
 pub use step::{Action, Blocks, Empty, Inject, OnlineWord, Parameters, Plug, PolicyWord, Resize, Step};
 pub use validate::validate;

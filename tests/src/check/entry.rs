@@ -34,6 +34,8 @@ pub enum Outcome {
     Passed {
         /// Steps that were carried out.
         steps: usize,
+        /// What a reader must know beside that: what Linux leaves open, and what could not be compared.
+        remarks: Vec<String>,
     },
     /// Something is not.
     Differs {
@@ -101,8 +103,8 @@ impl Outcome {
     /// In a line: what went wrong first.
     pub fn line(&self) -> String {
         match self {
-            Self::Passed { steps: 1 } => "1 step as expected".to_owned(),
-            Self::Passed { steps } => format!("{steps} steps as expected"),
+            Self::Passed { steps: 1, .. } => "1 step as expected".to_owned(),
+            Self::Passed { steps, .. } => format!("{steps} steps as expected"),
             Self::Differs { step, action, differences, .. } => {
                 let first = differences.first().map(ToString::to_string).unwrap_or_default();
                 let more = match differences.len() {

@@ -8,7 +8,7 @@ use super::entry::{Evidence, Outcome, Which};
 use super::{Batch, Entry, entry};
 use crate::layout::Layout;
 use crate::library::Source;
-use crate::scenario::check::{Verdict, check_on};
+use crate::scenario::check::{Open, Verdict, check_on};
 use crate::scenario::real::{Real, RealError};
 use crate::scenario::{Action, Difference, Effect, Inject, Parameters, Scenario};
 use crate::{chain, vm};
@@ -95,7 +95,7 @@ impl Guest {
     /// [`RealError`].
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
         let mut real = Real::boot(scenario, kernel)?;
-        let boot = real.vm.settled()?;
+        let boot = real.layout()?;
         Ok(Self { real, boot, last_event: 0 })
     }
 
@@ -116,8 +116,8 @@ impl Guest {
 
     fn check(&mut self, scenario: &Scenario) -> Outcome {
         match check_on(&mut self.real, scenario) {
-            Ok(Verdict { failures, steps }) => match failures.into_iter().next() {
-                None => self.audit(steps),
+            Ok(mut verdict) => match verdict.failures.pop() {
+                None => self.audit(&verdict),
                 Some(failure) => Outcome::Differs {
                     step: failure.step,
                     action: action(scenario, failure.step),
@@ -130,9 +130,11 @@ impl Guest {
     }
 
     /// The machine's books must agree after every scenario, not only at its end.
-    fn audit(&mut self, steps: usize) -> Outcome {
+    fn audit(&mut self, verdict: &Verdict) -> Outcome {
         let differences: Vec<_> = match self.real.vm.rest.audit() {
-            Ok(audit) if audit.ok => return Outcome::Passed { steps },
+            Ok(audit) if audit.ok => {
+                return Outcome::Passed { steps: verdict.steps, remarks: remarks(verdict) };
+            }
             Ok(audit) => audit.problems,
             Err(error) => vec![chain(&error)],
         };
@@ -140,7 +142,7 @@ impl Guest {
             |problem| Difference::oracle("the machine's audit", "no problem".to_owned(), problem);
         let differences = differences.into_iter().map(difference).collect();
         let action = "after the last step".to_owned();
-        Outcome::Differs { step: steps, action, differences, evidence: self.evidence() }
+        Outcome::Differs { step: verdict.steps, action, differences, evidence: self.evidence() }
     }
 
     /// Takes away what `scenario` has left: nothing when the guest does not show what it showed right after its boot.
@@ -168,8 +170,8 @@ impl Guest {
                 rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": 0})))?;
             }
         }
-        let layout = self.real.vm.settled()?;
-        self.real.forget_reports()?;
+        let layout = self.real.layout()?;
+        self.real.forget()?;
         Ok(layout)
     }
 
@@ -184,6 +186,16 @@ impl Guest {
         };
         Evidence { events, log: log[log.len().saturating_sub(LOG)..].to_vec() }
     }
+}
+
+/// What a reader must know of a check beside its result.
+fn remarks(verdict: &Verdict) -> Vec<String> {
+    let open = verdict.open.iter().map(|Open { step, blocks, online }| {
+        let online = if online.0.is_empty() { "none".to_owned() } else { online.to_string() };
+        format!("step {step}: Linux leaves blocks {blocks} open; online afterwards: {online}")
+    });
+    let groups = verdict.groups_unknown.iter().map(|why| format!("memory groups were not compared: {why}"));
+    open.chain(groups).collect()
 }
 
 /// A record of the kernel's log as `dmesg` writes it.

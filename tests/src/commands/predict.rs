@@ -6,7 +6,7 @@ use clap::Args;
 use dimmer_lab::library::find;
 use dimmer_lab::oracle::release::Release;
 use dimmer_lab::oracle::verdict;
-use dimmer_lab::scenario::{Effect, Prediction};
+use dimmer_lab::scenario::{BlockSet, Effect, Prediction};
 
 /// `dimmer-lab predict`
 #[derive(Debug, Args)]
@@ -52,5 +52,9 @@ fn print(model: &Prediction, effect: &Effect) {
     }
     for (index, errno) in &effect.refused {
         println!("  block {index}: {errno}");
+    }
+    if !effect.open.is_empty() {
+        let blocks = BlockSet(effect.open.clone());
+        println!("  open: {blocks} may also stay online; that all of it can be moved is assumed");
     }
 }

@@ -85,7 +85,9 @@ fn boot_memory(memory: &Memory, index: u64) -> String {
     let mut parts: Vec<Part> = Vec::new();
     for part in &block.parts {
         match parts.last_mut() {
-            Some(last) if (last.node, last.zone) == (part.node, part.zone) => last.frames.end = part.frames.end,
+            Some(last) if (last.node, last.zone) == (part.node, part.zone) => {
+                last.frames.end = part.frames.end
+            }
             _ => parts.push(part.clone()),
         }
     }
@@ -138,7 +140,10 @@ mod tests {
     fn boot_memory_absent_blocks_and_those_that_could_not_be_added_are_explained() {
         let only = |name, block| why(name, block).pop().unwrap().2;
         let first = only("01-six-dimms-at-ratio-301", 0);
-        assert!(first.contains("DMA of node 0 (0x0-0xfff) and DMA32") && first.contains("can never go offline"), "{first}");
+        assert!(
+            first.contains("DMA of node 0 (0x0-0xfff) and DMA32") && first.contains("can never go offline"),
+            "{first}"
+        );
         assert!(only("01-six-dimms-at-ratio-301", 40).contains("Normal of node 0"));
         assert!(only("01-six-dimms-at-ratio-301", 9_999_999).contains("neither in boot memory"));
         assert!(only("20-virtio-mem-grows", 303).contains("vmem0"));

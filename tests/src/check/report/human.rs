@@ -13,6 +13,11 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  {}", entry.shows)?;
             writeln!(out, "{}", indented(&text))?;
         }
+        if let Outcome::Passed { remarks, .. } = &entry.outcome {
+            for remark in remarks {
+                writeln!(out, "{} on {}: {remark}", entry.scenario, entry.kernel)?;
+            }
+        }
     }
     let [passed, differ, failed, skipped] = report.counts();
     let shard = report.shard.as_ref().map(|shard| format!("shard {shard}: ")).unwrap_or_default();

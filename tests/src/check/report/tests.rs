@@ -19,7 +19,7 @@ fn report() -> Report {
         Difference::author("_OST", "[(3, 84)]".into(), "[]".into()),
     ];
     let outcomes = [
-        Outcome::Passed { steps: 3 },
+        Outcome::Passed { steps: 3, remarks: vec!["step 2: open".into()] },
         Outcome::Differs { step: 2, action: "plug".into(), differences, evidence: evidence() },
         Outcome::Failed { error: "the machine ended\nfor a reason".into(), evidence: evidence() },
         Outcome::Skipped,
@@ -71,7 +71,8 @@ fn people_get_the_table_the_reason_the_traces_and_the_command() {
     let summary =
         "shard 1/2: 1 as expected, 1 not, 1 could not be carried out, 1 not about the kernel; 6 s\n";
     assert!(text.ends_with(summary), "{text}");
-    assert!(!text.contains("00-a#b") && !text.contains("03-a#b"), "{text}");
+    assert!(text.contains("00-a#b on 6.1: step 2: open\n"), "{text}");
+    assert!(!text.contains("03-a#b"), "{text}");
 }
 
 #[test]
