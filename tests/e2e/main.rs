@@ -13,6 +13,7 @@ mod audit;
 mod backing;
 mod bare;
 mod boot;
+mod check;
 mod dimm;
 mod dimm_announced;
 mod dimm_faults;
@@ -108,7 +109,7 @@ fn is_about_the_host(test: &str) -> bool {
 }
 
 fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
-    let files: [&[Test]; 23] = [
+    let files: [&[Test]; 24] = [
         layouts::TESTS,
         boot::TESTS,
         bare::TESTS,
@@ -132,6 +133,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
         hugetlb::TESTS,
         audit::TESTS,
         input::TESTS,
+        check::TESTS,
     ];
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
