@@ -112,7 +112,7 @@ mod tests {
         assert!(rows.len() > 40);
         for row in rows {
             let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
-            assert!(cells.len() == 4 && cells.iter().all(|cell| cell.trim().len() > 0), "{row}");
+            assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.trim().is_empty()), "{row}");
         }
     }
 
