@@ -15,8 +15,10 @@ pub mod boot;
 pub mod group;
 pub mod linux;
 pub mod memory;
+pub mod mistake;
 pub mod policy;
 pub mod release;
+pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod verdict;

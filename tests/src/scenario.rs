@@ -17,6 +17,7 @@ mod prediction;
 pub mod real;
 mod size;
 mod step;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 

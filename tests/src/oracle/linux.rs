@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::{Errno, GroupId, Memory};
+use super::mistake::Mistake;
 use super::policy::{Decision, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
@@ -109,7 +110,8 @@ impl Linux {
         }
         let Some(how) = self.settings.auto_online else { return Ok(()) };
         for index in indices {
-            if self.injected.online || self.memory.online(index, how).is_err() {
+            let refused = self.injected.online && !self.memory.makes(Mistake::RefusalsAreIgnored);
+            if refused || self.memory.online(index, how).is_err() {
                 break;
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::group::{Group, GroupKind};
+use super::mistake::Mistake;
 use super::policy::{Candidate, Decision, OnlineType, Policy};
 use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
@@ -23,6 +24,8 @@ pub struct Memory {
     block_size: u64,
     /// The parameters that decide on zones.
     pub policy: Policy,
+    /// The rule that is planted wrong, if any.
+    pub mistake: Option<Mistake>,
     nodes: BTreeMap<u32, [ZoneState; 4]>,
     blocks: BTreeMap<u64, Block>,
     offline: BTreeSet<u64>,
@@ -36,12 +39,18 @@ impl Memory {
         Self {
             block_size,
             policy,
+            mistake: None,
             nodes: BTreeMap::new(),
             blocks: BTreeMap::new(),
             offline: BTreeSet::new(),
             groups: BTreeMap::new(),
             next_group: 0,
         }
+    }
+
+    /// Whether this rule is planted wrong.
+    pub fn makes(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
     }
 
     /// Bytes of a memory block.
@@ -203,7 +212,9 @@ impl Memory {
         block.take_offline();
         self.offline.insert(index);
         self.account(index, zone, false);
-        self.shrink(index, zone);
+        if !self.makes(Mistake::SpansOnlyGrow) {
+            self.shrink(index, zone);
+        }
         Ok(())
     }
 
@@ -255,7 +266,8 @@ impl Memory {
             return vec![block.zone().map_or("none", Zone::name)];
         }
         let candidate = self.candidate(index);
-        let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
+        let mut ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
+        ways.rotate_left(usize::from(self.makes(Mistake::ValidZonesSorted)));
         let mut names = Vec::new();
         for zone in ways.map(|how| self.zone_for(&candidate, how).zone) {
             if !names.contains(&zone.name()) {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
+use super::mistake::Mistake;
 use super::zone::PAGE;
 
 pub mod bbm;
@@ -95,7 +96,8 @@ impl VirtioMem {
 
     /// Whether `size` more bytes may be added (`virtio_mem_could_add_memory`).
     fn could_add(&self, memory: &Memory, size: u64) -> bool {
-        self.offline(memory) + size <= self.step_and_threshold(memory).1
+        memory.makes(Mistake::NoOfflineThreshold)
+            || self.offline(memory) + size <= self.step_and_threshold(memory).1
     }
 
     /// Whether it stopped because of offline memory and goes on now that some went online.

@@ -4,8 +4,10 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
+use super::subject::Subject;
 use super::{Effect, Expect, ExpectWord, Expected, OutcomeWord, Prediction, Scenario};
 use crate::expect;
+use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
 use crate::oracle::verdict;
 
@@ -22,12 +24,12 @@ pub enum CheckError {
     },
     /// The machine or its guest failed.
     #[error("step {step}")]
-    Real {
+    Subject {
         /// Which step; 0 is the boot.
         step: usize,
         /// What happened.
         #[source]
-        error: Box<RealError>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -38,6 +40,8 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
     /// Steps that were carried out.
     pub steps: usize,
+    /// Blocks that were held against the oracle, over all steps.
+    pub blocks: u64,
 }
 
 /// What was not as expected after one step.
@@ -55,24 +59,38 @@ pub struct Failure {
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
 pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError> {
+    let lost = |error: RealError| CheckError::Subject { step: 0, error: Box::new(error) };
+    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario, None)
+}
+
+/// The same on anything that has just booted the scenario's machine, with an oracle that makes `mistake`.
+///
+/// # Errors
+/// [`CheckError`] when there is nothing to judge.
+pub fn check_on<S: Subject>(
+    subject: &mut S,
+    scenario: &Scenario,
+    mistake: Option<Mistake>,
+) -> Result<Verdict, CheckError> {
     let mut verdict = Verdict::default();
-    let real = |step| move |error: RealError| CheckError::Real { step, error: Box::new(error) };
+    let lost = |step| move |error: S::Error| CheckError::Subject { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
-    let mut machine = Real::boot(scenario, kernel).map_err(real(0))?;
-    let layout = machine.vm.settled().map_err(|error| real(0)(error.into()))?;
+    let layout = subject.layout().map_err(lost(0))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
-    let mut model = Prediction::new(scenario, release).map_err(wrong(0))?;
+    let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
     let lines = differences(&model, &layout);
     if !lines.is_empty() {
         verdict.failures.push(Failure { step: 0, lines });
         return Ok(verdict);
     }
+    verdict.blocks = layout.blocks.len() as u64;
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
         let predicted = model.apply(&action).map_err(wrong(step))?;
-        let seen = machine.apply(&action, &predicted).map_err(real(step))?;
-        let layout = machine.vm.settled().map_err(|error| real(step)(error.into()))?;
+        let seen = subject.apply(&action, &predicted).map_err(lost(step))?;
+        let layout = subject.layout().map_err(lost(step))?;
         verdict.steps = step;
+        verdict.blocks += layout.blocks.len() as u64;
         let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout };
         let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
         if !lines.is_empty() {

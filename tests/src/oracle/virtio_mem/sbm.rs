@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
+use crate::oracle::mistake::Mistake;
 use crate::oracle::zone::Zone;
 
 /// The memory blocks of a device and their sub-blocks.
@@ -64,7 +65,8 @@ impl SubBlocks {
     /// Partly plugged blocks first, then blocks that were used before, then new ones
     /// (`virtio_mem_sbm_plug_request`).
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        for place in [Place::Kernel, Place::Movable, Place::Offline] {
+        let filled = if linux.memory.makes(Mistake::PartialsAreNotFilled) { 0 } else { 3 };
+        for place in [Place::Kernel, Place::Movable, Place::Offline].into_iter().take(filled) {
             for index in self.partial_in(linux, place) {
                 self.fill(device, index, &mut count);
             }
@@ -128,7 +130,7 @@ impl SubBlocks {
 
     /// What is least needed first, from the top (`virtio_mem_sbm_unplug_request`).
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        let order = [
+        let mut order = [
             (Place::Offline, false),
             (Place::Offline, true),
             (Place::Movable, false),
@@ -136,10 +138,14 @@ impl SubBlocks {
             (Place::Movable, true),
             (Place::Kernel, true),
         ];
+        if linux.memory.makes(Mistake::KernelPartialsLast) {
+            order[3..].rotate_left(1);
+        }
+        let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
         for (wanted, whole) in order {
-            let mut below = self.next;
-            while let Some(index) = self.last_below(below, whole).filter(|_| count > 0) {
-                below = index;
+            let mut passed = if bottom_up { 0 } else { self.next };
+            while let Some(index) = self.beside(passed, whole, bottom_up).filter(|_| count > 0) {
+                passed = index;
                 if place(linux, index) == wanted {
                     self.unplug_some(linux, device, index, &mut count);
                 }
@@ -147,11 +153,14 @@ impl SubBlocks {
         }
     }
 
-    fn last_below(&self, below: u64, whole: bool) -> Option<u64> {
-        if whole {
-            self.whole.range(..below).next_back().copied()
-        } else {
-            self.partial.range(..below).next_back().map(|(index, _)| *index)
+    /// The nearest block below `passed`, or above it.
+    fn beside(&self, passed: u64, whole: bool, above: bool) -> Option<u64> {
+        let partial = |(index, _): (&u64, _)| *index;
+        match (whole, above) {
+            (true, false) => self.whole.range(..passed).next_back().copied(),
+            (true, true) => self.whole.range(passed + 1..).next().copied(),
+            (false, false) => self.partial.range(..passed).next_back().map(partial),
+            (false, true) => self.partial.range(passed + 1..).next().map(partial),
         }
     }
 

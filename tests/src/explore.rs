@@ -1,0 +1,27 @@
+//! The explorer: random machines and histories on a guest and on the oracle, in search of a block that
+//! is not where the oracle says.
+//!
+//! ```text
+//!   seed, run ──► dice ──► machine ──► history      (a scenario: pure, the model runs along)
+//!                                         │
+//!                   subjects ──► hunt ────┤         (check it on a guest, or on another model)
+//!                                         │ a difference
+//!                                      shrink ──► explore-SEED-RUN.toml
+//!                                         │
+//!                                      record       (a line for each run, the sum of all)
+//! ```
+//!
+//! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
+
+pub mod dice;
+mod edges;
+mod exact;
+pub mod history;
+pub mod hunt;
+mod machine;
+pub mod record;
+pub mod shrink;
+mod steps;
+pub mod subjects;
+#[cfg(test)]
+mod tests;

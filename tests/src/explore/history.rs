@@ -1,0 +1,98 @@
+//! Random histories: the model runs along, so that every step is possible and, if wanted, has one outcome
+//! only.
+
+use super::dice::Dice;
+use super::exact::is_exact;
+use super::machine::{self, SLOTS};
+use super::steps::{self, Moment};
+use crate::oracle::release::Release;
+use crate::scenario::{Prediction, Scenario, Step};
+
+/// Steps of a history.
+const STEPS: std::ops::RangeInclusive<u64> = 5..=20;
+/// How often another step is tried when one is not possible, before the history ends as it is.
+const TRIES: usize = 200;
+/// Memory of devices for each byte of boot memory, at most: Linux keeps its books in boot memory.
+const MOST_PER_RAM: u64 = 8;
+/// Blocks that may come, at most: a guest takes its time to show them.
+const MOST_BLOCKS: u64 = 96;
+
+/// What histories are to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// The guest's release.
+    pub release: Release,
+    /// Keeps steps out that Linux may end in more than one way.
+    pub only_exact: bool,
+}
+
+/// The scenario of one run.
+pub fn scenario(seed: u64, run: u64, rules: Rules) -> Scenario {
+    let mut dice = Dice::new(seed, run);
+    loop {
+        let mut scenario = machine::scenario(&mut dice, rules.release);
+        scenario.shows = format!("Run {run} of seed {seed}");
+        // Some machines do not fit together, such as a device on a node that needs more memory.
+        if let Ok(model) = Prediction::new(&scenario, rules.release) {
+            let nodes = scenario.machine.numa.len().max(1) as u64;
+            scenario.steps = steps(&mut dice, model, nodes, rules);
+            return scenario;
+        }
+    }
+}
+
+fn steps(dice: &mut Dice, mut model: Prediction, nodes: u64, rules: Rules) -> Vec<Step> {
+    let wanted = dice.number(STEPS);
+    let most = most(&model);
+    let mut steps: Vec<Step> = Vec::new();
+    for _ in 0..TRIES {
+        if steps.len() as u64 == wanted {
+            break;
+        }
+        let room = most.saturating_sub(plugged(&model));
+        let moment = Moment { model: &model, number: steps.len(), nodes, room };
+        let Some(step) = steps::any(dice, &moment) else { continue };
+        if let Some(after) = follow(&model, &step, rules).filter(|after| plugged(after) <= most) {
+            model = after;
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// The model after `step`; nothing when it is not possible or not exact.
+fn follow(model: &Prediction, step: &Step, rules: Rules) -> Option<Prediction> {
+    step.check().ok()?;
+    let action = step.action();
+    if rules.only_exact && !is_exact(model, &action) {
+        return None;
+    }
+    let mut after = model.clone();
+    after.apply(&action).ok()?;
+    (after.dimms().count() <= SLOTS).then_some(after)
+}
+
+/// Whether a scenario could have been made here: the machine is possible, and so is every step.
+pub fn is_possible(scenario: &Scenario, rules: Rules) -> bool {
+    let Ok(mut model) = Prediction::new(scenario, rules.release) else { return false };
+    for step in &scenario.steps {
+        match follow(&model, step, rules) {
+            Some(after) if plugged(&after) <= most(&after) => model = after,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Bytes of blocks that are no boot memory.
+fn plugged(model: &Prediction) -> u64 {
+    let memory = &model.linux.memory;
+    memory.blocks().values().filter(|block| !block.early).count() as u64 * memory.block_size()
+}
+
+/// Bytes of memory devices that the guest can take.
+fn most(model: &Prediction) -> u64 {
+    let memory = &model.linux.memory;
+    let early: u64 = memory.nodes().flat_map(|(_, zones)| zones).map(|zone| zone.early).sum();
+    (early * crate::oracle::zone::PAGE * MOST_PER_RAM).min(MOST_BLOCKS * memory.block_size())
+}
