@@ -6,6 +6,7 @@ use std::process::ExitCode;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod explore;
 pub mod guest;
 pub mod host;
 pub mod images;

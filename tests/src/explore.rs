@@ -13,15 +13,18 @@
 //!
 //! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
 
+pub mod campaign;
 pub mod dice;
 mod edges;
 mod exact;
 pub mod history;
 pub mod hunt;
 mod machine;
+pub mod pool;
 pub mod record;
 pub mod shrink;
 mod steps;
 pub mod subjects;
 #[cfg(test)]
 mod tests;
+pub mod worker;

@@ -25,6 +25,8 @@ enum Command {
     Demo(commands::demo::Demo),
     /// Say what this host is, what is missing, and the command that fixes it.
     Doctor(commands::doctor::Doctor),
+    /// Hunt for a memory block that is not where the oracle says.
+    Explore(commands::explore::Explore),
     /// Ask the agent in a guest to do something.
     Guest(commands::guest::Guest),
     /// Run a command on a host with hardware-assisted KVM: here if this is one, else inside the emulated host.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Explore(explore) => explore.run(),
         Command::Guest(guest) => guest.run(),
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),

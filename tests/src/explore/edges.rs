@@ -36,7 +36,13 @@ pub fn ram(dice: &mut Dice, guest: &Guest, release: Release) -> Option<u64> {
             memory_hotplug: vec!["method=acpi,slots=1,size=64G".to_owned()],
             ..Machine::default()
         };
-        let scenario = Scenario { shows: String::new(), kernels: Vec::new(), machine, guest: guest.clone(), steps: Vec::new() };
+        let scenario = Scenario {
+            shows: String::new(),
+            kernels: Vec::new(),
+            machine,
+            guest: guest.clone(),
+            steps: Vec::new(),
+        };
         let model = Prediction::new(&scenario, release).ok();
         model.is_some_and(|model| dimm_is_movable(&model, blocks, 0))
     };
@@ -56,7 +62,15 @@ fn dimm_is_movable(model: &Prediction, blocks: u64, node: u32) -> bool {
 
 /// A DIMM of no size.
 pub fn dimm(id: &str, node: u32) -> Plug {
-    Plug { id: id.to_owned(), count: None, size: None, ranges: None, descending: false, unaligned: false, node }
+    Plug {
+        id: id.to_owned(),
+        count: None,
+        size: None,
+        ranges: None,
+        descending: false,
+        unaligned: false,
+        node,
+    }
 }
 
 fn all_movable(memory: &Memory) -> u64 {

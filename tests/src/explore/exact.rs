@@ -15,7 +15,9 @@ use crate::scenario::{Action, BlockSet, Prediction, Resize};
 pub fn is_exact(before: &Prediction, action: &Action<'_>) -> bool {
     match action {
         Action::Plug(_) | Action::Set(_) | Action::Inject(_) => true,
-        Action::Offline(blocks) => before.linux.injected.offline || can_all_be_emptied(before, blocks.0.iter()),
+        Action::Offline(blocks) => {
+            before.linux.injected.offline || can_all_be_emptied(before, blocks.0.iter())
+        }
         Action::Unplug(id) => {
             let linux = &before.linux;
             let refused = linux.injected.offline || !linux.settings.eject_enabled;

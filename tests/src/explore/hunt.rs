@@ -1,13 +1,15 @@
-//! One run: a scenario on a guest, and what came of it.
+//! One scenario on a guest, and what came of it.
+
+use serde::{Deserialize, Serialize};
 
 use super::subjects::Subjects;
 use crate::oracle::mistake::Mistake;
 use crate::scenario::Scenario;
-use crate::scenario::check::{CheckError, Failure, check_on};
+use crate::scenario::check::{CheckError, check_on};
 
-
-/// What came of a run.
-#[derive(Debug)]
+/// What came of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Found {
     /// Guest and oracle agree after every step.
     Nothing {
@@ -15,9 +17,27 @@ pub enum Found {
         blocks: u64,
     },
     /// They differ.
-    Difference(Failure),
+    Difference {
+        /// The step after which they do; 0 is the boot.
+        step: usize,
+        /// Each difference, a line.
+        lines: Vec<String>,
+    },
     /// The guest was lost, or could not be asked: that says nothing about the oracle.
-    Lost(CheckError),
+    Lost {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Found {
+    /// The step after which guest and oracle differ.
+    pub const fn step(&self) -> Option<usize> {
+        match self {
+            Self::Difference { step, .. } => Some(*step),
+            Self::Nothing { .. } | Self::Lost { .. } => None,
+        }
+    }
 }
 
 /// Carries a scenario out on a new guest, beside an oracle that makes `mistake`.
@@ -25,11 +45,10 @@ pub fn hunt(subjects: &impl Subjects, scenario: &Scenario, mistake: Option<Mista
     let boot = |error| CheckError::Subject { step: 0, error: Box::new(error) };
     let checked = subjects.boot(scenario).map_err(boot);
     match checked.and_then(|mut subject| check_on(&mut subject, scenario, mistake)) {
-        Err(error) => Found::Lost(error),
+        Err(error) => Found::Lost { why: crate::chain(&error) },
         Ok(mut verdict) => match verdict.failures.pop() {
-            Some(failure) => Found::Difference(failure),
+            Some(failure) => Found::Difference { step: failure.step, lines: failure.lines },
             None => Found::Nothing { blocks: verdict.blocks },
         },
     }
 }
-

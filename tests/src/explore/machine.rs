@@ -91,13 +91,15 @@ fn numa(dice: &mut Dice, ram: u64, nodes: u64) -> Vec<String> {
 
 /// Each `--memory-hotplug`: DIMMs, virtio-mem devices, or both.
 fn windows(dice: &mut Dice, nodes: u64) -> Vec<String> {
-    let (dimms, devices) = dice.weighted(&[(4, (true, 0)), (4, (true, 1)), (2, (true, 2)), (4, (false, 1)), (3, (false, 2))]);
+    let (dimms, devices) =
+        dice.weighted(&[(4, (true, 0)), (4, (true, 1)), (2, (true, 2)), (4, (false, 1)), (3, (false, 2))]);
     let mut all = Vec::new();
     if dimms {
         all.push(format!("method=acpi,slots={SLOTS},size=64G"));
     }
     for number in 0..devices {
-        let block = dice.weighted(&[(8, 2), (2, 4), (2, 32), (1, 64), (3, 128), (3, 256), (2, 512), (1, 1024)]) * MIB;
+        let block =
+            dice.weighted(&[(8, 2), (2, 4), (2, 32), (1, 64), (3, 128), (3, 256), (2, 512), (1, 1024)]) * MIB;
         let size = dice.number(8..=64) * 128 * MIB;
         let size = Size(size.next_multiple_of(block.max(128 * MIB)));
         let node = dice.number(0..=nodes - 1);

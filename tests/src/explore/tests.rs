@@ -20,7 +20,11 @@ fn a_model_does_not_differ_from_itself() {
     for run in 0..200 {
         let scenario = scenario(1, run, rules(RELEASE, false));
         let found = hunt(&Models { release: RELEASE }, &scenario, None);
-        assert!(matches!(found, Found::Nothing { blocks } if blocks > 0), "{found:?}\n{}", scenario.to_toml());
+        assert!(
+            matches!(found, Found::Nothing { blocks } if blocks > 0),
+            "{found:?}\n{}",
+            scenario.to_toml()
+        );
     }
 }
 
@@ -49,17 +53,22 @@ fn every_planted_mistake_is_found_and_shrunk() {
         // A shrink that reaches partial blocks in a kernel zone has more than one outcome in a guest.
         let rules = rules(release, *mistake != Mistake::KernelPartialsLast);
         let guests = Models { release };
-        let differs = |candidate: &_| match hunt(&guests, candidate, Some(*mistake)) {
-            Found::Difference(failure) => Some(failure.step),
-            Found::Nothing { .. } | Found::Lost(_) => None,
-        };
+        let differs = |candidate: &_| hunt(&guests, candidate, Some(*mistake)).step();
         let found = (0..2000).find_map(|run| {
             let scenario = scenario(1, run, rules);
             differs(&scenario).map(|step| (run, step, scenario))
         });
-        let Some((run, step, scenario)) = found else { missed.push(*mistake); println!("{mistake:?} missed"); continue };
+        let Some((run, step, scenario)) = found else {
+            missed.push(*mistake);
+            println!("{mistake:?} missed");
+            continue;
+        };
         let shrunk = shrink(scenario, step, rules, usize::MAX, differs);
-        println!("{mistake:?}: run {run} step {step}: {} steps after {}", shrunk.scenario.steps.len(), shrunk.attempts);
+        println!(
+            "{mistake:?}: run {run} step {step}: {} steps after {}",
+            shrunk.scenario.steps.len(),
+            shrunk.attempts
+        );
         println!("{}", shrunk.scenario.to_toml());
         assert!(shrunk.scenario.steps.len() <= 6);
         assert!(differs(&shrunk.scenario).is_some());

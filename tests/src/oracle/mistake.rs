@@ -4,9 +4,11 @@
 //! rule asks for it in one line, with [`Memory::makes`](super::memory::Memory::makes).
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// A rule that the model gets wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mistake {
     /// Movable memory stays below what the ratio allows, instead of reaching it.
     RatioIsExclusive,

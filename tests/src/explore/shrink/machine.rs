@@ -46,7 +46,8 @@ fn simpler_memory(scenario: &Scenario) -> Vec<Scenario> {
     let known = rounder.contains(&scenario.machine.memory) || scenario.machine.memory == usual;
     let mut memories = vec![usual];
     memories.extend(rounder.into_iter().filter(|_| !known));
-    let with = |memory| Scenario { machine: Machine { memory, ..scenario.machine.clone() }, ..scenario.clone() };
+    let with =
+        |memory| Scenario { machine: Machine { memory, ..scenario.machine.clone() }, ..scenario.clone() };
     memories.into_iter().map(with).collect()
 }
 
@@ -84,7 +85,10 @@ mod tests {
 
     #[test]
     fn a_value_is_replaced_where_its_key_stands() {
-        assert_eq!(with_value("method=virtio-mem,block=1G,node=1", "block", "2M"), "method=virtio-mem,block=2M,node=1");
+        assert_eq!(
+            with_value("method=virtio-mem,block=1G,node=1", "block", "2M"),
+            "method=virtio-mem,block=2M,node=1"
+        );
         assert_eq!(with_value("method=acpi,slots=4", "node", "0"), "method=acpi,slots=4");
     }
 }

@@ -96,15 +96,22 @@ pub(super) fn smaller(steps: &[Step]) -> Vec<Vec<Step>> {
 
 fn smaller_step(step: &Step) -> Vec<Step> {
     if let Some(plug) = &step.plug {
-        return smaller_plugs(plug).into_iter().map(|plug| Step { plug: Some(plug), ..step.clone() }).collect();
+        return smaller_plugs(plug)
+            .into_iter()
+            .map(|plug| Step { plug: Some(plug), ..step.clone() })
+            .collect();
     }
     if let Some(resize) = &step.resize {
         let sizes = smaller_sizes(resize.to).into_iter();
-        let with = |to| Step { resize: Some(crate::scenario::Resize { to, ..resize.clone() }), ..step.clone() };
+        let with =
+            |to| Step { resize: Some(crate::scenario::Resize { to, ..resize.clone() }), ..step.clone() };
         return sizes.map(with).collect();
     }
     if let Some(blocks) = &step.offline {
-        return fewer_blocks(blocks).into_iter().map(|set| Step { offline: Some(set), ..step.clone() }).collect();
+        return fewer_blocks(blocks)
+            .into_iter()
+            .map(|set| Step { offline: Some(set), ..step.clone() })
+            .collect();
     }
     if let Some(online) = &step.online {
         let with = |blocks| crate::scenario::Blocks { blocks, ..online.clone() };

@@ -65,8 +65,7 @@ impl Linux {
             let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind
             // the first that could have it, too, and then fail.
-            let wrong_memmap =
-                memmap_asked && !every_block && range.end - range.start != size;
+            let wrong_memmap = memmap_asked && !every_block && range.end - range.start != size;
             let indices = range.start / size..range.end / size;
             if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group).is_ok() {
                 blocks.extend(indices);
