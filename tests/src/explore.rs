@@ -27,4 +27,5 @@ mod steps;
 pub mod subjects;
 #[cfg(test)]
 mod tests;
+pub mod timed;
 pub mod worker;

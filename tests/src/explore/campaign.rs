@@ -81,10 +81,10 @@ impl Campaign {
     ) -> io::Result<()> {
         let rules = Rules { release, only_exact: self.only_exact };
         let scenario = scenario(self.seed, run, rules);
-        let Answer { found, milliseconds, .. } = carry_out(kernel, &scenario);
-        let line = Run::new(self.seed, run, kernel, &scenario, found.clone(), milliseconds);
+        let Answer { found, times, .. } = carry_out(kernel, &scenario);
+        let line = Run::new(self.seed, run, kernel, &scenario, found.clone(), times);
         record.lock().unwrap_or_else(PoisonError::into_inner).add(&line)?;
-        let seconds = Duration::from_millis(milliseconds).as_secs_f64();
+        let seconds = times.total().as_secs_f64();
         let name = format!("run {run} on {kernel}");
         match found {
             Found::Nothing { blocks } => {

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::hunt::Found;
+use super::timed::Times;
 use super::worker::{Answer, Task};
 
 /// Those who wait for an answer, by the task's id. Gone when the worker is.
@@ -57,7 +58,7 @@ impl Pool {
     /// Has a worker carry `task` out; its `id` does not matter. Once more when the host went away
     /// meanwhile.
     pub fn carry_out(&self, task: &Task) -> Answer {
-        let lost = |why: String| Answer { id: 0, found: Found::Lost { why }, milliseconds: 0 };
+        let lost = |why: String| Answer { id: 0, found: Found::Lost { why }, times: Times::default() };
         for _ in 0..2 {
             let answer = match self.hand_over(task.clone()) {
                 Ok(answer) => answer,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::hunt::Found;
+use super::timed::Times;
 use crate::scenario::{Machine, Scenario, Step};
 
 /// One run, as a line of the record has it.
@@ -29,21 +30,14 @@ pub struct Run {
     /// How it ended.
     pub result: Found,
     /// How long it took, in milliseconds.
-    pub milliseconds: u64,
+    pub times: Times,
 }
 
 impl Run {
     /// The run of a scenario.
-    pub fn new(
-        seed: u64,
-        run: u64,
-        kernel: &str,
-        scenario: &Scenario,
-        result: Found,
-        milliseconds: u64,
-    ) -> Self {
+    pub fn new(seed: u64, run: u64, kernel: &str, scenario: &Scenario, result: Found, times: Times) -> Self {
         let Scenario { machine, guest, steps, .. } = scenario.clone();
-        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, milliseconds }
+        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, times }
     }
 }
 
@@ -56,6 +50,7 @@ pub struct Record {
     blocks: u64,
     differences: u64,
     lost: u64,
+    times: Times,
 }
 
 impl Record {
@@ -73,6 +68,7 @@ impl Record {
     /// When it cannot be written.
     pub fn add(&mut self, run: &Run) -> io::Result<()> {
         self.runs += 1;
+        self.times += run.times;
         self.steps += match &run.result {
             Found::Difference { step, .. } => *step as u64,
             Found::Nothing { .. } => run.steps.len() as u64,
@@ -109,13 +105,17 @@ pub struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { runs, steps, blocks, differences, lost, .. } = self.record;
+        let Record { runs, steps, blocks, differences, lost, times, .. } = self.record;
         let minutes = self.time.as_secs_f64() / 60.0;
         write!(
             f,
             "{runs} histories, {steps} steps, {blocks} block checks, {differences} differences, {lost} guests lost; "
         )?;
-        write!(f, "{:.1} minutes, {:.1} histories a minute", minutes, *runs as f64 / minutes.max(1e-9))
+        let rate = *runs as f64 / minutes.max(1e-9);
+        write!(f, "{minutes:.1} minutes, {rate:.1} histories a minute; ")?;
+        let percent = |part: u64| part * 100 / times.all.max(1);
+        let (boot, steps, layouts) = (percent(times.boot), percent(times.steps), percent(times.layouts));
+        write!(f, "{boot} % of the time for booting, {steps} % for steps, {layouts} % for layouts")
     }
 }
 
@@ -136,7 +136,9 @@ mod tests {
             guest: crate::scenario::Guest::default(),
             steps,
         };
-        let run = |found| Run::new(1, 2, "6.12", &scenario, found, 1500);
+        let run = |found| {
+            Run::new(1, 2, "6.12", &scenario, found, Times { boot: 700, steps: 300, layouts: 450, all: 1500 })
+        };
         record.add(&run(Found::Nothing { blocks: 100 })).unwrap();
         assert!(record.is_clean());
         record.add(&run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] })).unwrap();
@@ -147,7 +149,8 @@ mod tests {
         assert_eq!(lines[1], run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] }));
         assert_eq!(
             record.summary(Duration::from_secs(90)).to_string(),
-            "3 histories, 5 steps, 100 block checks, 1 differences, 1 guests lost; 1.5 minutes, 2.0 histories a minute"
+            "3 histories, 5 steps, 100 block checks, 1 differences, 1 guests lost; 1.5 minutes, 2.0 histories a minute; \
+             46 % of the time for booting, 20 % for steps, 30 % for layouts"
         );
     }
 }

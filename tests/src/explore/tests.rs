@@ -19,7 +19,7 @@ fn rules(release: Release, only_exact: bool) -> Rules {
 fn a_model_does_not_differ_from_itself() {
     for run in 0..200 {
         let scenario = scenario(1, run, rules(RELEASE, false));
-        let found = hunt(&Models { release: RELEASE }, &scenario, None);
+        let (found, _) = hunt(&Models { release: RELEASE }, &scenario, None);
         assert!(
             matches!(found, Found::Nothing { blocks } if blocks > 0),
             "{found:?}\n{}",
@@ -53,7 +53,7 @@ fn every_planted_mistake_is_found_and_shrunk() {
         // A shrink that reaches partial blocks in a kernel zone has more than one outcome in a guest.
         let rules = rules(release, *mistake != Mistake::KernelPartialsLast);
         let guests = Models { release };
-        let differs = |candidate: &_| hunt(&guests, candidate, Some(*mistake)).step();
+        let differs = |candidate: &_| hunt(&guests, candidate, Some(*mistake)).0.step();
         let found = (0..2000).find_map(|run| {
             let scenario = scenario(1, run, rules);
             differs(&scenario).map(|step| (run, step, scenario))

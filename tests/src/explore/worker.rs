@@ -4,13 +4,13 @@
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use dimmer_images::Kernel;
 use serde::{Deserialize, Serialize};
 
 use super::hunt::{Found, hunt};
 use super::subjects::Machines;
+use super::timed::Times;
 use crate::oracle::mistake::Mistake;
 use crate::scenario::Scenario;
 use crate::vm;
@@ -35,8 +35,8 @@ pub struct Answer {
     pub id: u64,
     /// What came of it.
     pub found: Found,
-    /// How long it took, in milliseconds.
-    pub milliseconds: u64,
+    /// How long it took.
+    pub times: Times,
 }
 
 /// Answers tasks from standard input on standard output, `jobs` at a time, until there are no more.
@@ -63,20 +63,19 @@ fn work(tasks: &Mutex<Receiver<Task>>, kernels: &[Kernel]) -> io::Result<()> {
     loop {
         let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(task) = next else { return Ok(()) };
-        let begun = Instant::now();
-        let found = carry_out(&task, kernels);
-        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Answer { id: task.id, found, milliseconds })?;
+        let (found, times) = carry_out(&task, kernels);
+        let mut line = serde_json::to_vec(&Answer { id: task.id, found, times })?;
         line.push(b'\n');
         io::stdout().lock().write_all(&line)?;
         io::stdout().flush()?;
     }
 }
 
-fn carry_out(task: &Task, kernels: &[Kernel]) -> Found {
+fn carry_out(task: &Task, kernels: &[Kernel]) -> (Found, Times) {
     let Some(kernel) = kernels.iter().find(|kernel| kernel.name == task.kernel) else {
-        return Found::Lost { why: format!("there is no kernel {:?}", task.kernel) };
+        return (Found::Lost { why: format!("there is no kernel {:?}", task.kernel) }, Times::default());
     };
     let found = vm::audited(|| Ok(hunt(&Machines { kernel }, &task.scenario, task.mistake)));
-    found.unwrap_or_else(|error| Found::Lost { why: crate::chain(error.as_ref()) })
+    let lost = |error: Box<dyn std::error::Error>| Found::Lost { why: crate::chain(error.as_ref()) };
+    found.unwrap_or_else(|error| (lost(error), Times::default()))
 }
