@@ -4,7 +4,7 @@
 //! ```text
 //!   seed, run ──► dice ──► machine ──► history      (a scenario: pure, the model runs along)
 //!                                         │
-//!                   subjects ──► hunt ────┤         (check it on a guest, or on another model)
+//!            a guest or a model ──► hunt ─┤         (check it beside the oracle)
 //!                                         │ a difference
 //!                                      shrink ──► explore-SEED-RUN.toml
 //!                                         │
@@ -19,12 +19,12 @@ mod edges;
 mod exact;
 pub mod history;
 pub mod hunt;
+mod kept;
 mod machine;
 pub mod pool;
 pub mod record;
 pub mod shrink;
 mod steps;
-pub mod subjects;
 #[cfg(test)]
 mod tests;
 pub mod timed;

@@ -62,11 +62,13 @@ impl Explore {
         }
         let pool = Pool::new(self.worker_arguments())?;
         let begun = Instant::now();
-        let record =
-            self.campaign(&kernels)?.run(Record::new(self.record.as_deref())?, |kernel, scenario| {
+        let record = self.campaign(&kernels)?.run(
+            Record::new(self.record.as_deref())?,
+            |seat, kernel, scenario| {
                 let (kernel, scenario) = (kernel.to_owned(), scenario.clone());
-                pool.carry_out(&Task { id: 0, kernel, scenario, mistake: self.plant })
-            })?;
+                pool.carry_out(&Task { id: 0, seat, kernel, scenario, mistake: self.plant })
+            },
+        )?;
         println!("seed {}: {}", self.seed, record.summary(begun.elapsed()));
         Ok(ExitCode::from(u8::from(!record.is_clean())))
     }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::history::{Rules, scenario};
+use super::history::{FAMILY, Rules, scenario};
 use super::hunt::Found;
 use super::record::{Record, Run};
 use super::shrink::shrink;
@@ -36,6 +36,14 @@ pub struct Campaign {
     pub directory: PathBuf,
 }
 
+/// Runs on one machine, which one guest can serve.
+#[derive(Debug)]
+struct Family {
+    runs: std::ops::Range<u64>,
+    kernel: String,
+    release: Release,
+}
+
 impl Campaign {
     /// Carries out all runs, each on every kernel, with `carry_out`; says on standard output what comes of
     /// each.
@@ -45,30 +53,44 @@ impl Campaign {
     pub fn run(
         &self,
         record: Record,
-        carry_out: impl Fn(&str, &Scenario) -> Answer + Sync,
+        carry_out: impl Fn(usize, &str, &Scenario) -> Answer + Sync,
     ) -> io::Result<Record> {
         let begun = Instant::now();
-        let all = self.runs.clone().flat_map(|run| self.kernels.iter().map(move |kernel| (run, kernel)));
-        let left = Mutex::new(all.collect::<VecDeque<_>>());
+        let families = Mutex::new(self.families());
         let record = Mutex::new(record);
-        let next = || {
-            let in_time = self.budget.is_none_or(|budget| begun.elapsed() < budget);
-            left.lock().unwrap_or_else(PoisonError::into_inner).pop_front().filter(|_| in_time)
-        };
-        let work = || {
-            while let Some((run, (kernel, release))) = next() {
-                self.one(run, kernel, *release, &record, &carry_out)?;
+        let next = || lock(&families).pop_front();
+        let in_time = || self.budget.is_none_or(|budget| begun.elapsed() < budget);
+        let work = |seat| {
+            while let Some(Family { runs, kernel, release }) = next() {
+                for run in runs.take_while(|_| in_time()) {
+                    let carry_out = |scenario: &Scenario| carry_out(seat, &kernel, scenario);
+                    self.one(run, &kernel, release, &record, &carry_out)?;
+                }
             }
             io::Result::Ok(())
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.jobs).map(|_| scope.spawn(work)).collect();
-            let joined = workers.into_iter().map(|worker| worker.join());
-            joined
-                .map(|result| result.unwrap_or_else(|_| Err(io::Error::other("a run panicked"))))
-                .collect::<io::Result<()>>()
-        })
-        .map(|()| record.into_inner().unwrap_or_else(PoisonError::into_inner))
+            let work = &work;
+            let seats: Vec<_> = (0..self.jobs).map(|seat| scope.spawn(move || work(seat))).collect();
+            let panicked = |_| Err(io::Error::other("a run panicked"));
+            seats.into_iter().try_for_each(|seat| seat.join().unwrap_or_else(panicked))
+        })?;
+        Ok(record.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The runs that have their machine in common, on each kernel.
+    fn families(&self) -> VecDeque<Family> {
+        let (start, end) = (self.runs.start, self.runs.end);
+        let firsts = (start / FAMILY..end.div_ceil(FAMILY)).map(|family| family * FAMILY);
+        let runs = firsts.map(|first| first.max(start)..(first + FAMILY).min(end));
+        let with = |runs: std::ops::Range<u64>| {
+            self.kernels.iter().map(move |(kernel, release)| Family {
+                runs: runs.clone(),
+                kernel: kernel.clone(),
+                release: *release,
+            })
+        };
+        runs.flat_map(with).collect()
     }
 
     fn one(
@@ -77,13 +99,13 @@ impl Campaign {
         kernel: &str,
         release: Release,
         record: &Mutex<Record>,
-        carry_out: &impl Fn(&str, &Scenario) -> Answer,
+        carry_out: &impl Fn(&Scenario) -> Answer,
     ) -> io::Result<()> {
         let rules = Rules { release, only_exact: self.only_exact };
         let scenario = scenario(self.seed, run, rules);
-        let Answer { found, times, .. } = carry_out(kernel, &scenario);
+        let Answer { found, times, .. } = carry_out(&scenario);
         let line = Run::new(self.seed, run, kernel, &scenario, found.clone(), times);
-        record.lock().unwrap_or_else(PoisonError::into_inner).add(&line)?;
+        lock(record).add(&line)?;
         let seconds = times.total().as_secs_f64();
         let name = format!("run {run} on {kernel}");
         match found {
@@ -115,13 +137,13 @@ impl Campaign {
         scenario: Scenario,
         step: usize,
         rules: Rules,
-        carry_out: &impl Fn(&str, &Scenario) -> Answer,
+        carry_out: &impl Fn(&Scenario) -> Answer,
     ) -> io::Result<PathBuf> {
         let file = self.directory.join(format!("explore-{}-{run}.toml", self.seed));
         write(&file, &scenario, kernel)?;
         let mut last = Vec::new();
         let shrunk = shrink(scenario, step, rules, ATTEMPTS, |candidate| {
-            let Found::Difference { step, lines } = carry_out(kernel, candidate).found else { return None };
+            let Found::Difference { step, lines } = carry_out(candidate).found else { return None };
             println!("run {run} on {kernel}: {} steps still differ", candidate.steps.len().min(step));
             last = lines;
             Some(step)
@@ -136,6 +158,10 @@ impl Campaign {
         );
         Ok(file)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(file: &Path, scenario: &Scenario, kernel: &str) -> io::Result<()> {

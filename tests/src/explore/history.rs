@@ -8,6 +8,8 @@ use super::steps::{self, Moment};
 use crate::oracle::release::Release;
 use crate::scenario::{Prediction, Scenario, Step};
 
+/// Runs with one machine: a guest can serve them all, one after the other.
+pub const FAMILY: u64 = 8;
 /// Steps of a history.
 const STEPS: std::ops::RangeInclusive<u64> = 5..=20;
 /// How often another step is tried when one is not possible, before the history ends as it is.
@@ -26,25 +28,31 @@ pub struct Rules {
     pub only_exact: bool,
 }
 
-/// The scenario of one run.
+/// The scenario of one run. Its machine is the same for [`FAMILY`] runs.
 pub fn scenario(seed: u64, run: u64, rules: Rules) -> Scenario {
-    let mut dice = Dice::new(seed, run);
-    loop {
-        let mut scenario = machine::scenario(&mut dice, rules.release);
-        scenario.shows = format!("Run {run} of seed {seed}");
-        // Some machines do not fit together, such as a device on a node that needs more memory.
+    let mut dice = Dice::new(seed, run / FAMILY * 2);
+    let (mut scenario, model) = loop {
+        let scenario = machine::scenario(&mut dice, rules.release);
+        // Some machines do not fit together.
         if let Ok(model) = Prediction::new(&scenario, rules.release) {
-            let nodes = scenario.machine.numa.len().max(1) as u64;
-            scenario.steps = steps(&mut dice, model, nodes, rules);
-            return scenario;
+            break (scenario, model);
         }
-    }
+    };
+    let nodes = scenario.machine.numa.len().max(1) as u64;
+    scenario.shows = format!("Run {run} of seed {seed}");
+    scenario.steps = steps(&mut Dice::new(seed, run * 2 + 1), model, nodes, rules);
+    scenario
 }
 
 fn steps(dice: &mut Dice, mut model: Prediction, nodes: u64, rules: Rules) -> Vec<Step> {
     let wanted = dice.number(STEPS);
     let most = most(&model);
     let mut steps: Vec<Step> = Vec::new();
+    if dice.chance(60) {
+        let step = steps::settings(dice);
+        model = follow(&model, &step, rules).unwrap_or(model);
+        steps.push(step);
+    }
     for _ in 0..TRIES {
         if steps.len() as u64 == wanted {
             break;

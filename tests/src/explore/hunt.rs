@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use dimmer_agent::report::Layout;
 use serde::{Deserialize, Serialize};
 
-use super::subjects::Subjects;
 use super::timed::{Timed, Times, since};
 use crate::oracle::mistake::Mistake;
 use crate::scenario::Scenario;
 use crate::scenario::check::{CheckError, Verdict, check_on};
+use crate::scenario::subject::Subject;
 
 /// What came of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,19 +44,37 @@ impl Found {
     }
 }
 
-/// Carries a scenario out on a new guest, beside an oracle that makes `mistake`.
-pub fn hunt(subjects: &impl Subjects, scenario: &Scenario, mistake: Option<Mistake>) -> (Found, Times) {
+/// What came of a scenario, and the guest that it was carried out in.
+#[derive(Debug)]
+pub struct Hunted<S> {
+    /// What came of it.
+    pub found: Found,
+    /// How long it took.
+    pub times: Times,
+    /// The guest, with the layout that it had before the first step; `None` when it did not come up.
+    pub guest: Option<(S, Layout)>,
+}
+
+/// Carries a scenario out on the guest that `boot` gives, beside an oracle that makes `mistake`.
+pub fn hunt<S: Subject>(
+    boot: impl FnOnce() -> Result<S, S::Error>,
+    scenario: &Scenario,
+    mistake: Option<Mistake>,
+) -> Hunted<S> {
     let begun = Instant::now();
-    let boot = |error| CheckError::Subject { step: 0, error: Box::new(error) };
-    let mut times = Times::default();
-    let checked = subjects.boot(scenario).map_err(boot).and_then(|mut subject| {
-        let mut timed = Timed { subject: &mut subject, times: Times { boot: since(begun), ..times } };
-        let verdict = check_on(&mut timed, scenario, mistake);
-        times = timed.times;
-        verdict
-    });
+    let subject = boot().map_err(|error| CheckError::Subject { step: 0, error: Box::new(error) });
+    let mut times = Times { boot: since(begun), ..Times::default() };
+    let (checked, guest) = match subject {
+        Err(error) => (Err(error), None),
+        Ok(subject) => {
+            let mut timed = Timed { subject, times, first: None };
+            let checked = check_on(&mut timed, scenario, mistake);
+            times = timed.times;
+            (checked, timed.first.map(|first| (timed.subject, first)))
+        }
+    };
     times.all = since(begun);
-    (Found::from(checked), times)
+    Hunted { found: Found::from(checked), times, guest }
 }
 
 impl From<Result<Verdict, CheckError>> for Found {

@@ -15,7 +15,8 @@ pub const SLOTS: usize = 16;
 /// A scenario without steps.
 pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
     let guest = guest(dice);
-    let mut ram = [256, 384, 512, 576, 768, 1024, 2048].map(|mib| mib * MIB)[dice.number(0..=6) as usize];
+    let mut ram =
+        MIB * dice.weighted(&[(1, 256), (1, 384), (1, 512), (1, 576), (1, 768), (1, 1024), (1, 2048)]);
     if dice.chance(35) {
         ram = edges::ram(dice, &guest, release).unwrap_or(ram);
     }
@@ -62,7 +63,7 @@ fn memory(dice: &mut Dice, ram: u64) -> String {
     let low = Size((ram / 2).next_multiple_of(128 * MIB).max(64 * MIB));
     match dice.number(1..=10) {
         1 | 2 if ram.is_multiple_of(128 * MIB) && ram > low.0 => {
-            let end = LARGE + [0, 0, 256 * MIB, 512 * MIB, GIB][dice.number(0..=4) as usize];
+            let end = LARGE + MIB * dice.weighted(&[(2, 0), (1, 256), (1, 512), (1, 1024)]);
             format!("size={size},low={low},high={}", Size(end - (ram - low.0)))
         }
         3..=7 => format!("size={size},low={low}"),
@@ -80,9 +81,9 @@ fn numa(dice: &mut Dice, ram: u64, nodes: u64) -> Vec<String> {
     let share = if dice.chance(70) { share / (128 * MIB) * 128 * MIB } else { share / 4096 * 4096 };
     let memory = [ram - share, share, 0];
     (0..nodes)
-        .map(|id| {
+        .zip(memory)
+        .map(|(id, memory)| {
             let cpus = if id == 0 { ",cpus=0" } else { "" };
-            let memory = memory[id as usize];
             let memory = if memory > 0 { format!(",memory={}", Size(memory)) } else { String::new() };
             format!("id={id}{cpus}{memory}")
         })

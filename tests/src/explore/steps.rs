@@ -141,6 +141,19 @@ fn some(dice: &mut Dice, all: &[u64]) -> Option<BlockSet> {
     Some(BlockSet(all[range].iter().copied().collect::<BTreeSet<_>>()))
 }
 
+/// All parameters at once.
+pub fn settings(dice: &mut Dice) -> Step {
+    let contig = dice.chance(25);
+    let set = Parameters {
+        online_policy: Some(if contig { PolicyWord::ContigZones } else { PolicyWord::AutoMovable }),
+        auto_movable_ratio: Some(machine::ratio(dice)),
+        auto_movable_numa_aware: Some(dice.chance(60)),
+        auto_online_blocks: Some(machine::online_word(dice)),
+        acpi_eject: None,
+    };
+    Step { set: Some(set), ..Step::default() }
+}
+
 fn set(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let mut set = Parameters::default();
     match dice.number(1..=12) {

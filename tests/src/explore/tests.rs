@@ -3,11 +3,12 @@
 use clap::ValueEnum;
 
 use super::history::{Rules, scenario};
-use super::hunt::{Found, hunt};
+use super::hunt::{Found, Hunted, hunt};
 use super::shrink::shrink;
-use super::subjects::Models;
 use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
+use crate::scenario::subject::ModelError;
+use crate::scenario::{Prediction, Scenario};
 
 const RELEASE: Release = Release::new(6, 12);
 
@@ -15,11 +16,16 @@ fn rules(release: Release, only_exact: bool) -> Rules {
     Rules { release, only_exact }
 }
 
+/// A scenario on another model.
+fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -> Hunted<Prediction> {
+    hunt(|| Prediction::new(scenario, release).map_err(ModelError), scenario, mistake)
+}
+
 #[test]
 fn a_model_does_not_differ_from_itself() {
     for run in 0..200 {
         let scenario = scenario(1, run, rules(RELEASE, false));
-        let (found, _) = hunt(&Models { release: RELEASE }, &scenario, None);
+        let found = on_a_model(&scenario, RELEASE, None).found;
         assert!(
             matches!(found, Found::Nothing { blocks } if blocks > 0),
             "{found:?}\n{}",
@@ -52,8 +58,7 @@ fn every_planted_mistake_is_found_and_shrunk() {
         let release = if *mistake == Mistake::MemmapOnEveryBlock { Release::new(6, 1) } else { RELEASE };
         // A shrink that reaches partial blocks in a kernel zone has more than one outcome in a guest.
         let rules = rules(release, *mistake != Mistake::KernelPartialsLast);
-        let guests = Models { release };
-        let differs = |candidate: &_| hunt(&guests, candidate, Some(*mistake)).0.step();
+        let differs = |candidate: &_| on_a_model(candidate, release, Some(*mistake)).found.step();
         let found = (0..2000).find_map(|run| {
             let scenario = scenario(1, run, rules);
             differs(&scenario).map(|step| (run, step, scenario))

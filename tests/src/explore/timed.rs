@@ -17,6 +17,8 @@ pub struct Times {
     pub steps: u64,
     /// Until each layout had settled.
     pub layouts: u64,
+    /// To bring the guest back to where it was.
+    pub sweep: u64,
     /// All of it, with the oracle's share.
     pub all: u64,
 }
@@ -38,20 +40,23 @@ impl std::ops::AddAssign for Times {
         self.boot += other.boot;
         self.steps += other.steps;
         self.layouts += other.layouts;
+        self.sweep += other.sweep;
         self.all += other.all;
     }
 }
 
 /// A guest with a watch.
 #[derive(Debug)]
-pub struct Timed<'a, S> {
+pub struct Timed<S> {
     /// The guest.
-    pub subject: &'a mut S,
+    pub subject: S,
     /// What it took so far.
     pub times: Times,
+    /// The first layout that it showed.
+    pub first: Option<Layout>,
 }
 
-impl<S: Subject> Subject for Timed<'_, S> {
+impl<S: Subject> Subject for Timed<S> {
     type Error = S::Error;
 
     fn apply(&mut self, action: &Action<'_>, predicted: &Effect) -> Result<Effect, S::Error> {
@@ -65,6 +70,9 @@ impl<S: Subject> Subject for Timed<'_, S> {
         let begun = Instant::now();
         let layout = self.subject.layout();
         self.times.layouts += since(begun);
+        if let (None, Ok(layout)) = (&self.first, &layout) {
+            self.first = Some(layout.clone());
+        }
         layout
     }
 }

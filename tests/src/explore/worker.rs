@@ -3,23 +3,23 @@
 
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
 
 use dimmer_images::Kernel;
 use serde::{Deserialize, Serialize};
 
-use super::hunt::{Found, hunt};
-use super::subjects::Machines;
+use super::hunt::Found;
+use super::kept::Seat;
 use super::timed::Times;
 use crate::oracle::mistake::Mistake;
 use crate::scenario::Scenario;
-use crate::vm;
 
 /// A scenario to carry out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     /// What the answer is to have, too.
     pub id: u64,
+    /// Which of the worker's guests it is for; those of one seat come one after the other.
+    pub seat: usize,
     /// The kernel's name.
     pub kernel: String,
     /// The scenario.
@@ -39,43 +39,43 @@ pub struct Answer {
     pub times: Times,
 }
 
-/// Answers tasks from standard input on standard output, `jobs` at a time, until there are no more.
+/// Answers tasks from standard input on standard output until there are no more; those of each of `seats`
+/// seats one after the other.
 ///
 /// # Errors
 /// When the streams fail, or a line is no task.
-pub fn serve(kernels: &[Kernel], jobs: usize) -> io::Result<()> {
-    let (send, tasks) = channel();
-    let tasks = Mutex::new(tasks);
+pub fn serve(kernels: &[Kernel], seats: usize) -> io::Result<()> {
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(|| work(&tasks, kernels))).collect();
+        let seats: Vec<_> = (0..seats)
+            .map(|_| {
+                let (send, tasks) = channel();
+                (send, scope.spawn(move || work(&tasks, kernels)))
+            })
+            .collect();
         for line in io::stdin().lock().lines() {
             let task: Task = serde_json::from_str(&line?)?;
+            let (send, _) = seats.get(task.seat).ok_or_else(|| io::Error::other("there is no such seat"))?;
             send.send(task).map_err(io::Error::other)?;
         }
-        drop(send);
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))
-        })
+        let threads: Vec<_> = seats.into_iter().map(|(_, thread)| thread).collect();
+        let panicked = |_| Err(io::Error::other("a worker panicked"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
     })
 }
 
-fn work(tasks: &Mutex<Receiver<Task>>, kernels: &[Kernel]) -> io::Result<()> {
-    loop {
-        let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(task) = next else { return Ok(()) };
-        let (found, times) = carry_out(&task, kernels);
+fn work(tasks: &Receiver<Task>, kernels: &[Kernel]) -> io::Result<()> {
+    let mut seat = Seat::default();
+    for task in tasks {
+        let (found, times) = match kernels.iter().find(|kernel| kernel.name == task.kernel) {
+            Some(kernel) => seat.carry_out(&task, kernel),
+            None => (Found::Lost { why: format!("there is no kernel {:?}", task.kernel) }, Times::default()),
+        };
         let mut line = serde_json::to_vec(&Answer { id: task.id, found, times })?;
         line.push(b'\n');
-        io::stdout().lock().write_all(&line)?;
-        io::stdout().flush()?;
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&line)?;
+        stdout.flush()?;
     }
-}
-
-fn carry_out(task: &Task, kernels: &[Kernel]) -> (Found, Times) {
-    let Some(kernel) = kernels.iter().find(|kernel| kernel.name == task.kernel) else {
-        return (Found::Lost { why: format!("there is no kernel {:?}", task.kernel) }, Times::default());
-    };
-    let found = vm::audited(|| Ok(hunt(&Machines { kernel }, &task.scenario, task.mistake)));
-    let lost = |error: Box<dyn std::error::Error>| Found::Lost { why: crate::chain(error.as_ref()) };
-    found.unwrap_or_else(|error| (lost(error), Times::default()))
+    seat.leave();
+    Ok(())
 }
