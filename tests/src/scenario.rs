@@ -15,6 +15,7 @@ pub mod check;
 mod expectation;
 mod prediction;
 pub mod real;
+mod requests;
 mod size;
 mod step;
 pub mod subject;
@@ -24,7 +25,7 @@ mod tests;
 pub use addresses::Addresses;
 pub use blocks::BlockSet;
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
-pub use prediction::{Effect, Prediction};
+pub use prediction::{Effect, Prediction, Seen};
 pub use size::Size;
 pub use step::{Action, Blocks, Empty, Inject, OnlineWord, Parameters, Plug, PolicyWord, Resize, Step};
 

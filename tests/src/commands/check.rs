@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::scenario::Scenario;
-use dimmer_lab::scenario::check::{Verdict, check};
+use dimmer_lab::scenario::check::{Open, Verdict, check};
 use dimmer_lab::{chain, host, vm};
 
 /// `dimmer-lab check`
@@ -53,7 +53,9 @@ impl Check {
 fn words(verdict: &Result<Verdict, Box<dyn std::error::Error>>) -> String {
     match verdict {
         Err(error) => format!("failed: {}", chain(error.as_ref())),
-        Ok(verdict) if verdict.failures.is_empty() => format!("{} steps as expected", verdict.steps),
+        Ok(verdict) if verdict.failures.is_empty() => {
+            format!("{} steps as expected{}", verdict.steps, remarks(verdict))
+        }
         Ok(verdict) => {
             let lines = verdict.failures.iter().flat_map(|failure| {
                 failure.lines.iter().map(move |line| format!("\n  step {}: {line}", failure.step))
@@ -61,4 +63,15 @@ fn words(verdict: &Result<Verdict, Box<dyn std::error::Error>>) -> String {
             format!("not as expected{}", lines.collect::<String>())
         }
     }
+}
+
+/// What a reader must know of a check beside its result.
+fn remarks(verdict: &Verdict) -> String {
+    let open = verdict.open.iter().map(|Open { step, blocks, online }| {
+        let online = if online.0.is_empty() { "none".to_owned() } else { online.to_string() };
+        format!("\n  step {step}: Linux leaves blocks {blocks} open; online afterwards: {online}")
+    });
+    let groups =
+        verdict.groups_unknown.iter().map(|why| format!("\n  memory groups were not compared: {why}"));
+    open.chain(groups).collect()
 }

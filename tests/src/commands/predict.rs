@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use dimmer_lab::oracle::release::Release;
 use dimmer_lab::oracle::verdict;
-use dimmer_lab::scenario::{Effect, Prediction, Scenario};
+use dimmer_lab::scenario::{BlockSet, Effect, Prediction, Scenario};
 
 /// `dimmer-lab predict`
 #[derive(Debug, Args)]
@@ -55,6 +55,10 @@ impl Predict {
         }
         for (index, errno) in &effect.refused {
             println!("  block {index}: {errno}");
+        }
+        if !effect.open.is_empty() {
+            let blocks = BlockSet(effect.open.clone());
+            println!("  open: {blocks} may also stay online; that all of it can be moved is assumed");
         }
     }
 }

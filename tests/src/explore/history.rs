@@ -72,12 +72,10 @@ fn steps(dice: &mut Dice, mut model: Prediction, nodes: u64, rules: Rules) -> Ve
 fn follow(model: &Prediction, step: &Step, rules: Rules) -> Option<Prediction> {
     step.check().ok()?;
     let action = step.action();
-    if rules.only_exact && !is_exact(model, &action) {
-        return None;
-    }
     let mut after = model.clone();
-    after.apply(&action).ok()?;
-    (after.dimms().count() <= SLOTS).then_some(after)
+    let effect = after.apply(&action).ok()?;
+    let exact = !rules.only_exact || is_exact(model, &action, &effect);
+    (exact && after.dimms().count() <= SLOTS).then_some(after)
 }
 
 /// Whether a scenario could have been made here: the machine is possible, and so is every step.

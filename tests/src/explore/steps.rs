@@ -103,7 +103,7 @@ fn edge_index(dice: &mut Dice) -> usize {
 
 fn offline(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let memory = &moment.model.linux.memory;
-    let any = moment.model.linux.injected.offline;
+    let any = moment.model.linux.injected.offline || dice.chance(10);
     let fits = |zone| zone == Some(Zone::Movable) || any;
     let online = memory.blocks().iter().filter(|(_, block)| block.is_online() && fits(block.zone()));
     let blocks = some(dice, &online.map(|(index, _)| *index).collect::<Vec<_>>())?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dimmer_agent::report::Layout;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::subject::Subject;
+use crate::scenario::subject::{Requests, Subject};
 use crate::scenario::{Action, Effect};
 
 /// Time in milliseconds.
@@ -74,5 +74,9 @@ impl<S: Subject> Subject for Timed<S> {
             self.first = Some(layout.clone());
         }
         layout
+    }
+
+    fn requests(&mut self) -> Result<Requests, S::Error> {
+        self.subject.requests()
     }
 }

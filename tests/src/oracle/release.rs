@@ -56,7 +56,37 @@ impl Release {
 
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
-    pub const fn memmap_on_every_block(self) -> bool {
+    pub const fn has_memmap_on_every_block(self) -> bool {
+        self.is_at_least(6, 6)
+    }
+
+    /// Whether a block with a poisoned page refuses to go online (since 6.2); before, Linux forgets the page then.
+    pub const fn refuses_poisoned_blocks(self) -> bool {
+        self.is_at_least(6, 2)
+    }
+
+    /// Whether the virtio-mem driver takes devices whose blocks are larger than memory blocks, and limits offline
+    /// memory by its size (since 5.11). Before, it adds blocks while fewer than ten are offline, and runs whenever
+    /// one goes offline.
+    pub const fn has_big_blocks(self) -> bool {
+        self.is_at_least(5, 11)
+    }
+
+    /// Whether the virtio-mem driver tells movable blocks from others: plugs these first and unplugs them last
+    /// (since 5.14).
+    pub const fn prefers_to_unplug_movable(self) -> bool {
+        self.is_at_least(5, 14)
+    }
+
+    /// Bytes of the least part of a memory block that virtio-mem can plug and unplug: a pageblock since 5.19,
+    /// before that the largest piece that the page allocator has.
+    pub const fn least_sub_block(self) -> u64 {
+        if self.is_at_least(5, 19) { 2 << 20 } else { 4 << 20 }
+    }
+
+    /// Whether the virtio-mem driver remembers blocks of which nothing is plugged but which could not be taken
+    /// offline, and tries again at the next occasion (since 6.6).
+    pub const fn retries_unplugged_blocks(self) -> bool {
         self.is_at_least(6, 6)
     }
 }

@@ -10,8 +10,11 @@ use super::policy::{OnlinePolicy, OnlineType, Policy};
 use super::release::Release;
 use super::virtio_mem::DeviceSpec;
 
+mod chance;
 mod dimm;
+mod leftovers;
 mod nodes;
+mod releases;
 mod virtio_mem;
 
 const MIB: u64 = 1 << 20;

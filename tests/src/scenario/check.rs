@@ -5,11 +5,13 @@ use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
 use super::subject::Subject;
-use super::{Effect, Expect, ExpectWord, Expected, OutcomeWord, Prediction, Scenario};
+use super::{Action, BlockSet, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
 use crate::expect;
 use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
-use crate::oracle::verdict;
+use crate::oracle::verdict::{self, Baseline};
+
+mod effect;
 
 /// A scenario could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,21 @@ pub struct Verdict {
     pub steps: usize,
     /// Blocks that were held against the oracle, over all steps.
     pub blocks: u64,
+    /// Each step that Linux leaves open, with what the guest did; empty when all was exact.
+    pub open: Vec<Open>,
+    /// Why memory groups were not compared, if they were not.
+    pub groups_unknown: Option<String>,
+}
+
+/// A step with more than one allowed outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The step.
+    pub step: usize,
+    /// The blocks that could go or stay.
+    pub blocks: BlockSet,
+    /// Those of them that are online after the step.
+    pub online: BlockSet,
 }
 
 /// What was not as expected after one step.
@@ -78,7 +95,9 @@ pub fn check_on<S: Subject>(
     let layout = subject.layout().map_err(lost(0))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
     let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
-    let lines = differences(&model, &layout);
+    let mut baseline = Baseline::of(&model.linux, &layout);
+    let mut lines = differences(&model, baseline, &layout);
+    lines.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
     if !lines.is_empty() {
         verdict.failures.push(Failure { step: 0, lines });
         return Ok(verdict);
@@ -86,12 +105,21 @@ pub fn check_on<S: Subject>(
     verdict.blocks = layout.blocks.len() as u64;
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
-        let predicted = model.apply(&action).map_err(wrong(step))?;
+        let before = model.clone();
+        let predicted = model.clone().apply(&action).map_err(wrong(step))?;
         let seen = subject.apply(&action, &predicted).map_err(lost(step))?;
         let layout = subject.layout().map_err(lost(step))?;
+        let predicted =
+            model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
+        if matches!(action, Action::Reboot) {
+            baseline = Baseline::of(&model.linux, &layout);
+        }
         verdict.steps = step;
         verdict.blocks += layout.blocks.len() as u64;
-        let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout };
+        verdict.open.extend(open(step, &predicted, &model));
+        verdict.groups_unknown = layout.groups_unknown.clone();
+        let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
+        let moment = Moment { before: &before, model, predicted, seen, layout, baseline };
         let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
         if !lines.is_empty() {
             verdict.failures.push(Failure { step, lines });
@@ -101,16 +129,32 @@ pub fn check_on<S: Subject>(
     Ok(verdict)
 }
 
-fn differences(model: &Prediction, layout: &Layout) -> Vec<String> {
-    verdict::differences(&model.linux, layout).iter().map(ToString::to_string).collect()
+/// What was open in a step, as the guest has decided it.
+fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
+    let blocks = &predicted.open;
+    let online = |index: &u64| model.linux.memory.blocks().get(index).is_some_and(|block| block.is_online());
+    let online = blocks.iter().copied().filter(online).collect();
+    (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
+}
+
+/// How the guest's memory differs from the model's, a line each.
+fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) -> Vec<String> {
+    let mut all = verdict::differences(&model.linux, layout);
+    all.extend(verdict::groups(&model.linux, layout));
+    all.extend(baseline.and_then(|baseline| verdict::total(&model.linux, baseline, layout)));
+    all.extend(verdict::corrupted(&model.linux, layout));
+    all.iter().map(ToString::to_string).collect()
 }
 
 /// Model and guest after one step.
 struct Moment<'a> {
+    /// The model before the step.
+    before: &'a Prediction,
     model: &'a Prediction,
     predicted: &'a Effect,
     seen: &'a Effect,
     layout: &'a Layout,
+    baseline: Option<Baseline>,
 }
 
 impl Moment<'_> {
@@ -130,18 +174,8 @@ impl Moment<'_> {
     }
 
     fn against_the_oracle(&self) -> Vec<String> {
-        let Effect { outcome, ost, plugged, refused } = self.predicted;
-        let mut lines = Vec::new();
-        let mut compare = |what: &str, expected: String, seen: String| {
-            if expected != seen {
-                lines.push(format!("{what}: the oracle says {expected}, seen {seen}"));
-            }
-        };
-        compare("outcome", word(*outcome), word(self.seen.outcome));
-        compare("_OST", format!("{ost:x?}"), format!("{:x?}", self.seen.ost));
-        compare("plugged size", format!("{plugged:?}"), format!("{:?}", self.seen.plugged));
-        compare("refused blocks", format!("{refused:?}"), format!("{:?}", self.seen.refused));
-        lines.extend(differences(self.model, self.layout));
+        let mut lines = effect::differences(self.before, self.predicted, self.seen);
+        lines.extend(differences(self.model, self.baseline, self.layout));
         lines
     }
 
@@ -151,7 +185,11 @@ impl Moment<'_> {
             lines.extend(self.blocks(blocks)?);
         }
         if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
-            lines.push(format!("outcome: expected {}, seen {}", word(Some(wanted)), word(self.seen.outcome)));
+            lines.push(format!(
+                "outcome: expected {}, seen {}",
+                effect::word(Some(wanted)),
+                effect::word(self.seen.outcome)
+            ));
         }
         if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
             lines.push(format!("_OST: expected {wanted:x?}, seen {:x?}", self.seen.ost));
@@ -177,8 +215,4 @@ impl Moment<'_> {
             |row: &expect::Row| format!("{}: expected {}, seen {}", row.range(), row.expected, row.seen);
         Ok(rows.iter().filter(|row| !row.is_right()).map(line).collect())
     }
-}
-
-fn word(outcome: Option<OutcomeWord>) -> String {
-    outcome.map_or_else(|| "nothing".to_owned(), |outcome| format!("{outcome:?}").to_lowercase())
 }

@@ -1,12 +1,19 @@
 //! A scenario on the model: what the oracle says about each step.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use dimmer_agent::report::Layout;
+
 use super::addresses::Addresses;
 use super::{Action, Guest, OnlineWord, OutcomeWord, Parameters, Plug, PolicyWord, Resize, Scenario};
+use crate::oracle::chance::Chance;
 use crate::oracle::linux::{Ejected, Linux, Settings};
 use crate::oracle::memory::Errno;
 use crate::oracle::mistake::Mistake;
 use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use crate::oracle::release::Release;
+use crate::oracle::verdict;
+use crate::oracle::virtio_mem::Request;
 
 /// A machine with its guest, as the model has them.
 #[derive(Debug, Clone)]
@@ -31,6 +38,19 @@ pub struct Effect {
     pub plugged: Option<u64>,
     /// What each block that did not do as asked fails with.
     pub refused: Vec<(u64, Errno)>,
+    /// What the driver of each virtio-mem device asked for, oldest first.
+    pub requests: BTreeMap<String, Vec<Request>>,
+    /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
+    pub open: BTreeSet<u64>,
+}
+
+/// What was seen of a guest in one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What came of the step.
+    pub effect: &'a Effect,
+    /// The layout after it.
+    pub layout: &'a Layout,
 }
 
 impl Prediction {
@@ -92,11 +112,83 @@ impl Prediction {
         self.plugged.iter().map(|(id, ..)| id.as_str())
     }
 
-    /// Carries out one step.
+    /// Carries out one step, as if all kernel memory could be moved; [`Effect::open`] names the blocks for
+    /// which Linux may do otherwise.
     ///
     /// # Errors
     /// When the step names something that is not there, or needs addresses that are not free.
     pub fn apply(&mut self, action: &Action<'_>) -> Result<Effect, String> {
+        self.linux.follow_requests(|_| None);
+        self.carry_out(action, Chance::default())
+    }
+
+    /// Carries out one step as a guest was seen to, where Linux leaves it open. What comes of it is exact, given
+    /// which kernel memory could be moved; it differs from what was seen where that is not allowed at all.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn follow(&mut self, action: &Action<'_>, seen: Seen<'_>) -> Result<Effect, String> {
+        self.linux.follow_requests(|id| Some(seen.effect.requests.get(id).cloned().unwrap_or_default()));
+        let mut first = None;
+        for chance in self.chances(action, seen)? {
+            let mut model = self.clone();
+            let effect = model.carry_out(action, chance)?;
+            if effect.outcome == seen.effect.outcome
+                && verdict::blocks_agree(&model.linux.memory, seen.layout)
+            {
+                *self = model;
+                return Ok(effect);
+            }
+            first.get_or_insert((model, effect));
+        }
+        let (model, effect) = first.ok_or("there is always one way to go on")?;
+        *self = model;
+        Ok(effect)
+    }
+
+    /// What may have been the case, the likeliest first. For `offline` the guest says which blocks refused. When
+    /// it refuses to eject a device, those that stayed in their zone all the time are not told from those that
+    /// went and came back to it: any of them may be; beyond that, only the outermost matter to zones.
+    fn chances(&self, action: &Action<'_>, seen: Seen<'_>) -> Result<Vec<Chance>, String> {
+        match action {
+            Action::Offline(_) => {
+                let busy = seen.effect.refused.iter().filter(|(_, errno)| *errno == Errno::EBUSY);
+                Ok(vec![Chance::all_but(busy.map(|(index, _)| *index).collect())])
+            }
+            Action::Unplug(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
+                let open = self.clone().apply(action)?.open;
+                let memory = &self.linux.memory;
+                let stayed =
+                    open.iter().copied().filter(|index| verdict::block_agrees(memory, *index, seen.layout));
+                let ends = open
+                    .iter()
+                    .flat_map(|first| open.range(first..).map(|last| BTreeSet::from([*first, *last])));
+                Ok(std::iter::once(stayed.collect()).chain(ends).map(Chance::all_but).collect())
+            }
+            _ => Ok(vec![Chance::default()]),
+        }
+    }
+
+    /// Carries out one step under assumptions about kernel memory.
+    fn carry_out(&mut self, action: &Action<'_>, chance: Chance) -> Result<Effect, String> {
+        self.linux.chance = chance;
+        self.linux.retry_virtio_mem();
+        let mut effect = self.act(action)?;
+        self.linux.retry_virtio_mem();
+        effect.open = std::mem::take(&mut self.linux.chance).open().clone();
+        effect.requests = self.requests();
+        Ok(effect)
+    }
+
+    /// What the drivers of the virtio-mem devices asked for in the last step; after the boot, what they asked for
+    /// since.
+    pub fn requests(&self) -> BTreeMap<String, Vec<Request>> {
+        let devices = self.linux.virtio_mem.iter();
+        let devices = devices.map(|(id, device)| (id.clone(), device.requests.clone()));
+        devices.filter(|(_, requests)| !requests.is_empty()).collect()
+    }
+
+    fn act(&mut self, action: &Action<'_>) -> Result<Effect, String> {
         match action {
             Action::Plug(plug) => self.plug(plug),
             Action::Unplug(id) => self.unplug(id),
@@ -178,7 +270,7 @@ impl Prediction {
 
     fn set(&mut self, parameters: &Parameters) {
         let policy = &mut self.linux.memory.policy;
-        if let Some(word) = parameters.online_policy {
+        if let Some(word) = parameters.online_policy.filter(|_| self.linux.release.has_groups()) {
             policy.policy = online_policy(word);
         }
         policy.ratio = parameters.auto_movable_ratio.unwrap_or(policy.ratio);

@@ -1,17 +1,21 @@
 //! A scenario on a real machine with a real guest.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::{Method, segment};
 use dimmer_agent::blocks::BlockList;
 use dimmer_agent::protocol::{BlockResult, Parameter, ZoneKind};
+use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 use serde_json::{Value, json};
 
+use super::requests::{RequestLog, wait_until_quiet};
 use super::{
     Action, BlockSet, Effect, Guest, Inject, OnlineWord, OutcomeWord, Parameters, Plug, Resize, Scenario,
 };
 use crate::oracle::memory::Errno;
+use crate::oracle::virtio_mem::Request;
 use crate::vm::{Setup, TestVm, VmError};
 
 /// Seconds that a change may take which is to end.
@@ -54,6 +58,8 @@ pub struct Real {
     resets: u64,
     /// `_OST` reports seen so far.
     reports: usize,
+    /// virtio-mem requests seen so far.
+    requests: RequestLog,
 }
 
 impl Real {
@@ -64,7 +70,25 @@ impl Real {
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
         let arguments = scenario.machine.arguments().join(" ");
         let vm = Setup::new(kernel).cmdline(&cmdline(&scenario.guest)).arguments(&arguments).boot()?;
-        Ok(Self { vm, resets: 0, reports: 0 })
+        Ok(Self { vm, resets: 0, reports: 0, requests: RequestLog::default() })
+    }
+
+    /// The layout once it has settled, with the memory groups.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn layout(&mut self) -> Result<Layout, RealError> {
+        let mut layout = self.vm.settled()?;
+        self.vm.guest().add_groups(&mut layout)?;
+        Ok(layout)
+    }
+
+    /// What the drivers of the virtio-mem devices have asked for since this was last asked, by device.
+    ///
+    /// # Errors
+    /// [`RealError::Rest`].
+    pub fn new_requests(&mut self) -> Result<BTreeMap<String, Vec<Request>>, RealError> {
+        Ok(self.requests.new_requests(&self.vm.rest)?)
     }
 
     /// Carries out one step; `predicted` says what is waited for.
@@ -86,6 +110,7 @@ impl Real {
             Action::Reboot => self.reboot()?,
         };
         effect.ost = self.new_reports(predicted.ost.len())?;
+        effect.requests = self.new_requests()?;
         Ok(effect)
     }
 
@@ -125,11 +150,12 @@ impl Real {
     }
 
     fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
-        if predicted.outcome == Some(OutcomeWord::Done) {
+        if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
             self.vm.rest.resize(&resize.id, resize.to.0)?;
         } else {
             let path = format!("/memory-devices/{}", segment(&resize.id));
             self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
+            wait_until_quiet(&self.vm.rest, &resize.id)?;
             self.vm.settled()?;
         }
         let device = self.vm.rest.device(&resize.id)?;

@@ -1,9 +1,15 @@
 //! Who is held against the oracle: a machine with its guest, or another model.
 
+use std::collections::BTreeMap;
+
 use dimmer_agent::report::Layout;
 
 use super::real::{Real, RealError};
 use super::{Action, Effect, Prediction};
+use crate::oracle::virtio_mem::Request;
+
+/// Requests of each virtio-mem device's driver, oldest first.
+pub type Requests = BTreeMap<String, Vec<Request>>;
 
 /// What a scenario is carried out on.
 pub trait Subject {
@@ -16,11 +22,17 @@ pub trait Subject {
     /// When nothing can be said about what came of it.
     fn apply(&mut self, action: &Action<'_>, predicted: &Effect) -> Result<Effect, Self::Error>;
 
-    /// The layout once it has settled.
+    /// The layout once it has settled, with the memory groups.
     ///
     /// # Errors
     /// When there is none.
     fn layout(&mut self) -> Result<Layout, Self::Error>;
+
+    /// What the drivers of the virtio-mem devices have asked for since this was last asked, by device.
+    ///
+    /// # Errors
+    /// When that is not known.
+    fn requests(&mut self) -> Result<Requests, Self::Error>;
 }
 
 impl Subject for Real {
@@ -31,7 +43,11 @@ impl Subject for Real {
     }
 
     fn layout(&mut self) -> Result<Layout, RealError> {
-        Ok(self.vm.settled()?)
+        Self::layout(self)
+    }
+
+    fn requests(&mut self) -> Result<Requests, RealError> {
+        self.new_requests()
     }
 }
 
@@ -50,5 +66,9 @@ impl Subject for Prediction {
 
     fn layout(&mut self) -> Result<Layout, ModelError> {
         Ok(self.linux.report())
+    }
+
+    fn requests(&mut self) -> Result<Requests, ModelError> {
+        Ok(Self::requests(self))
     }
 }

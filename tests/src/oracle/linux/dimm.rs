@@ -1,11 +1,11 @@
 //! ACPI memory devices (drivers/acpi/acpi_memhotplug.c, scan.c).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::group::GroupKind;
 use super::super::memory::GroupId;
 use super::super::mistake::Mistake;
-use super::super::policy::OnlineType;
 use super::super::zone::PAGE;
 use super::Linux;
 
@@ -14,7 +14,8 @@ use super::Linux;
 pub struct PluggedDimm {
     /// Its node.
     pub node: u32,
-    /// The blocks that it has, ascending; those of ranges that could not be added are missing.
+    /// The blocks that it has, in the order of its ranges, which is the one in which they were bound to the device
+    /// and go offline and online with it; those of ranges that could not be added are missing.
     pub blocks: Vec<u64>,
     group: Option<GroupId>,
 }
@@ -58,20 +59,21 @@ impl Linux {
         let mut blocks = Vec::new();
         let mut memmap_asked = false;
         let every_block =
-            self.release.memmap_on_every_block() || self.memory.makes(Mistake::MemmapOnEveryBlock);
+            self.release.has_memmap_on_every_block() || self.memory.makes(Mistake::MemmapOnEveryBlock);
         for range in &ranges {
             let size = self.memory.block_size();
-            memmap_asked |= self.settings.memmap_on_memory && range.end - range.start == size;
+            memmap_asked |= self.settings.memmap_on_memory
+                && (self.release.has_memmap_on_every_block() || range.end - range.start == size);
             let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind
             // the first that could have it, too, and then fail.
             let wrong_memmap = memmap_asked && !every_block && range.end - range.start != size;
+            let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
-            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group).is_ok() {
+            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group, memmap).is_ok() {
                 blocks.extend(indices);
             }
         }
-        blocks.sort_unstable();
         match group {
             Some(group) if blocks.is_empty() => self.memory.unregister(group),
             _ if blocks.is_empty() => {}
@@ -86,14 +88,14 @@ impl Linux {
         }
         // A device that the driver is not bound to has nothing to take offline.
         let Some(dimm) = self.dimms.get(id).cloned() else { return Ejected::Gone };
-        let mut offlined = Vec::new();
+        let mut offlined = BTreeSet::new();
         // All are tried, and those that failed once more; it ends with the first that fails twice.
         let mut refused = None;
         for pass in 0..2 {
             for index in &dimm.blocks {
                 let online = self.memory.blocks().get(index).is_some_and(|block| block.is_online());
                 match online.then(|| self.offline(*index)) {
-                    Some(Ok(())) => offlined.push(*index),
+                    Some(Ok(())) => drop(offlined.insert(*index)),
                     Some(Err(_)) if pass == 1 => refused = refused.or(Some(*index)),
                     _ => {}
                 }
@@ -103,10 +105,9 @@ impl Linux {
             self.remove_dimm(id);
             return Ejected::Gone;
         };
-        offlined.sort_unstable();
-        for index in offlined {
+        for index in dimm.blocks.iter().filter(|index| offlined.contains(index)) {
             // By the policy of now, not to the zone it was in. What cannot come back stays offline.
-            let _ = self.online(index, OnlineType::Policy);
+            let _ = self.device_online(*index);
         }
         Ejected::Refused { block }
     }
@@ -114,7 +115,7 @@ impl Linux {
     fn remove_dimm(&mut self, id: &str) {
         let Some(dimm) = self.dimms.remove(id) else { return };
         for index in dimm.blocks {
-            self.memory.remove(index);
+            self.remove_memory(index);
         }
         if let Some(group) = dimm.group {
             self.memory.unregister(group);

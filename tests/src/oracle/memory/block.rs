@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Decision, GroupId, Zone};
+use super::{Decision, GroupId, OnlineType, Zone};
 
 /// What a step is refused with, as Linux numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub enum Errno {
     EBUSY,
     /// There is memory already.
     EEXIST,
+    /// There is no such page.
+    ENXIO,
+    /// A page is poisoned.
+    EHWPOISON,
     /// Anything else, which no rule of the model ends in.
     Other,
 }
@@ -21,7 +25,7 @@ pub enum Errno {
 impl Errno {
     /// The one of this name.
     pub fn named(name: &str) -> Self {
-        let known = [Self::EINVAL, Self::EBUSY, Self::EEXIST];
+        let known = [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::ENXIO, Self::EHWPOISON];
         known.into_iter().find(|errno| errno.to_string() == name).unwrap_or(Self::Other)
     }
 }
@@ -29,6 +33,23 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
+    }
+}
+
+/// What a block shows in `state` and `valid_zones`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether it is online.
+    pub online: bool,
+    /// The zones in their order; none at all for an online block without a single zone.
+    pub zones: [Option<Zone>; 3],
+}
+
+impl Shown {
+    /// The words of `valid_zones`.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let none = self.zones.iter().all(Option::is_none).then_some("none");
+        self.zones.into_iter().flatten().map(Zone::name).chain(none)
     }
 }
 
@@ -55,6 +76,10 @@ pub struct Block {
     pub early: bool,
     /// Whether some of its pages are no RAM, so that it can never go offline.
     pub holes: bool,
+    /// How it is to go online next time, left by somebody who asked for it in vain while it was online.
+    pub online_type: Option<OnlineType>,
+    /// Pages at its start that hold its own memmap (`memmap_on_memory`) and never reach the page allocator.
+    pub memmap: u64,
     /// Why it is in its zone; `None` for boot memory and for offline blocks.
     pub decision: Option<Decision>,
     /// The node of a block that is offline; that of its last part else.
@@ -63,11 +88,20 @@ pub struct Block {
 
 impl Block {
     pub(super) const fn boot() -> Self {
-        Self { parts: Vec::new(), group: None, early: true, holes: false, decision: None, node: 0 }
+        Self {
+            parts: Vec::new(),
+            group: None,
+            early: true,
+            holes: false,
+            online_type: None,
+            memmap: 0,
+            decision: None,
+            node: 0,
+        }
     }
 
-    pub(super) fn added(node: u32, group: Option<GroupId>) -> Self {
-        Self { group, early: false, node, ..Self::boot() }
+    pub(super) fn added(node: u32, group: Option<GroupId>, memmap: u64) -> Self {
+        Self { group, early: false, memmap, node, ..Self::boot() }
     }
 
     pub(super) fn take_offline(&mut self) {
@@ -95,6 +129,12 @@ impl Block {
         nodes.sort_unstable();
         nodes.dedup();
         nodes
+    }
+
+    /// The one node that it is linked to; `None` when there are several.
+    pub fn only_node(&self) -> Option<u32> {
+        let node = self.node();
+        self.parts.iter().all(|part| part.node == node).then_some(node)
     }
 
     /// The one zone that it is online in; `None` when it is offline or in several.

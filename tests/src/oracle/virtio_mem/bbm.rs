@@ -59,13 +59,13 @@ impl BigBlocks {
         let last = (device.spec.region.start + device.usable) / self.size;
         let indices = unused.into_iter().chain(self.next..last);
         for (_, index) in (0..count).zip(indices) {
-            if !device.could_add(&linux.memory, self.size) {
+            if !device.could_add(&linux.memory, linux.release, self.size) {
                 return;
             }
             self.next = self.next.max(index + 1);
-            device.requests.push(Request::Plug(self.bytes(index)));
-            if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group).is_err() {
-                device.requests.push(Request::Unplug(self.bytes(index)));
+            device.ask(Request::Plug(self.bytes(index)));
+            if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
+                device.ask(Request::Unplug(self.bytes(index)));
                 return;
             }
             self.plugged.insert(index);
@@ -83,13 +83,30 @@ impl BigBlocks {
                 if !self.plugged.contains(&index) || !self.is_for(pass, linux, index) {
                     continue;
                 }
-                if linux.offline_and_remove(self.blocks(linux, index)).is_ok() {
+                if self.can_be_emptied(linux, device, index)
+                    && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
+                {
                     self.plugged.remove(&index);
-                    device.requests.push(Request::Unplug(self.bytes(index)));
+                    device.ask(Request::Unplug(self.bytes(index)));
                     count -= 1;
                 }
             }
         }
+    }
+
+    /// Whether no page of a big block is busy, section by section (`virtio_mem_fake_offline`).
+    fn can_be_emptied(&self, linux: &mut Linux, device: &VirtioMem, index: u64) -> bool {
+        let bytes = self.bytes(index);
+        if linux.holds_a_page_in(&bytes) {
+            return false;
+        }
+        let kernel =
+            |block: &u64| linux.memory.blocks()[block].zone().is_some_and(|zone| zone != Zone::Movable);
+        let kernel: Vec<u64> = self.blocks(linux, index).filter(kernel).collect();
+        for block in &kernel {
+            linux.chance.leave_open(*block);
+        }
+        kernel.is_empty() || device.is_let_go(&bytes)
     }
 
     fn is_for(&self, pass: Pass, linux: &Linux, index: u64) -> bool {

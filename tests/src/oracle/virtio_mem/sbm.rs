@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
 use crate::oracle::mistake::Mistake;
-use crate::oracle::zone::Zone;
+use crate::oracle::release::Release;
+use crate::oracle::zone::{PAGE, Zone};
 
 /// The memory blocks of a device and their sub-blocks.
 #[derive(Debug, Clone)]
@@ -48,12 +49,21 @@ impl SubBlocks {
         self.whole.len() as u64 * self.memory_block + partial as u64 * self.sub_block
     }
 
+    /// Pages that are not plugged of the blocks for which `online` says so.
+    pub(super) fn unplugged_pages(&self, online: impl Fn(u64) -> bool) -> u64 {
+        let partial = self.partial.iter().filter(|(index, _)| online(**index));
+        partial.map(|(_, plugged)| (self.per_block() - plugged.len() as u64) * self.sub_block / PAGE).sum()
+    }
+
     const fn per_block(&self) -> u64 {
         self.memory_block / self.sub_block
     }
 
     /// Brings the plugged size nearer to the requested one, once.
     pub(super) fn run(&mut self, linux: &mut Linux, device: &mut VirtioMem) {
+        if linux.release.retries_unplugged_blocks() {
+            self.clean_up(linux);
+        }
         let (plugged, requested) = (self.plugged(), device.requested);
         if requested > plugged {
             self.plug(linux, device, (requested - plugged) / self.sub_block);
@@ -65,14 +75,14 @@ impl SubBlocks {
     /// Partly plugged blocks first, then blocks that were used before, then new ones
     /// (`virtio_mem_sbm_plug_request`).
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        let filled = if linux.memory.makes(Mistake::PartialsAreNotFilled) { 0 } else { 3 };
-        for place in [Place::Kernel, Place::Movable, Place::Offline].into_iter().take(filled) {
-            for index in self.partial_in(linux, place) {
+        let filled = if linux.memory.makes(Mistake::PartialsAreNotFilled) { 0 } else { usize::MAX };
+        for places in plug_order(linux.release).iter().take(filled) {
+            for index in self.partial_in(linux, places) {
                 self.fill(device, index, &mut count);
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
-        while count > 0 && device.could_add(&linux.memory, self.memory_block) {
+        while count > 0 && device.could_add(&linux.memory, linux.release, self.memory_block) {
             let again = self.unused.first().copied();
             let Some(index) = again.or(Some(self.next).filter(|next| *next < last)) else { return };
             self.unused.remove(&index);
@@ -85,16 +95,29 @@ impl SubBlocks {
         }
     }
 
-    fn partial_in(&self, linux: &Linux, wanted: Place) -> Vec<u64> {
-        self.partial.keys().copied().filter(|index| place(linux, *index) == wanted).collect()
+    /// Removes blocks of which nothing is plugged any more, when they now can be
+    /// (`virtio_mem_cleanup_pending_mb`).
+    fn clean_up(&mut self, linux: &mut Linux) {
+        for place in [Place::Movable, Place::Kernel, Place::Offline] {
+            for index in self.partial_in(linux, &[place]) {
+                if self.partial[&index].is_empty() {
+                    self.partial.remove(&index);
+                    self.remove_empty(linux, index);
+                }
+            }
+        }
+    }
+
+    fn partial_in(&self, linux: &Linux, places: &[Place]) -> Vec<u64> {
+        self.partial.keys().copied().filter(|index| places.contains(&place(linux, *index))).collect()
     }
 
     /// Plugs the first sub-blocks of a block that Linux does not have, and adds it. Returns whether that
     /// went well.
     fn plug_new(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: u64) -> bool {
-        device.requests.push(Request::Plug(self.bytes(index, 0..count)));
-        if linux.add_memory(index..index + 1, device.spec.node, device.group).is_err() {
-            device.requests.push(Request::Unplug(self.bytes(index, 0..count)));
+        device.ask(Request::Plug(self.bytes(index, 0..count)));
+        if linux.add_memory(index..index + 1, device.spec.node, device.group, 0).is_err() {
+            device.ask(Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);
             return false;
         }
@@ -115,7 +138,7 @@ impl SubBlocks {
             let run = run.min(*count);
             plugged.extend(start..start + run);
             *count -= run;
-            device.requests.push(Request::Plug(self.bytes(index, start..start + run)));
+            device.ask(Request::Plug(self.bytes(index, start..start + run)));
         }
         self.put_back(index, plugged);
     }
@@ -130,23 +153,16 @@ impl SubBlocks {
 
     /// What is least needed first, from the top (`virtio_mem_sbm_unplug_request`).
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        let mut order = [
-            (Place::Offline, false),
-            (Place::Offline, true),
-            (Place::Movable, false),
-            (Place::Kernel, false),
-            (Place::Movable, true),
-            (Place::Kernel, true),
-        ];
+        let mut order = unplug_order(linux.release).to_vec();
         if linux.memory.makes(Mistake::KernelPartialsLast) {
             order[3..].rotate_left(1);
         }
         let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
-        for (wanted, whole) in order {
+        for (places, whole) in order {
             let mut passed = if bottom_up { 0 } else { self.next };
             while let Some(index) = self.beside(passed, whole, bottom_up).filter(|_| count > 0) {
                 passed = index;
-                if place(linux, index) == wanted {
+                if places.contains(&place(linux, index)) {
                     self.unplug_some(linux, device, index, &mut count);
                 }
             }
@@ -164,38 +180,83 @@ impl SubBlocks {
         }
     }
 
-    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left. An
-    /// online block that is held keeps what it has.
+    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left.
     fn unplug_some(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: &mut u64) {
-        let online = place(linux, index) != Place::Offline;
-        if online && linux.held.contains(&index) {
-            return;
-        }
-        let was_whole = self.whole.remove(&index);
-        if was_whole && *count >= self.per_block() {
-            *count -= self.per_block();
-            device.requests.push(Request::Unplug(self.bytes(index, 0..self.per_block())));
-            return self.remove_empty(linux, index);
-        }
-        let mut plugged = if was_whole {
+        let whole = self.whole.remove(&index);
+        let mut plugged = if whole {
             (0..self.per_block()).collect()
         } else {
             self.partial.remove(&index).unwrap_or_default()
         };
-        // Offline blocks lose runs of sub-blocks, online ones one after the other.
-        let at_once = if online { 1 } else { u64::MAX };
-        while let Some(last) = plugged.last().copied().filter(|_| *count > 0) {
-            let run = (0..=last).rev().take_while(|sub| plugged.contains(sub)).count() as u64;
-            let start = last + 1 - run.min(*count).min(at_once);
-            drop(plugged.split_off(&start));
-            *count -= last + 1 - start;
-            device.requests.push(Request::Unplug(self.bytes(index, start..last + 1)));
+        if place(linux, index) == Place::Offline {
+            self.unplug_offline(device, index, &mut plugged, count);
+        } else {
+            self.unplug_online(linux, device, index, &mut plugged, count);
         }
         if plugged.is_empty() {
             self.remove_empty(linux, index);
         } else {
             self.put_back(index, plugged);
         }
+    }
+
+    /// Runs of sub-blocks, from the top (`virtio_mem_sbm_unplug_any_sb_raw`).
+    fn unplug_offline(
+        &self,
+        device: &mut VirtioMem,
+        index: u64,
+        plugged: &mut BTreeSet<u64>,
+        count: &mut u64,
+    ) {
+        while let Some(last) = plugged.last().copied().filter(|_| *count > 0) {
+            let run = (0..=last).rev().take_while(|sub| plugged.contains(sub)).count() as u64;
+            let start = last + 1 - run.min(*count);
+            drop(plugged.split_off(&start));
+            *count -= last + 1 - start;
+            device.ask(Request::Unplug(self.bytes(index, start..last + 1)));
+        }
+    }
+
+    /// A whole block at once where that many are wanted, else and when a page of it is busy one sub-block after the
+    /// other, from the top, without those that are busy (`virtio_mem_sbm_unplug_any_sb_online`).
+    fn unplug_online(
+        &self,
+        linux: &mut Linux,
+        device: &mut VirtioMem,
+        index: u64,
+        plugged: &mut BTreeSet<u64>,
+        count: &mut u64,
+    ) {
+        let per_block = self.per_block();
+        let whole = *count >= per_block && plugged.len() as u64 == per_block;
+        if whole && self.take(linux, device, index, 0..per_block) {
+            plugged.clear();
+            *count -= per_block;
+            return;
+        }
+        for sub in (0..per_block).rev() {
+            if *count > 0 && plugged.contains(&sub) && self.take(linux, device, index, sub..sub + 1) {
+                plugged.remove(&sub);
+                *count -= 1;
+            }
+        }
+    }
+
+    /// Takes sub-blocks out of an online block and unplugs them (`virtio_mem_sbm_unplug_sb_online`). Returns
+    /// whether no page of them was busy.
+    fn take(&self, linux: &mut Linux, device: &mut VirtioMem, index: u64, subs: Range<u64>) -> bool {
+        let bytes = self.bytes(index, subs);
+        if linux.held.contains(&index) || linux.holds_a_page_in(&bytes) {
+            return false;
+        }
+        if place(linux, index) == Place::Kernel {
+            linux.chance.leave_open(index);
+            if !device.is_let_go(&bytes) {
+                return false;
+            }
+        }
+        device.ask(Request::Unplug(bytes));
+        true
     }
 
     /// Linux may keep a block of which nothing is plugged, when it cannot take it offline.
@@ -218,5 +279,35 @@ fn place(linux: &Linux, index: u64) -> Place {
         None => Place::Offline,
         Some(Zone::Movable) => Place::Movable,
         Some(_) => Place::Kernel,
+    }
+}
+
+/// Where partly plugged blocks are that are filled first, second, …
+const fn plug_order(release: Release) -> &'static [&'static [Place]] {
+    if release.prefers_to_unplug_movable() {
+        &[&[Place::Kernel], &[Place::Movable], &[Place::Offline]]
+    } else {
+        &[&[Place::Kernel, Place::Movable], &[Place::Offline]]
+    }
+}
+
+/// Where blocks are that are unplugged first, second, …, and whether they are wholly plugged.
+const fn unplug_order(release: Release) -> &'static [(&'static [Place], bool)] {
+    if release.prefers_to_unplug_movable() {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Movable], false),
+            (&[Place::Kernel], false),
+            (&[Place::Movable], true),
+            (&[Place::Kernel], true),
+        ]
+    } else {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Kernel, Place::Movable], false),
+            (&[Place::Kernel, Place::Movable], true),
+        ]
     }
 }
