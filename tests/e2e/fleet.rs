@@ -12,13 +12,16 @@ use std::time::Instant;
 use std::{env, io, thread};
 
 use dimmer_lab::host;
-use libtest_mimic::Trial;
+use libtest_mimic::{Arguments, Trial};
 
 /// Runs all tests and prints what each file's said, then the sums.
-pub fn run(trials: &[Trial]) -> ExitCode {
+pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
-    let queue = Mutex::new(files(trials));
-    let sums = Mutex::new(Sums::default());
+    let files =
+        files(trials, |trial| arguments.include_ignored || arguments.ignored == trial.has_ignored_flag());
+    let elsewhere = |trial: &&Trial| file(trial).is_some_and(|file| !files.iter().any(|other| other == file));
+    let sums = Sums { ignored: trials.iter().filter(elsewhere).count() as u64, ..Sums::default() };
+    let (queue, sums) = (Mutex::new(files), Mutex::new(sums));
     let jobs = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -35,10 +38,15 @@ pub fn run(trials: &[Trial]) -> ExitCode {
     if sums.lost.is_empty() && sums.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 
-/// The files with tests, those with the fewest first.
-fn files(trials: &[Trial]) -> Vec<String> {
+/// The file of a test.
+fn file(trial: &Trial) -> Option<&str> {
+    trial.name().split("::").nth(1)
+}
+
+/// The files with tests that run, those with the fewest first.
+fn files(trials: &[Trial], runs: impl Fn(&Trial) -> bool) -> Vec<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for file in trials.iter().filter_map(|trial| trial.name().split("::").nth(1)) {
+    for file in trials.iter().filter(|trial| runs(trial)).filter_map(file) {
         *counts.entry(file).or_default() += 1;
     }
     let mut files: Vec<_> = counts.into_iter().collect();

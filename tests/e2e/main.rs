@@ -13,6 +13,7 @@ mod audit;
 mod backing;
 mod bare;
 mod boot;
+mod check;
 mod dimm;
 mod dimm_announced;
 mod dimm_faults;
@@ -21,6 +22,7 @@ mod dimm_stuck;
 mod fleet;
 mod hugetlb;
 mod input;
+mod kernels;
 mod kexec;
 mod layouts;
 mod lifecycle;
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
         return status;
     }
     let mut arguments = Arguments::from_args();
-    let trials = match trials() {
+    let trials = match trials(&arguments) {
         Ok(trials) => trials,
         Err(error) => {
             eprintln!("end-to-end tests: {}", dimmer_lab::chain(&*error));
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     };
     let all = arguments.filter.is_none() && arguments.skip.is_empty();
     if all && !arguments.list && host::needs_emulation() {
-        return fleet::run(&trials);
+        return fleet::run(&trials, &arguments);
     }
     if !arguments.list {
         host::reexec_if_needed();
@@ -93,7 +95,7 @@ fn main() -> ExitCode {
 }
 
 /// Kernels with their initramfs, made before the emulated host starts: there nothing stays.
-fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+fn fetched(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
     let cache = Cache::open()?;
     let kernels = fetch(&cache, names, false)?;
     for kernel in &kernels {
@@ -106,8 +108,8 @@ fn is_about_the_host(test: &str) -> bool {
     test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_HOST.contains(&file))
 }
 
-fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
-    let files: [&[Test]; 23] = [
+fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let files: [&[Test]; 24] = [
         layouts::TESTS,
         boot::TESTS,
         bare::TESTS,
@@ -131,6 +133,7 @@ fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
         hugetlb::TESTS,
         audit::TESTS,
         input::TESTS,
+        check::TESTS,
     ];
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
@@ -149,8 +152,9 @@ fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
         })
         .with_ignored_flag(ignored)
     };
-    let (usual, poison) = (kernels(&KERNELS)?, kernels(&POISON_KERNELS)?);
+    let (usual, poison) = (fetched(&KERNELS)?, fetched(&POISON_KERNELS)?);
     let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| trial(test, kernel)).collect::<Vec<_>>();
     let tests = files.into_iter().flatten().flat_map(|test| on(&usual, test));
-    Ok(tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test))).collect())
+    let tests = tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
+    Ok(tests.chain(kernels::trials(arguments)?).collect())
 }

@@ -1,5 +1,6 @@
 //! Dimmer's laboratory: unmodified guests, what their kernels show of memory, and where to run them.
 
+pub mod check;
 pub mod demo;
 pub mod devices;
 pub mod expect;
@@ -7,6 +8,7 @@ pub mod explore;
 pub mod guest;
 pub mod host;
 pub mod layout;
+pub mod library;
 pub mod oracle;
 pub mod picture;
 pub mod promised;

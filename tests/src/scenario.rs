@@ -12,7 +12,10 @@ use crate::oracle::release::Release;
 mod addresses;
 mod blocks;
 pub mod check;
+mod difference;
 mod expectation;
+mod explain;
+mod keys;
 mod prediction;
 pub mod real;
 mod requests;
@@ -21,13 +24,18 @@ mod step;
 pub mod subject;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 pub use addresses::Addresses;
 pub use blocks::BlockSet;
+pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
+pub use explain::{Explanation, changes, explain};
+pub use keys::page;
 pub use prediction::{Effect, Prediction, Seen};
 pub use size::Size;
 pub use step::{Action, Blocks, Empty, Inject, OnlineWord, Parameters, Plug, PolicyWord, Resize, Step};
+pub use validate::validate;
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -144,6 +152,22 @@ impl Default for Guest {
     }
 }
 
+impl Guest {
+    /// The settings that only a boot can change; all others as by default.
+    #[must_use]
+    pub fn without_what_can_change(&self) -> Self {
+        let Self {
+            online_policy: _,
+            auto_movable_ratio: _,
+            auto_movable_numa_aware: _,
+            auto_online_blocks: _,
+            memmap_on_memory,
+            movable_node,
+        } = *self;
+        Self { memmap_on_memory, movable_node, ..Self::default() }
+    }
+}
+
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -166,10 +190,12 @@ pub enum ScenarioError {
         error: Box<toml::de::Error>,
     },
     /// A step makes no sense.
-    #[error("{path}: step {number}: {problem}")]
+    #[error("{path}: line {line}: step {number}: {problem}")]
     Step {
         /// The file.
         path: PathBuf,
+        /// The line in which the step begins.
+        line: usize,
         /// Which step, counted from 1.
         number: usize,
         /// What is wrong.
@@ -196,7 +222,10 @@ impl Scenario {
         let scenario: Self = toml::from_str(text)
             .map_err(|error| ScenarioError::Parse { path: path.to_owned(), error: Box::new(error) })?;
         for (number, step) in (1..).zip(&scenario.steps) {
-            step.check().map_err(|problem| ScenarioError::Step { path: path.to_owned(), number, problem })?;
+            step.check().map_err(|problem| {
+                let line = validate::line_of_step(text, number).unwrap_or(1);
+                ScenarioError::Step { path: path.to_owned(), line, number, problem }
+            })?;
         }
         Ok(scenario)
     }

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use dimmer_agent::report::Layout;
 use serde::{Deserialize, Serialize};
 
 use super::timed::{Timed, Times, since};
@@ -51,8 +50,8 @@ pub struct Hunted<S> {
     pub found: Found,
     /// How long it took.
     pub times: Times,
-    /// The guest, with the layout that it had before the first step; `None` when it did not come up.
-    pub guest: Option<(S, Layout)>,
+    /// The guest; `None` when it did not come up.
+    pub guest: Option<S>,
 }
 
 /// Carries a scenario out on the guest that `boot` gives, beside an oracle that makes `mistake`.
@@ -67,10 +66,10 @@ pub fn hunt<S: Subject>(
     let (checked, guest) = match subject {
         Err(error) => (Err(error), None),
         Ok(subject) => {
-            let mut timed = Timed { subject, times, first: None };
+            let mut timed = Timed { subject, times };
             let checked = check_on(&mut timed, scenario, mistake);
             times = timed.times;
-            (checked, timed.first.map(|first| (timed.subject, first)))
+            (checked, Some(timed.subject))
         }
     };
     times.all = since(begun);
@@ -82,7 +81,10 @@ impl From<Result<Verdict, CheckError>> for Found {
         match checked {
             Err(error) => Self::Lost { why: crate::chain(&error) },
             Ok(mut verdict) => match verdict.failures.pop() {
-                Some(failure) => Self::Difference { step: failure.step, lines: failure.lines },
+                Some(failure) => {
+                    let lines = failure.differences.iter().map(ToString::to_string).collect();
+                    Self::Difference { step: failure.step, lines }
+                }
                 None => Self::Nothing { blocks: verdict.blocks },
             },
         }

@@ -52,8 +52,6 @@ pub struct Timed<S> {
     pub subject: S,
     /// What it took so far.
     pub times: Times,
-    /// The first layout that it showed.
-    pub first: Option<Layout>,
 }
 
 impl<S: Subject> Subject for Timed<S> {
@@ -70,9 +68,6 @@ impl<S: Subject> Subject for Timed<S> {
         let begun = Instant::now();
         let layout = self.subject.layout();
         self.times.layouts += since(begun);
-        if let (None, Ok(layout)) = (&self.first, &layout) {
-            self.first = Some(layout.clone());
-        }
         layout
     }
 

@@ -86,19 +86,24 @@ fn add_block(all: &mut Vec<Difference>, index: u64, new: Difference) {
     all.push(new);
 }
 
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Blocks { first, last } if first == last => write!(f, "block {first}"),
+            Self::Blocks { first, last } => write!(f, "blocks {first}-{last}"),
+            Self::Groups { first, last } if first == last => write!(f, "group of block {first}"),
+            Self::Groups { first, last } => write!(f, "group of blocks {first}-{last}"),
+            Self::Zone { node, zone } => write!(f, "zone {zone} of node {node}"),
+            Self::BlockSize => write!(f, "block size"),
+            Self::MemTotal => write!(f, "MemTotal"),
+            Self::HardwareCorrupted => write!(f, "HardwareCorrupted"),
+        }
+    }
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.what {
-            What::Blocks { first, last } if first == last => write!(f, "block {first}")?,
-            What::Blocks { first, last } => write!(f, "blocks {first}-{last}")?,
-            What::Groups { first, last } if first == last => write!(f, "group of block {first}")?,
-            What::Groups { first, last } => write!(f, "group of blocks {first}-{last}")?,
-            What::Zone { node, zone } => write!(f, "zone {zone} of node {node}")?,
-            What::BlockSize => write!(f, "block size")?,
-            What::MemTotal => write!(f, "MemTotal")?,
-            What::HardwareCorrupted => write!(f, "HardwareCorrupted")?,
-        }
-        write!(f, ": expected {}, seen {}", self.expected, self.seen)?;
+        write!(f, "{}: expected {}, seen {}", self.what, self.expected, self.seen)?;
         if !self.why.is_empty() {
             write!(f, " ({})", self.why)?;
         }

@@ -5,7 +5,7 @@ use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
 use super::subject::Subject;
-use super::{Action, BlockSet, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
+use super::{Action, BlockSet, Difference, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
 use crate::expect;
 use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
@@ -66,12 +66,11 @@ pub struct Open {
 pub struct Failure {
     /// The step.
     pub step: usize,
-    /// Each difference, a line.
-    pub lines: Vec<String>,
+    /// Each difference.
+    pub differences: Vec<Difference>,
 }
 
-/// Runs `scenario` on `kernel` step by step, up to the first step that does not end as expected: from
-/// there on model and guest would tell of different histories.
+/// Boots the scenario's machine with `kernel` and runs it there, as [`check_on`] says.
 ///
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
@@ -80,7 +79,9 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
     check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario, None)
 }
 
-/// The same on anything that has just booted the scenario's machine, with an oracle that makes `mistake`.
+/// Runs `scenario` step by step on anything whose guest is as right after its boot, beside an oracle that makes
+/// `mistake`, up to the first step that does not end as expected: from there on model and guest would tell of
+/// different histories.
 ///
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
@@ -96,10 +97,10 @@ pub fn check_on<S: Subject>(
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
     let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
     let mut baseline = Baseline::of(&model.linux, &layout);
-    let mut lines = differences(&model, baseline, &layout);
-    lines.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
-    if !lines.is_empty() {
-        verdict.failures.push(Failure { step: 0, lines });
+    let mut found = differences(&model, baseline, &layout);
+    found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
+    if !found.is_empty() {
+        verdict.failures.push(Failure { step: 0, differences: found });
         return Ok(verdict);
     }
     verdict.blocks = layout.blocks.len() as u64;
@@ -120,9 +121,9 @@ pub fn check_on<S: Subject>(
         verdict.groups_unknown = layout.groups_unknown.clone();
         let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
         let moment = Moment { before: &before, model, predicted, seen, layout, baseline };
-        let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
-        if !lines.is_empty() {
-            verdict.failures.push(Failure { step, lines });
+        let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
+        if !found.is_empty() {
+            verdict.failures.push(Failure { step, differences: found });
             break;
         }
     }
@@ -137,13 +138,13 @@ fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
     (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
 }
 
-/// How the guest's memory differs from the model's, a line each.
-fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) -> Vec<String> {
+/// How the guest's memory differs from the model's.
+fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) -> Vec<Difference> {
     let mut all = verdict::differences(&model.linux, layout);
     all.extend(verdict::groups(&model.linux, layout));
     all.extend(baseline.and_then(|baseline| verdict::total(&model.linux, baseline, layout)));
     all.extend(verdict::corrupted(&model.linux, layout));
-    all.iter().map(ToString::to_string).collect()
+    all.into_iter().map(Difference::from).collect()
 }
 
 /// Model and guest after one step.
@@ -158,51 +159,49 @@ struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// What is not as expected, a line each.
-    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<String>, String> {
+    /// What is not as expected.
+    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<Difference>, String> {
         match expected {
             None | Some(Expect::Word(ExpectWord::Oracle)) => Ok(self.against_the_oracle()),
             Some(Expect::Word(ExpectWord::Anything)) => Ok(Vec::new()),
             Some(Expect::Details(expected)) => {
-                let mut lines = self.against_the_author(expected)?;
+                let mut all = self.against_the_author(expected)?;
                 if expected.oracle != Some(false) {
-                    lines.extend(self.against_the_oracle());
+                    all.extend(self.against_the_oracle());
                 }
-                Ok(lines)
+                Ok(all)
             }
         }
     }
 
-    fn against_the_oracle(&self) -> Vec<String> {
-        let mut lines = effect::differences(self.before, self.predicted, self.seen);
-        lines.extend(differences(self.model, self.baseline, self.layout));
-        lines
+    fn against_the_oracle(&self) -> Vec<Difference> {
+        let mut all = effect::differences(self.before, self.predicted, self.seen);
+        all.extend(differences(self.model, self.baseline, self.layout));
+        all
     }
 
-    fn against_the_author(&self, expected: &Expected) -> Result<Vec<String>, String> {
-        let mut lines = Vec::new();
+    fn against_the_author(&self, expected: &Expected) -> Result<Vec<Difference>, String> {
+        let mut all = Vec::new();
         if let Some(blocks) = &expected.blocks {
-            lines.extend(self.blocks(blocks)?);
+            all.extend(self.blocks(blocks)?);
         }
         if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
-            lines.push(format!(
-                "outcome: expected {}, seen {}",
-                effect::word(Some(wanted)),
-                effect::word(self.seen.outcome)
-            ));
+            let seen = effect::word(self.seen.outcome);
+            all.push(Difference::author("outcome", effect::word(Some(wanted)), seen));
         }
         if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
-            lines.push(format!("_OST: expected {wanted:x?}, seen {:x?}", self.seen.ost));
+            all.push(Difference::author("_OST", format!("{wanted:x?}"), format!("{:x?}", self.seen.ost)));
         }
         if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
-            lines.push(format!("plugged size: expected {}, seen {:?}", wanted.0, self.seen.plugged));
+            let seen = format!("{:?}", self.seen.plugged);
+            all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
         }
-        Ok(lines)
+        Ok(all)
     }
 
     /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory
     /// when none is named.
-    fn blocks(&self, text: &str) -> Result<Vec<String>, String> {
+    fn blocks(&self, text: &str) -> Result<Vec<Difference>, String> {
         let wanted = expect::parse(text).map_err(|error| error.to_string())?;
         let behind_boot = || {
             let early = self.model.linux.memory.blocks().iter().filter(|(_, block)| block.early);
@@ -211,8 +210,10 @@ impl Moment<'_> {
         let first = wanted.keys().next().copied().unwrap_or_else(behind_boot);
         let seen = expect::seen(self.layout).split_off(&first);
         let rows = expect::compare(&wanted, &seen, |_| String::new());
-        let line =
-            |row: &expect::Row| format!("{}: expected {}, seen {}", row.range(), row.expected, row.seen);
-        Ok(rows.iter().filter(|row| !row.is_right()).map(line).collect())
+        let difference = |row: &expect::Row| {
+            let what = if row.first == row.last { "block" } else { "blocks" };
+            Difference::author(&format!("{what} {}", row.range()), row.expected.clone(), row.seen.clone())
+        };
+        Ok(rows.iter().filter(|row| !row.is_right()).map(difference).collect())
     }
 }

@@ -216,6 +216,13 @@ impl Prediction {
         }
     }
 
+    /// The DIMM that has some of these bytes.
+    pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
+        let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;
+        let owner = self.plugged.iter().find(|(_, _, ranges)| ranges.iter().any(has));
+        owner.map(|(id, ..)| id.clone())
+    }
+
     fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
         let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
         for id in plug.ids() {

@@ -5,45 +5,42 @@ use std::collections::BTreeMap;
 use crate::oracle::memory::Errno;
 use crate::oracle::virtio_mem::Request;
 use crate::oracle::zone::Zone;
-use crate::scenario::{Effect, OutcomeWord, Prediction};
+use crate::scenario::{Difference, Effect, OutcomeWord, Prediction};
 
-/// What is not allowed of what was seen, a line each; `before` is the model before the step.
-pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect) -> Vec<String> {
-    let mut lines = Vec::new();
+/// What is not allowed of what was seen, `before` is the model before the step.
+pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect) -> Vec<Difference> {
+    let mut all = Vec::new();
     let mut compare = |what: &str, expected: String, seen: String| {
         if expected != seen {
-            lines.push(format!("{what}: the oracle says {expected}, seen {seen}"));
+            all.push(Difference::oracle(what, expected, seen));
         }
     };
     compare("outcome", word(predicted.outcome), word(seen.outcome));
     compare("_OST", format!("{:x?}", predicted.ost), format!("{:x?}", seen.ost));
     compare("plugged size", format!("{:?}", predicted.plugged), format!("{:?}", seen.plugged));
-    lines.extend(refusals(before, &predicted.refused, &seen.refused));
-    lines.extend(requests(&predicted.requests, &seen.requests));
-    lines
+    all.extend(refusals(before, &predicted.refused, &seen.refused));
+    all.extend(requests(&predicted.requests, &seen.requests));
+    all
 }
 
 /// Blocks that refused and must not, or the other way round, or with another error.
-fn refusals(before: &Prediction, predicted: &[(u64, Errno)], seen: &[(u64, Errno)]) -> Vec<String> {
+fn refusals(before: &Prediction, predicted: &[(u64, Errno)], seen: &[(u64, Errno)]) -> Vec<Difference> {
     let (predicted, seen): (BTreeMap<_, _>, BTreeMap<_, _>) =
         (predicted.iter().copied().collect(), seen.iter().copied().collect());
     let mut blocks: Vec<u64> = predicted.keys().chain(seen.keys()).copied().collect();
     blocks.sort_unstable();
     blocks.dedup();
     let word = |errno: Option<&Errno>| errno.map_or("success".to_owned(), ToString::to_string);
-    let mut lines = Vec::new();
+    let mut all = Vec::new();
     for block in blocks {
         let (expected, seen) = (predicted.get(&block), seen.get(&block));
         if expected != seen {
-            let why = reason(before, block);
-            lines.push(format!(
-                "block {block}: the oracle says {}, seen {}: {why}",
-                word(expected),
-                word(seen)
-            ));
+            let why = reason(before, block).to_owned();
+            let what = format!("answer of block {block}");
+            all.push(Difference { why, ..Difference::oracle(&what, word(expected), word(seen)) });
         }
     }
-    lines
+    all
 }
 
 /// What the block was before the step, which decides on what it may do.
@@ -64,21 +61,21 @@ fn reason(before: &Prediction, index: u64) -> &'static str {
 pub(super) fn requests(
     predicted: &BTreeMap<String, Vec<Request>>,
     seen: &BTreeMap<String, Vec<Request>>,
-) -> Vec<String> {
+) -> Vec<Difference> {
     const NONE: &[Request] = &[];
     let mut devices: Vec<&String> = predicted.keys().chain(seen.keys()).collect();
     devices.sort_unstable();
     devices.dedup();
     let of =
         |all: &BTreeMap<String, Vec<Request>>, id: &String| all.get(id).map_or(NONE.to_vec(), Clone::clone);
-    let line = |id: &String| {
+    let difference = |id: &String| {
         let (predicted, seen) = (of(predicted, id), of(seen, id));
         let number = (0..predicted.len().max(seen.len())).find(|at| predicted.get(*at) != seen.get(*at))?;
         let word = |all: &[Request]| all.get(number).map_or("no more".to_owned(), ToString::to_string);
         let (expected, found) = (word(&predicted), word(&seen));
-        Some(format!("{id}, request {}: the oracle says {expected}, seen {found}", number + 1))
+        Some(Difference::oracle(&format!("request {} of {id}", number + 1), expected, found))
     };
-    devices.into_iter().filter_map(line).collect()
+    devices.into_iter().filter_map(difference).collect()
 }
 
 pub(super) fn word(outcome: Option<OutcomeWord>) -> String {
