@@ -74,6 +74,8 @@ pub struct VirtioMem {
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
+    /// Bytes of memory that is added at a time.
+    step: u64,
     group: Option<GroupId>,
     mode: Mode,
 }
@@ -116,13 +118,9 @@ impl VirtioMem {
         memory.offline_blocks().range(indices).count() as u64 * size
     }
 
-    /// Bytes of memory that is added at a time, and the offline memory that is allowed.
-    fn step_and_threshold(&self, memory: &Memory) -> (u64, u64) {
-        let step = match &self.mode {
-            Mode::Sub(_) | Mode::Refused => memory.block_size(),
-            Mode::Big(big) => big.size(),
-        };
-        (step, OFFLINE_THRESHOLD.max(2 * step))
+    /// Bytes of offline memory that are allowed.
+    fn threshold(&self) -> u64 {
+        OFFLINE_THRESHOLD.max(2 * self.step)
     }
 
     /// Whether `size` more bytes may be added (`virtio_mem_could_add_memory`).
@@ -133,7 +131,7 @@ impl VirtioMem {
         if !release.has_big_blocks() {
             return self.offline(memory) < OFFLINE_BLOCKS * memory.block_size();
         }
-        self.offline(memory) + size <= self.step_and_threshold(memory).1
+        self.offline(memory) + size <= self.threshold()
     }
 
     /// Whether the driver goes on after one of its blocks went online (`MEM_ONLINE` in
@@ -142,7 +140,7 @@ impl VirtioMem {
         if !release.has_big_blocks() {
             return self.offline(memory) == (OFFLINE_BLOCKS - 1) * memory.block_size();
         }
-        self.could_add(memory, release, self.step_and_threshold(memory).1 / 2)
+        self.could_add(memory, release, self.threshold() / 2)
     }
 
     /// Whether it has more plugged than it is to have; the driver tries again by itself.
@@ -188,8 +186,16 @@ impl Linux {
         let unit_pages = unit / PAGE;
         let group = self.release.has_groups();
         let group = group.then(|| self.memory.register(GroupKind::Dynamic { unit_pages }, spec.node));
-        let device =
-            VirtioMem { spec, requested: 0, usable: 0, requests: Vec::new(), seen: None, group, mode };
+        let device = VirtioMem {
+            spec,
+            requested: 0,
+            usable: 0,
+            requests: Vec::new(),
+            seen: None,
+            step: unit,
+            group,
+            mode,
+        };
         self.virtio_mem.insert(id.to_owned(), device);
     }
 
@@ -210,15 +216,16 @@ impl Linux {
     /// When there is no such device.
     pub fn run_virtio_mem(&mut self, id: &str) {
         let mut device = self.virtio_mem.remove(id).expect("the caller names a device that is there");
-        let mut mode = device.mode.clone();
         loop {
             let blocks = self.memory.blocks().len();
+            // Nobody asks for the mode while the driver runs.
+            let mut mode = std::mem::replace(&mut device.mode, Mode::Refused);
             match &mut mode {
                 Mode::Sub(sub) => sub.run(self, &mut device),
                 Mode::Big(big) => big.run(self, &mut device),
                 Mode::Refused => {}
             }
-            device.mode = mode.clone();
+            device.mode = mode;
             if self.memory.blocks().len() >= blocks || !device.is_too_large() {
                 break;
             }

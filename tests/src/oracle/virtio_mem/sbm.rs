@@ -158,25 +158,41 @@ impl SubBlocks {
             order[3..].rotate_left(1);
         }
         let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
+        let next = if bottom_up { Self::first_above } else { Self::last_below };
         for (places, whole) in order {
             let mut passed = if bottom_up { 0 } else { self.next };
-            while let Some(index) = self.beside(passed, whole, bottom_up).filter(|_| count > 0) {
+            while let Some(index) = next(self, linux, passed, places, whole).filter(|_| count > 0) {
                 passed = index;
-                if places.contains(&place(linux, index)) {
-                    self.unplug_some(linux, device, index, &mut count);
-                }
+                self.unplug_some(linux, device, index, &mut count);
             }
         }
     }
 
-    /// The nearest block below `passed`, or above it.
-    fn beside(&self, passed: u64, whole: bool, above: bool) -> Option<u64> {
-        let partial = |(index, _): (&u64, _)| *index;
-        match (whole, above) {
-            (true, false) => self.whole.range(..passed).next_back().copied(),
-            (true, true) => self.whole.range(passed + 1..).next().copied(),
-            (false, false) => self.partial.range(..passed).next_back().map(partial),
-            (false, true) => self.partial.range(passed + 1..).next().map(partial),
+    /// The highest block below `below` that is in one of `places`, and plugged as a whole or not.
+    fn last_below(&self, linux: &Linux, below: u64, places: &[Place], whole: bool) -> Option<u64> {
+        let is_wanted = |index: &u64| places.contains(&place(linux, *index));
+        if places == [Place::Offline] {
+            // Few are, so it is not all others that are looked at.
+            let mut offline = linux.memory.offline_blocks().range(..below).rev().copied();
+            let plugged = |index: &u64| {
+                if whole { self.whole.contains(index) } else { self.partial.contains_key(index) }
+            };
+            return offline.find(plugged);
+        }
+        if whole {
+            self.whole.range(..below).rev().copied().find(is_wanted)
+        } else {
+            self.partial.range(..below).rev().map(|(index, _)| *index).find(is_wanted)
+        }
+    }
+
+    /// The lowest such block above `above`; what [`Mistake::UnplugsBottomUp`] takes.
+    fn first_above(&self, linux: &Linux, above: u64, places: &[Place], whole: bool) -> Option<u64> {
+        let is_wanted = |index: &u64| places.contains(&place(linux, *index));
+        if whole {
+            self.whole.range(above + 1..).copied().find(is_wanted)
+        } else {
+            self.partial.range(above + 1..).map(|(index, _)| *index).find(is_wanted)
         }
     }
 
