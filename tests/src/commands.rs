@@ -7,6 +7,7 @@ pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod explore;
 pub mod guest;
 pub mod host;
 pub mod images;

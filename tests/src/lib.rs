@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod devices;
 pub mod expect;
+pub mod explore;
 pub mod guest;
 pub mod host;
 pub mod layout;

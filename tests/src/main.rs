@@ -27,6 +27,8 @@ enum Command {
     Doctor(commands::doctor::Doctor),
     /// Say by which rule and which numbers a memory block of a scenario is where it is, without a machine.
     Explain(commands::explain::Explain),
+    /// Hunt for a memory block that is not where the oracle says.
+    Explore(commands::explore::Explore),
     /// Ask the agent in a guest to do something.
     Guest(commands::guest::Guest),
     /// Run a command on a host with hardware-assisted KVM: here if this is one, else inside the emulated host.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Explore(explore) => explore.run(),
         Command::Guest(guest) => guest.run(),
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),

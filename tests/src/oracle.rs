@@ -16,9 +16,11 @@ pub mod chance;
 pub mod group;
 pub mod linux;
 pub mod memory;
+pub mod mistake;
 pub mod poison;
 pub mod policy;
 pub mod release;
+pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod verdict;

@@ -21,6 +21,7 @@ pub mod real;
 mod requests;
 mod size;
 mod step;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 mod validate;

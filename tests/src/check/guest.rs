@@ -21,7 +21,8 @@ const REMOVAL: u32 = 20;
 /// A guest that is as right after its boot.
 #[derive(Debug)]
 pub struct Guest {
-    real: Real,
+    /// The machine.
+    pub real: Real,
     /// What it showed then.
     boot: Layout,
     /// The machine's last event before the scenario that it is to run.
@@ -100,7 +101,10 @@ impl Guest {
     }
 
     /// Sets the guest up for `scenario`, which may share it with what it has run before.
-    fn set_up(mut self, scenario: &Scenario) -> Result<Self, RealError> {
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn set_up(mut self, scenario: &Scenario) -> Result<Self, RealError> {
         let guest = &scenario.guest;
         let parameters = Parameters {
             online_policy: Some(guest.online_policy),
@@ -115,7 +119,7 @@ impl Guest {
     }
 
     fn check(&mut self, scenario: &Scenario) -> Outcome {
-        match check_on(&mut self.real, scenario) {
+        match check_on(&mut self.real, scenario, None) {
             Ok(mut verdict) => match verdict.failures.pop() {
                 None => self.audit(&verdict),
                 Some(failure) => Outcome::Differs {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::Chance;
 use super::memory::{Block, Errno, GroupId, Memory};
+use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
@@ -112,7 +113,7 @@ impl Linux {
         if self.release.refuses_poisoned_blocks() && !self.poisoned_in(index).is_empty() {
             return Err(Errno::EHWPOISON);
         }
-        if self.injected.online {
+        if self.injected.online && !self.memory.makes(Mistake::RefusalsAreIgnored) {
             return Err(Errno::EBUSY);
         }
         self.forget_poison(index);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::group::{Group, GroupKind};
+use super::mistake::Mistake;
 use super::policy::{Candidate, Decision, OnlineType, Policy};
 use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
@@ -23,6 +24,8 @@ pub struct Memory {
     block_size: u64,
     /// The parameters that decide on zones.
     pub policy: Policy,
+    /// The rule that is planted wrong, if any.
+    pub mistake: Option<Mistake>,
     nodes: BTreeMap<u32, [ZoneState; 4]>,
     blocks: BTreeMap<u64, Block>,
     offline: BTreeSet<u64>,
@@ -36,12 +39,18 @@ impl Memory {
         Self {
             block_size,
             policy,
+            mistake: None,
             nodes: BTreeMap::new(),
             blocks: BTreeMap::new(),
             offline: BTreeSet::new(),
             groups: BTreeMap::new(),
             next_group: 0,
         }
+    }
+
+    /// Whether this rule is planted wrong.
+    pub fn makes(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
     }
 
     /// Bytes of a memory block.
@@ -218,7 +227,9 @@ impl Memory {
         block.take_offline();
         self.offline.insert(index);
         self.account(index, zone, false);
-        self.shrink(index, zone);
+        if !self.makes(Mistake::SpansOnlyGrow) {
+            self.shrink(index, zone);
+        }
         Ok(())
     }
 
@@ -282,7 +293,11 @@ impl Memory {
         let [first, kernel, movable] = ways.map(|how| self.zone_for(&candidate, how).zone);
         let kernel = (kernel != first).then_some(kernel);
         let movable = (movable != first).then_some(movable);
-        Shown { online: false, zones: [Some(first), kernel, movable] }
+        let mut zones = [Some(first), kernel, movable];
+        if self.makes(Mistake::ValidZonesSorted) {
+            zones.sort_unstable();
+        }
+        Shown { online: false, zones }
     }
 
     /// The words of `valid_zones` of a block.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::group::{Group, GroupKind};
 use super::memory::{GroupId, Memory};
+use super::mistake::Mistake;
 use super::zone::{SECTION, Zone};
 
 pub mod why;
@@ -88,9 +89,10 @@ impl Memory {
 
     fn contig(&self, candidate: &Candidate, kernel: Zone) -> Decision {
         let spans = |zone| self.zone(candidate.node, zone).intersects(&candidate.frames);
-        let (in_kernel, in_movable) = (spans(kernel), spans(Zone::Movable));
-        let movable_node = self.policy.movable_node;
-        let movable = if in_kernel == in_movable { movable_node } else { in_movable };
+        let in_movable = spans(Zone::Movable) && !self.makes(Mistake::ContigKnowsNoMovable);
+        let (in_kernel, movable_node) = (spans(kernel), self.policy.movable_node);
+        let unclear = in_kernel == in_movable || self.makes(Mistake::MovableNodeDecides);
+        let movable = if unclear { movable_node } else { in_movable };
         let zone = if movable { Zone::Movable } else { kernel };
         Decision { zone, why: Why::Contig { kernel, in_kernel, in_movable, movable_node } }
     }
@@ -101,8 +103,14 @@ impl Memory {
         }
         let pages = candidate.frames.end - candidate.frames.start;
         let group = candidate.group.map(|id| self.group(id));
+        let one_block = |kind| match kind {
+            GroupKind::Static { .. } => self.makes(Mistake::DimmIsOneBlock),
+            GroupKind::Dynamic { .. } => self.makes(Mistake::UnitIsOneBlock),
+        };
+        let may_mix = self.makes(Mistake::DimmMayMix);
         let want = match group.map(|group| (group, group.kind)) {
-            Some((group, GroupKind::Static { .. })) if group.present_kernel > 0 => {
+            Some((_, kind)) if one_block(kind) => pages,
+            Some((group, GroupKind::Static { .. })) if group.present_kernel > 0 && !may_mix => {
                 return Why::GroupHasKernel { pages: group.present_kernel };
             }
             // More may be online than the group was registered with, by ranges merged in _CRS; unsigned
@@ -117,7 +125,8 @@ impl Memory {
             Some((_, GroupKind::Dynamic { .. })) | None => pages,
         };
         let all = self.check(Scope::Machine, candidate.group, want);
-        if !all.allows() || !self.policy.numa_aware {
+        let numa_aware = self.policy.numa_aware && !self.makes(Mistake::NumaAwareIgnored);
+        if !all.allows() || !numa_aware {
             return Why::Checked(all);
         }
         Why::Checked(self.check(Scope::Node(candidate.node), candidate.group, want))
@@ -143,7 +152,8 @@ impl Memory {
     fn check(&self, scope: Scope, own: Option<GroupId>, want: u64) -> Check {
         let nodes = || self.nodes().filter(|(node, _)| scope.covers(*node));
         let early = nodes().flat_map(|(_, zones)| &zones[..3]).filter(|zone| zone.present > 0);
-        let early = early.map(|zone| zone.early).sum();
+        let plugged_too = self.makes(Mistake::PluggedIsEarly);
+        let early = early.map(|zone| if plugged_too { zone.present } else { zone.early }).sum();
         let movable = nodes().map(|(_, zones)| zones[3].present).sum();
         let ratio = u64::from(self.policy.ratio);
         let others: Vec<&Group> = self
@@ -152,15 +162,18 @@ impl Memory {
             .map(|(_, group)| group)
             .collect();
         let own_kernel = own.map(|id| self.group(id)).filter(|group| group.is_dynamic());
+        let own_kernel = own_kernel.filter(|_| !self.makes(Mistake::OwnKernelIgnored));
+        let reserves = |_: &&&Group| !self.makes(Mistake::OthersReserveNothing);
+        let counts_apart = |_: &&&Group| !self.makes(Mistake::OthersMovableCounts);
         Check {
             scope,
             ratio: self.policy.ratio,
             early,
-            reserved: others.iter().map(|group| group.required_kernel(ratio)).sum(),
+            reserved: others.iter().filter(reserves).map(|group| group.required_kernel(ratio)).sum(),
             own_kernel: own_kernel.map_or(0, |group| group.present_kernel),
             movable,
-            others_movable: others.iter().map(|group| group.present_movable).sum(),
-            want,
+            others_movable: others.iter().filter(counts_apart).map(|group| group.present_movable).sum(),
+            want: want + u64::from(self.makes(Mistake::RatioIsExclusive)),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
+use super::mistake::Mistake;
 use super::release::Release;
 use super::zone::PAGE;
 
@@ -124,6 +125,9 @@ impl VirtioMem {
 
     /// Whether `size` more bytes may be added (`virtio_mem_could_add_memory`).
     fn could_add(&self, memory: &Memory, release: Release, size: u64) -> bool {
+        if memory.makes(Mistake::NoOfflineThreshold) {
+            return true;
+        }
         if !release.has_big_blocks() {
             return self.offline(memory) < OFFLINE_BLOCKS * memory.block_size();
         }

@@ -4,8 +4,10 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
+use super::subject::Subject;
 use super::{Action, BlockSet, Difference, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
 use crate::expect;
+use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
 use crate::oracle::verdict::{self, Baseline};
 
@@ -24,12 +26,12 @@ pub enum CheckError {
     },
     /// The machine or its guest failed.
     #[error("step {step}")]
-    Real {
+    Subject {
         /// Which step; 0 is the boot.
         step: usize,
         /// What happened.
         #[source]
-        error: Box<RealError>,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -40,6 +42,8 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
     /// Steps that were carried out.
     pub steps: usize,
+    /// Blocks that were held against the oracle, over all steps.
+    pub blocks: u64,
     /// Each step that Linux leaves open, with what the guest did; empty when all was exact.
     pub open: Vec<Open>,
     /// Why memory groups were not compared, if they were not.
@@ -71,41 +75,48 @@ pub struct Failure {
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
 pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError> {
-    let lost = |error| CheckError::Real { step: 0, error: Box::new(error) };
-    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario)
+    let lost = |error: RealError| CheckError::Subject { step: 0, error: Box::new(error) };
+    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario, None)
 }
 
-/// Runs `scenario` step by step on a machine whose guest is as right after its boot, up to the first step
-/// that does not end as expected: from there on model and guest would tell of different histories.
+/// Runs `scenario` step by step on anything whose guest is as right after its boot, beside an oracle that makes
+/// `mistake`, up to the first step that does not end as expected: from there on model and guest would tell of
+/// different histories.
 ///
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
-pub fn check_on(machine: &mut Real, scenario: &Scenario) -> Result<Verdict, CheckError> {
+pub fn check_on<S: Subject>(
+    subject: &mut S,
+    scenario: &Scenario,
+    mistake: Option<Mistake>,
+) -> Result<Verdict, CheckError> {
     let mut verdict = Verdict::default();
-    let real = |step| move |error: RealError| CheckError::Real { step, error: Box::new(error) };
+    let lost = |step| move |error: S::Error| CheckError::Subject { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
-    let layout = machine.layout().map_err(real(0))?;
+    let layout = subject.layout().map_err(lost(0))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
-    let mut model = Prediction::new(scenario, release).map_err(wrong(0))?;
+    let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
     let mut baseline = Baseline::of(&model.linux, &layout);
     let mut found = differences(&model, baseline, &layout);
-    found.extend(effect::requests(&model.requests(), &machine.new_requests().map_err(real(0))?));
+    found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
     if !found.is_empty() {
         verdict.failures.push(Failure { step: 0, differences: found });
         return Ok(verdict);
     }
+    verdict.blocks = layout.blocks.len() as u64;
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
         let before = model.clone();
         let predicted = model.clone().apply(&action).map_err(wrong(step))?;
-        let seen = machine.apply(&action, &predicted).map_err(real(step))?;
-        let layout = machine.layout().map_err(real(step))?;
+        let seen = subject.apply(&action, &predicted).map_err(lost(step))?;
+        let layout = subject.layout().map_err(lost(step))?;
         let predicted =
             model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
         if matches!(action, Action::Reboot) {
             baseline = Baseline::of(&model.linux, &layout);
         }
         verdict.steps = step;
+        verdict.blocks += layout.blocks.len() as u64;
         verdict.open.extend(open(step, &predicted, &model));
         verdict.groups_unknown = layout.groups_unknown.clone();
         let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);

@@ -9,6 +9,7 @@ use super::{Action, Guest, OnlineWord, OutcomeWord, Parameters, Plug, PolicyWord
 use crate::oracle::chance::Chance;
 use crate::oracle::linux::{Ejected, Linux, Settings};
 use crate::oracle::memory::Errno;
+use crate::oracle::mistake::Mistake;
 use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use crate::oracle::release::Release;
 use crate::oracle::verdict;
@@ -58,6 +59,18 @@ impl Prediction {
     /// # Errors
     /// What is wrong with the scenario's machine.
     pub fn new(scenario: &Scenario, release: Release) -> Result<Self, String> {
+        Self::with_mistake(scenario, release, None)
+    }
+
+    /// The same, with a rule planted wrong.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_mistake(
+        scenario: &Scenario,
+        release: Release,
+        mistake: Option<Mistake>,
+    ) -> Result<Self, String> {
         let mut addresses = Addresses::plan(&scenario.machine)?;
         let mut plugged = Vec::new();
         for plug in std::mem::take(&mut addresses.at_boot) {
@@ -65,7 +78,8 @@ impl Prediction {
             plugged.push((plug.id.clone(), plug, ranges));
         }
         let guest = scenario.guest.clone();
-        let linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
+        let mut linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
+        linux.memory.mistake = mistake;
         let mut new = Self { linux, addresses, guest, plugged };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
         new.boot(first);
@@ -75,8 +89,13 @@ impl Prediction {
     /// The guest boots: it finds the DIMMs first, then the virtio-mem devices, whose requested sizes are
     /// given.
     fn boot(&mut self, requested: Vec<(String, u64)>) {
-        let memory = self.addresses.boot.boot(policy(&self.guest));
-        self.linux = Linux::new(self.linux.release, settings(&self.guest), memory);
+        let before = &self.linux;
+        let keeps = before.memory.makes(Mistake::ResetKeepsParameters);
+        let policy = if keeps { before.memory.policy } else { policy(&self.guest) };
+        let settings = if keeps { before.settings } else { settings(&self.guest) };
+        let mut memory = self.addresses.boot.boot(policy);
+        memory.mistake = before.memory.mistake;
+        self.linux = Linux::new(before.release, settings, memory);
         for (id, plug, ranges) in &self.plugged {
             self.linux.plug_dimm(id, ranges, plug.node);
         }
@@ -86,6 +105,11 @@ impl Prediction {
             let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
             self.linux.resize_virtio_mem(&id, wanted, size);
         }
+    }
+
+    /// The names of the ACPI memory devices that are plugged, in the order in which they came.
+    pub fn dimms(&self) -> impl Iterator<Item = &str> {
+        self.plugged.iter().map(|(id, ..)| id.as_str())
     }
 
     /// Carries out one step, as if all kernel memory could be moved; [`Effect::open`] names the blocks for
@@ -222,7 +246,11 @@ impl Prediction {
             }
             Ejected::Refused { .. } | Ejected::Disabled => OutcomeWord::Refused,
         };
-        Ok(Effect { outcome: Some(outcome), ost: ejected.ost(), ..Effect::default() })
+        let mut ost = ejected.ost();
+        if self.linux.memory.makes(Mistake::RefusalIsNotReported) {
+            ost.retain(|pair| *pair != (3, 0x82));
+        }
+        Ok(Effect { outcome: Some(outcome), ost, ..Effect::default() })
     }
 
     fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {

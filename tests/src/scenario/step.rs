@@ -245,7 +245,10 @@ impl Step {
     }
 
     /// Whether it makes sense in itself.
-    pub(super) fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
         match &self.actions()[..] {
             [Action::Plug(plug)] if plug.size.is_some() == plug.ranges.is_some() => {
                 Err("plug: it must have either `size` or `ranges`".to_owned())

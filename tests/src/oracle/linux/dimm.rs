@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::super::group::GroupKind;
 use super::super::memory::GroupId;
+use super::super::mistake::Mistake;
 use super::super::zone::PAGE;
 use super::Linux;
 
@@ -57,6 +58,8 @@ impl Linux {
         let group = group.then(|| self.memory.register(GroupKind::Static { max_pages }, node));
         let mut blocks = Vec::new();
         let mut memmap_asked = false;
+        let every_block =
+            self.release.has_memmap_on_every_block() || self.memory.makes(Mistake::MemmapOnEveryBlock);
         for range in &ranges {
             let size = self.memory.block_size();
             memmap_asked |= self.settings.memmap_on_memory
@@ -64,8 +67,7 @@ impl Linux {
             let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind
             // the first that could have it, too, and then fail.
-            let wrong_memmap =
-                memmap_asked && !self.release.has_memmap_on_every_block() && range.end - range.start != size;
+            let wrong_memmap = memmap_asked && !every_block && range.end - range.start != size;
             let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
             if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group, memmap).is_ok() {

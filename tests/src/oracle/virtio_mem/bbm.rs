@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
+use crate::oracle::mistake::Mistake;
 use crate::oracle::zone::Zone;
 
 /// The big blocks of a device.
@@ -69,7 +70,9 @@ impl BigBlocks {
 
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
         for pass in [Pass::Offline, Pass::Movable, Pass::Any] {
-            for index in (self.first..self.next).rev() {
+            for step in 0..self.next - self.first {
+                let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
+                let index = if bottom_up { self.first + step } else { self.next - 1 - step };
                 if count == 0 {
                     return;
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
+use crate::oracle::mistake::Mistake;
 use crate::oracle::release::Release;
 use crate::oracle::zone::{PAGE, Zone};
 
@@ -74,7 +75,8 @@ impl SubBlocks {
     /// Partly plugged blocks first, then blocks that were used before, then new ones
     /// (`virtio_mem_sbm_plug_request`).
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        for places in plug_order(linux.release) {
+        let filled = if linux.memory.makes(Mistake::PartialsAreNotFilled) { 0 } else { usize::MAX };
+        for places in plug_order(linux.release).iter().take(filled) {
             for index in self.partial_in(linux, places) {
                 self.fill(device, index, &mut count);
             }
@@ -151,10 +153,16 @@ impl SubBlocks {
 
     /// What is least needed first, from the top (`virtio_mem_sbm_unplug_request`).
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        for (places, whole) in unplug_order(linux.release) {
-            let mut below = self.next;
-            while let Some(index) = self.last_below(linux, below, places, *whole).filter(|_| count > 0) {
-                below = index;
+        let mut order = unplug_order(linux.release).to_vec();
+        if linux.memory.makes(Mistake::KernelPartialsLast) {
+            order[3..].rotate_left(1);
+        }
+        let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
+        let next = if bottom_up { Self::first_above } else { Self::last_below };
+        for (places, whole) in order {
+            let mut passed = if bottom_up { 0 } else { self.next };
+            while let Some(index) = next(self, linux, passed, places, whole).filter(|_| count > 0) {
+                passed = index;
                 self.unplug_some(linux, device, index, &mut count);
             }
         }
@@ -175,6 +183,16 @@ impl SubBlocks {
             self.whole.range(..below).rev().copied().find(is_wanted)
         } else {
             self.partial.range(..below).rev().map(|(index, _)| *index).find(is_wanted)
+        }
+    }
+
+    /// The lowest such block above `above`; what [`Mistake::UnplugsBottomUp`] takes.
+    fn first_above(&self, linux: &Linux, above: u64, places: &[Place], whole: bool) -> Option<u64> {
+        let is_wanted = |index: &u64| places.contains(&place(linux, *index));
+        if whole {
+            self.whole.range(above + 1..).copied().find(is_wanted)
+        } else {
+            self.partial.range(above + 1..).map(|(index, _)| *index).find(is_wanted)
         }
     }
 

@@ -1,0 +1,31 @@
+//! The explorer: random machines and histories on a guest and on the oracle, in search of a block that
+//! is not where the oracle says.
+//!
+//! ```text
+//!   seed, run ──► dice ──► machine ──► history      (a scenario: pure, the model runs along)
+//!                                         │
+//!            a guest or a model ──► hunt ─┤         (check it beside the oracle)
+//!                                         │ a difference
+//!                                      shrink ──► explore-SEED-RUN.toml
+//!                                         │
+//!                                      record       (a line for each run, the sum of all)
+//! ```
+//!
+//! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
+
+pub mod campaign;
+pub mod dice;
+mod edges;
+mod exact;
+pub mod history;
+pub mod hunt;
+mod kept;
+mod machine;
+pub mod pool;
+pub mod record;
+pub mod shrink;
+mod steps;
+#[cfg(test)]
+mod tests;
+pub mod timed;
+pub mod worker;
