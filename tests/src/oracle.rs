@@ -12,6 +12,7 @@
 //! ```
 
 pub mod boot;
+pub mod faults;
 pub mod group;
 pub mod linux;
 pub mod memory;

@@ -23,9 +23,12 @@ mod tests;
 pub use addresses::Addresses;
 pub use blocks::BlockSet;
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
-pub use prediction::{Effect, Prediction};
+pub use prediction::{Effect, Prediction, broken_page};
 pub use size::Size;
-pub use step::{Action, Blocks, Empty, Inject, OnlineWord, Parameters, Plug, PolicyWord, Resize, Step};
+pub use step::{
+    Action, BlockFile, Blocks, Empty, FaultText, Inject, NotifyWord, OnlineWord, PageWord, Parameters, Plug,
+    Poison, PoisonWord, PolicyWord, Resize, Step, Write,
+};
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +57,9 @@ pub struct Machine {
     /// `--cpus`
     #[serde(default = "one")]
     pub cpus: u32,
+    /// `--cpu-vendor`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_vendor: Option<String>,
     /// `--memory`
     #[serde(default = "four_gib")]
     pub memory: String,
@@ -83,6 +89,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             cpus: one(),
+            cpu_vendor: None,
             memory: four_gib(),
             numa: Vec::new(),
             memory_hotplug: Vec::new(),
@@ -97,6 +104,7 @@ impl Machine {
     pub fn arguments(&self) -> Vec<String> {
         let mut all = vec!["--cpus".to_owned(), self.cpus.to_string()];
         let lists = [
+            ("--cpu-vendor", self.cpu_vendor.as_slice()),
             ("--memory", std::slice::from_ref(&self.memory)),
             ("--numa", &self.numa),
             ("--memory-hotplug", &self.memory_hotplug),
@@ -127,6 +135,9 @@ pub struct Guest {
     pub memmap_on_memory: bool,
     /// `movable_node`
     pub movable_node: bool,
+    /// Whether its kernel must know machine checks and broken pages. Debian's 6.1 for clouds does not; its general
+    /// one is booted instead.
+    pub machine_checks: bool,
 }
 
 impl Default for Guest {
@@ -138,6 +149,7 @@ impl Default for Guest {
             auto_online_blocks: OnlineWord::Online,
             memmap_on_memory: false,
             movable_node: false,
+            machine_checks: false,
         }
     }
 }
@@ -203,6 +215,22 @@ impl Scenario {
     pub fn is_about(&self, kernel: &str) -> bool {
         let named = |release: &String| kernel.parse::<Release>().ok() == release.parse().ok();
         self.kernels.is_empty() || self.kernels.iter().any(named)
+    }
+
+    /// The kernel that it boots when `kernel` is asked for: another flavour of the same release, where that one lacks
+    /// what the scenario needs.
+    pub fn kernel<'a>(&self, kernel: &'a str) -> &'a str {
+        match kernel {
+            "6.1" | "6.1-cloud" if self.guest.machine_checks => "6.1-amd64",
+            other => other,
+        }
+    }
+
+    /// Whether any step says what the kernel's log has.
+    pub fn looks_at_the_log(&self) -> bool {
+        let log =
+            |step: &Step| matches!(&step.expect, Some(Expect::Details(expected)) if !expected.log.is_empty());
+        self.steps.iter().any(log)
     }
 
     /// The file's text.

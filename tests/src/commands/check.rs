@@ -1,5 +1,6 @@
 //! `dimmer-lab check`: scenarios on real guests, held against the oracle and against what their authors wrote.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,11 +26,12 @@ impl Check {
     pub fn run(&self) -> super::Result {
         let scenarios =
             self.scenarios.iter().map(|path| Scenario::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let kernels = self.kernels()?;
+        let kernels = self.kernels(&scenarios)?;
         host::reexec_if_needed();
         let mut right = true;
         for (path, scenario) in self.scenarios.iter().zip(&scenarios) {
-            for kernel in kernels.iter().filter(|kernel| scenario.is_about(&kernel.name)) {
+            let wanted = self.kernel.iter().map(|name| &kernels[scenario.kernel(name)]);
+            for kernel in wanted.filter(|kernel| scenario.is_about(&kernel.name)) {
                 let verdict = vm::audited(|| Ok(check(scenario, kernel)?));
                 right &= matches!(&verdict, Ok(verdict) if verdict.failures.is_empty());
                 println!("{} on {}: {}", path.display(), kernel.name, words(&verdict));
@@ -38,14 +40,21 @@ impl Check {
         Ok(ExitCode::from(u8::from(!right)))
     }
 
-    /// The kernels with their initramfs, made on this machine: inside an emulated host nothing that is made stays.
-    fn kernels(&self) -> Result<Vec<Kernel>, Box<dyn std::error::Error>> {
-        let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
-        let kernels = fetch(&Cache::open()?, &names, false)?;
+    /// The kernels that these scenarios boot, by name, with their initramfs, made on this machine: inside an emulated
+    /// host nothing that is made stays.
+    fn kernels(
+        &self,
+        scenarios: &[Scenario],
+    ) -> Result<BTreeMap<String, Kernel>, Box<dyn std::error::Error>> {
+        let boots =
+            |scenario: &Scenario| self.kernel.iter().map(|name| scenario.kernel(name).to_owned()).collect();
+        let names: BTreeSet<String> = scenarios.iter().flat_map::<Vec<_>, _>(boots).collect();
+        let words: Vec<&str> = names.iter().map(String::as_str).collect();
+        let kernels = fetch(&Cache::open()?, &words, false)?;
         for kernel in &kernels {
             dimmer_images::initramfs(kernel)?;
         }
-        Ok(kernels)
+        Ok(names.into_iter().zip(kernels).collect())
     }
 }
 

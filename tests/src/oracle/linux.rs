@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::faults::Faults;
 use super::memory::{Errno, GroupId, Memory};
 use super::policy::{Decision, OnlineType};
 use super::release::Release;
@@ -9,8 +10,11 @@ use super::virtio_mem::VirtioMem;
 use super::zone::Zone;
 
 pub mod dimm;
+mod files;
+pub mod pages;
 
-pub use dimm::{Ejected, PluggedDimm};
+pub use dimm::{Ejected, PluggedDimm, Stuck};
+pub use pages::Pages;
 
 /// What a guest is configured to do, beside the zone policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,14 @@ pub struct Linux {
     pub held: BTreeSet<u64>,
     /// Whether an error is injected into every attempt to take a block offline, or online.
     pub injected: Injected,
+    /// Single pages that matter.
+    pub pages: Pages,
+    /// What is to go wrong between it and the machine.
+    pub faults: Faults,
+    /// The ejection that waits for a pinned page, and with it all that comes later.
+    pub stuck: Option<Stuck>,
+    /// Slots whose ACPI memory device was ejected and is still attached.
+    pub lingering: BTreeSet<u32>,
     /// Its ACPI memory devices, by their names.
     pub dimms: BTreeMap<String, PluggedDimm>,
     /// Its virtio-mem devices, by their names.
@@ -60,6 +72,10 @@ impl Linux {
             memory,
             held: BTreeSet::new(),
             injected: Injected { offline: false, online: false },
+            pages: Pages::new(),
+            faults: Faults::new(),
+            stuck: None,
+            lingering: BTreeSet::new(),
             dimms: BTreeMap::new(),
             virtio_mem: BTreeMap::new(),
         }
@@ -70,10 +86,19 @@ impl Linux {
     /// # Errors
     /// What the write fails with.
     pub fn online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
-        if self.injected.online && self.memory.blocks().get(&index).is_some_and(|block| !block.is_online()) {
+        self.memory.set_online_type(index, Some(how));
+        if self.memory.blocks().get(&index).is_some_and(|block| block.is_online()) {
+            return Err(Errno::EINVAL);
+        }
+        self.memory.set_online_type(index, None);
+        if self.is_broken(index) {
+            return Err(Errno::EHWPOISON);
+        }
+        if self.injected.online {
             return Err(Errno::EBUSY);
         }
         let decision = self.memory.online(index, how)?;
+        self.forget_broken(index);
         self.virtio_mem_retry_after_online(index);
         Ok(decision)
     }
@@ -86,6 +111,10 @@ impl Linux {
         if self.injected.offline || self.held.contains(&index) {
             let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
             return Err(if block.zone().is_none() || block.holes { Errno::EINVAL } else { Errno::EBUSY });
+        }
+        if self.is_pinned(index) {
+            // It never ends; sooner or later somebody interrupts it.
+            return Err(Errno::EINTR);
         }
         self.memory.offline(index)
     }
@@ -141,7 +170,7 @@ impl Linux {
             offlined.push((index, zone));
         }
         for index in indices {
-            self.memory.remove(index);
+            self.remove(index);
         }
         Ok(())
     }

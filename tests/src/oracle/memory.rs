@@ -129,6 +129,20 @@ impl Memory {
         }
     }
 
+    /// Remembers the kind of zone that was asked for in vain, if the block is there.
+    pub fn set_online_type(&mut self, index: u64, how: Option<OnlineType>) {
+        if let Some(block) = self.blocks.get_mut(&index) {
+            block.online_type = how;
+        }
+    }
+
+    /// Marks a block as one that waits on its way offline, or does not any more.
+    pub fn set_going_offline(&mut self, index: u64, waits: bool) {
+        if let Some(block) = self.blocks.get_mut(&index) {
+            block.going_offline = waits;
+        }
+    }
+
     /// Sets what a zone spans at boot.
     pub fn set_span(&mut self, node: u32, zone: Zone, span: Range<u64>) {
         self.zone_mut(node, zone).span = span;
@@ -251,7 +265,7 @@ impl Memory {
     /// When there is no such block.
     pub fn valid_zones(&self, index: u64) -> Vec<&'static str> {
         let block = &self.blocks[&index];
-        if block.is_online() {
+        if block.is_online() && !block.going_offline {
             return vec![block.zone().map_or("none", Zone::name)];
         }
         let candidate = self.candidate(index);

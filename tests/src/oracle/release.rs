@@ -54,6 +54,24 @@ impl Release {
         self.is_at_least(5, 15)
     }
 
+    /// Whether a block that is known to have a broken page cannot go online again (since 6.2), rather than forget
+    /// about it.
+    pub const fn keeps_broken_blocks_offline(self) -> bool {
+        self.is_at_least(6, 2)
+    }
+
+    /// Whether virtio-mem's driver tries again to remove a block of which nothing is plugged and that could not be
+    /// taken offline (since 6.6), rather than only when it looks for something to unplug.
+    pub const fn retries_empty_blocks(self) -> bool {
+        self.is_at_least(6, 6)
+    }
+
+    /// Whether an ACPI memory device stays attached when `_STA` still shows it after `_EJ0`, until it is ejected
+    /// again (since 6.9).
+    pub const fn keeps_device_until_status_clears(self) -> bool {
+        self.is_at_least(6, 9)
+    }
+
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
     pub const fn memmap_on_every_block(self) -> bool {

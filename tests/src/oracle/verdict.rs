@@ -60,9 +60,18 @@ pub fn differences(linux: &Linux, seen: &Layout) -> Vec<Difference> {
 /// node when it is not node 0.
 pub fn shown(memory: &Memory, index: u64) -> String {
     let Some(block) = memory.blocks().get(&index) else { return ABSENT.to_owned() };
+    with_nodes(shown_state(memory, index), &block.nodes())
+}
+
+/// The same without the node, of a block that is there.
+pub fn shown_state(memory: &Memory, index: u64) -> String {
+    let block = &memory.blocks()[&index];
     let zones = memory.valid_zones(index).join("/");
-    let state = if block.is_online() { zones } else { format!("offline:{zones}") };
-    with_nodes(state, &block.nodes())
+    match (block.is_online(), block.going_offline) {
+        (true, true) => format!("going-offline:{zones}"),
+        (true, false) => zones,
+        (false, _) => format!("offline:{zones}"),
+    }
 }
 
 /// What the model shows of all blocks: runs of neighbours that show the same, as first, last and words.

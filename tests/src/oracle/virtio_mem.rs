@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use dimmer_devices::fault::{ActionName, Point};
+
 use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
@@ -53,6 +55,9 @@ pub struct VirtioMem {
     pub usable: u64,
     /// The requests so far, oldest first.
     pub requests: Vec<Request>,
+    /// Whether an answer made the driver give the device up.
+    pub broken: bool,
+    id: String,
     group: Option<GroupId>,
     mode: Mode,
 }
@@ -69,6 +74,26 @@ impl VirtioMem {
         match &self.mode {
             Mode::Sub(sub) => sub.plugged(),
             Mode::Big(big) => big.plugged(),
+        }
+    }
+
+    /// Makes a request until the answer is another one than NACK (`virtio_mem_send_request`; a PLUG is repeated at
+    /// once). Returns whether the device did as asked; if not, the driver stops for now, or for ever.
+    fn ask(&mut self, linux: &mut Linux, request: &Request) -> bool {
+        let point = match request {
+            Request::Plug(_) => Point::Plug,
+            Request::Unplug(_) => Point::Unplug,
+        };
+        loop {
+            self.requests.push(request.clone());
+            match linux.faults.hit(&self.id, point) {
+                None | Some(ActionName::Delay) => return true,
+                Some(ActionName::Nack) if point == Point::Plug => {}
+                Some(answer) => {
+                    self.broken |= answer == ActionName::Error;
+                    return false;
+                }
+            }
         }
     }
 
@@ -100,7 +125,9 @@ impl VirtioMem {
 
     /// Whether it stopped because of offline memory and goes on now that some went online.
     pub(super) fn waits_for_online(&self, memory: &Memory) -> bool {
-        self.requested > self.plugged() && self.could_add(memory, self.step_and_threshold(memory).1 / 2)
+        !self.broken
+            && self.requested > self.plugged()
+            && self.could_add(memory, self.step_and_threshold(memory).1 / 2)
     }
 }
 
@@ -118,8 +145,11 @@ impl Linux {
         let unit_pages = unit / PAGE;
         let group = self.release.has_groups();
         let group = group.then(|| self.memory.register(GroupKind::Dynamic { unit_pages }, spec.node));
-        let device = VirtioMem { spec, requested: 0, usable: 0, requests: Vec::new(), group, mode };
-        self.virtio_mem.insert(id.to_owned(), device);
+        let (requests, broken) = (Vec::new(), false);
+        let id = id.to_owned();
+        let device =
+            VirtioMem { spec, requested: 0, usable: 0, requests, broken, id: id.clone(), group, mode };
+        self.virtio_mem.insert(id, device);
     }
 
     /// The device asks for another size, and lets the driver use `usable` bytes of its region.
@@ -129,7 +159,9 @@ impl Linux {
     pub fn resize_virtio_mem(&mut self, id: &str, requested: u64, usable: u64) {
         let device = self.virtio_mem.get_mut(id).expect("the caller names a device that is there");
         (device.requested, device.usable) = (requested, usable);
-        self.run_virtio_mem(id);
+        if self.faults.hit(id, Point::Interrupt).is_none() {
+            self.run_virtio_mem(id);
+        }
     }
 
     /// One run of the driver's work (`virtio_mem_run_wq`).
@@ -138,12 +170,14 @@ impl Linux {
     /// When there is no such device.
     pub fn run_virtio_mem(&mut self, id: &str) {
         let mut device = self.virtio_mem.remove(id).expect("the caller names a device that is there");
-        let mut mode = device.mode.clone();
-        match &mut mode {
-            Mode::Sub(sub) => sub.run(self, &mut device),
-            Mode::Big(big) => big.run(self, &mut device),
+        if !device.broken {
+            let mut mode = device.mode.clone();
+            match &mut mode {
+                Mode::Sub(sub) => sub.run(self, &mut device),
+                Mode::Big(big) => big.run(self, &mut device),
+            }
+            device.mode = mode;
         }
-        device.mode = mode;
         self.virtio_mem.insert(id.to_owned(), device);
     }
 }

@@ -59,7 +59,7 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
     let real = |step| move |error: RealError| CheckError::Real { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
     let mut machine = Real::boot(scenario, kernel).map_err(real(0))?;
-    let layout = machine.vm.settled().map_err(|error| real(0)(error.into()))?;
+    let layout = machine.layout().map_err(real(0))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
     let mut model = Prediction::new(scenario, release).map_err(wrong(0))?;
     let lines = differences(&model, &layout);
@@ -71,9 +71,12 @@ pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError
         let action = wanted.action();
         let predicted = model.apply(&action).map_err(wrong(step))?;
         let seen = machine.apply(&action, &predicted).map_err(real(step))?;
-        let layout = machine.vm.settled().map_err(|error| real(step)(error.into()))?;
+        model.adopt(&seen);
+        let layout = machine.layout().map_err(real(step))?;
+        let log =
+            if scenario.looks_at_the_log() { machine.new_log().map_err(real(step))? } else { Vec::new() };
         verdict.steps = step;
-        let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout };
+        let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout, log: &log };
         let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
         if !lines.is_empty() {
             verdict.failures.push(Failure { step, lines });
@@ -93,6 +96,8 @@ struct Moment<'a> {
     predicted: &'a Effect,
     seen: &'a Effect,
     layout: &'a Layout,
+    /// The kernel's log since the step before.
+    log: &'a [String],
 }
 
 impl Moment<'_> {
@@ -112,7 +117,8 @@ impl Moment<'_> {
     }
 
     fn against_the_oracle(&self) -> Vec<String> {
-        let Effect { outcome, ost, plugged, refused } = self.predicted;
+        let Effect { outcome, ost, plugged, refused, hardware_corrupted, stuck: _, pinned: _ } =
+            self.predicted;
         let mut lines = Vec::new();
         let mut compare = |what: &str, expected: String, seen: String| {
             if expected != seen {
@@ -123,6 +129,11 @@ impl Moment<'_> {
         compare("_OST", format!("{ost:x?}"), format!("{:x?}", self.seen.ost));
         compare("plugged size", format!("{plugged:?}"), format!("{:?}", self.seen.plugged));
         compare("refused blocks", format!("{refused:?}"), format!("{:?}", self.seen.refused));
+        compare(
+            "broken memory",
+            format!("{hardware_corrupted:?}"),
+            format!("{:?}", self.seen.hardware_corrupted),
+        );
         lines.extend(differences(self.model, self.layout));
         lines
     }
@@ -141,6 +152,23 @@ impl Moment<'_> {
         if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
             lines.push(format!("plugged size: expected {}, seen {:?}", wanted.0, self.seen.plugged));
         }
+        if let Some(wanted) = expected.refusals()?.filter(|wanted| *wanted != self.seen.refused) {
+            lines.push(format!("refused blocks: expected {wanted:?}, seen {:?}", self.seen.refused));
+        }
+        if let Some(wanted) =
+            expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != self.seen.hardware_corrupted)
+        {
+            lines.push(format!(
+                "broken memory: expected {}, seen {:?}",
+                wanted.0, self.seen.hardware_corrupted
+            ));
+        }
+        let said = |text: &&String| self.log.iter().any(|line| line.contains(text.as_str()));
+        lines.extend(expected.log.iter().filter(|text| !said(text)).map(|text| {
+            let last: String =
+                self.log.iter().rev().take(8).rev().map(|line| format!("\n    {line}")).collect();
+            format!("log: expected {text:?}, not seen; it ends with{last}")
+        }));
         Ok(lines)
     }
 

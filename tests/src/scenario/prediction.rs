@@ -1,11 +1,20 @@
 //! A scenario on the model: what the oracle says about each step.
 
+use std::collections::BTreeMap;
+
 use super::addresses::Addresses;
-use super::{Action, Guest, OnlineWord, OutcomeWord, Parameters, Plug, PolicyWord, Resize, Scenario};
-use crate::oracle::linux::{Ejected, Linux, Settings};
+use super::{Action, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario};
+use crate::oracle::faults;
+use crate::oracle::linux::{Linux, Settings};
 use crate::oracle::memory::Errno;
 use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use crate::oracle::release::Release;
+
+mod dimms;
+mod pages;
+
+use dimms::Slot;
+pub use pages::broken_page;
 
 /// A machine with its guest, as the model has them.
 #[derive(Debug, Clone)]
@@ -15,8 +24,10 @@ pub struct Prediction {
     addresses: Addresses,
     /// What the guest is set up with whenever it boots.
     guest: Guest,
-    /// The ACPI memory devices, in the order of their slots.
-    plugged: Vec<(String, Plug, Vec<std::ops::Range<u64>>)>,
+    /// The ACPI memory devices, by their slots.
+    slots: BTreeMap<u32, Slot>,
+    /// The pages that were broken in each block, of which each is another one.
+    poisoned: BTreeMap<u64, u64>,
 }
 
 /// What comes of a step, beside the layout.
@@ -30,6 +41,12 @@ pub struct Effect {
     pub plugged: Option<u64>,
     /// What each block that did not do as asked fails with.
     pub refused: Vec<(u64, Errno)>,
+    /// Bytes that the kernel takes for broken, once a step has broken a page.
+    pub hardware_corrupted: Option<u64>,
+    /// The block that an ejection waits for, if one does.
+    pub stuck: Option<u64>,
+    /// The pages that the step pinned, which only the guest can tell.
+    pub pinned: Vec<u64>,
 }
 
 impl Prediction {
@@ -39,14 +56,14 @@ impl Prediction {
     /// What is wrong with the scenario's machine.
     pub fn new(scenario: &Scenario, release: Release) -> Result<Self, String> {
         let mut addresses = Addresses::plan(&scenario.machine)?;
-        let mut plugged = Vec::new();
-        for plug in std::mem::take(&mut addresses.at_boot) {
+        let mut slots = BTreeMap::new();
+        for (slot, plug) in (0..).zip(std::mem::take(&mut addresses.at_boot)) {
             let ranges = addresses.place(&plug.id, &plug)?;
-            plugged.push((plug.id.clone(), plug, ranges));
+            slots.insert(slot, Slot { id: plug.id, node: plug.node, ranges, seen: true });
         }
         let guest = scenario.guest.clone();
         let linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
-        let mut new = Self { linux, addresses, guest, plugged };
+        let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new() };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
         new.boot(first);
         Ok(new)
@@ -56,9 +73,12 @@ impl Prediction {
     /// given.
     fn boot(&mut self, requested: Vec<(String, u64)>) {
         let memory = self.addresses.boot.boot(policy(&self.guest));
-        self.linux = Linux::new(self.linux.release, settings(&self.guest), memory);
-        for (id, plug, ranges) in &self.plugged {
-            self.linux.plug_dimm(id, ranges, plug.node);
+        let faults = std::mem::take(&mut self.linux.faults);
+        self.linux = Linux { faults, ..Linux::new(self.linux.release, settings(&self.guest), memory) };
+        let seen: Vec<u32> =
+            self.slots.iter().filter(|(_, slot)| slot.seen).map(|(number, _)| *number).collect();
+        for number in seen {
+            self.enumerate(number);
         }
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
@@ -73,15 +93,29 @@ impl Prediction {
     /// # Errors
     /// When the step names something that is not there, or needs addresses that are not free.
     pub fn apply(&mut self, action: &Action<'_>) -> Result<Effect, String> {
+        let mut effect = self.act(action)?;
+        effect.stuck = self.linux.stuck.as_ref().map(|stuck| stuck.block);
+        effect.hardware_corrupted = self.hardware_corrupted();
+        Ok(effect)
+    }
+
+    fn act(&mut self, action: &Action<'_>) -> Result<Effect, String> {
         match action {
             Action::Plug(plug) => self.plug(plug),
             Action::Unplug(id) => self.unplug(id),
+            Action::Eject(id) => self.eject(id),
             Action::Resize(resize) => self.resize(resize),
             Action::Online(online) => {
                 let how = online_type(online.how).ok_or("online: `how` must put blocks online")?;
                 Ok(each(&online.blocks.0, |index| self.online(index, how)))
             }
             Action::Offline(blocks) => Ok(each(&blocks.0, |index| self.linux.offline(index))),
+            Action::Write(write) => Ok(self.write(write)),
+            Action::Pin(blocks) => self.pin(blocks),
+            Action::Unpin(blocks) => self.unpin(blocks),
+            Action::Poison(poison) => self.poison(poison),
+            Action::Fault(faults) => self.fault(faults),
+            Action::Settle => self.settle(),
             Action::Set(parameters) => {
                 self.set(parameters);
                 Ok(Effect::default())
@@ -100,32 +134,6 @@ impl Prediction {
         }
     }
 
-    fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
-        let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
-        for id in plug.ids() {
-            let ranges = self.addresses.place(&id, plug)?;
-            self.linux.plug_dimm(&id, &ranges, plug.node);
-            self.plugged.push((id, plug.clone(), ranges));
-            effect.ost.push((1, 0));
-        }
-        Ok(effect)
-    }
-
-    fn unplug(&mut self, id: &str) -> Result<Effect, String> {
-        let place = self.plugged.iter().position(|(other, ..)| other == id);
-        let place = place.ok_or_else(|| format!("unplug: there is no DIMM {id:?}"))?;
-        let ejected = self.linux.eject_dimm(id);
-        let outcome = match ejected {
-            Ejected::Gone => {
-                self.plugged.remove(place);
-                self.addresses.give_back(id);
-                OutcomeWord::Done
-            }
-            Ejected::Refused { .. } | Ejected::Disabled => OutcomeWord::Refused,
-        };
-        Ok(Effect { outcome: Some(outcome), ost: ejected.ost(), ..Effect::default() })
-    }
-
     fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {
         let device = self.linux.virtio_mem.get(&resize.id);
         let device =
@@ -139,6 +147,30 @@ impl Prediction {
         let plugged = self.linux.virtio_mem[&resize.id].plugged();
         let outcome = if plugged == resize.to.0 { OutcomeWord::Done } else { OutcomeWord::InProgress };
         Ok(Effect { outcome: Some(outcome), plugged: Some(plugged), ..Effect::default() })
+    }
+
+    /// Virtio-mem drivers try again what did not work.
+    fn settle(&mut self) -> Result<Effect, String> {
+        let ids: Vec<String> = self.linux.virtio_mem.keys().cloned().collect();
+        for id in &ids {
+            self.linux.run_virtio_mem(id);
+        }
+        let late = |device: &&crate::oracle::virtio_mem::VirtioMem| device.plugged() != device.requested;
+        if self.linux.virtio_mem.values().find(late).is_some() {
+            return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
+        }
+        Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
+    }
+
+    fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {
+        let is_virtio_mem = |device: &str| self.linux.virtio_mem.contains_key(device);
+        let unknown =
+            wanted.iter().find(|text| !faults::is_known(&text.fault, is_virtio_mem(&text.fault.device)));
+        if let Some(text) = unknown {
+            return Err(format!("fault: what comes of {:?} is not known", String::from(text.clone())));
+        }
+        self.linux.faults.set(wanted.iter().map(|text| text.fault.clone()).collect());
+        Ok(Effect::default())
     }
 
     fn online(&mut self, index: u64, how: OnlineType) -> Result<(), Errno> {
@@ -159,6 +191,7 @@ impl Prediction {
         if let Some(word) = parameters.auto_online_blocks {
             settings.auto_online = online_type(word);
         }
+        self.linux.pages.filtered |= parameters.hwpoison_filter_dev_major.is_some();
         settings.eject_enabled = parameters.acpi_eject.unwrap_or(settings.eject_enabled);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Decision, GroupId, Zone};
+use super::{Decision, GroupId, OnlineType, Zone};
 
 /// What a step is refused with, as Linux numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,14 @@ pub enum Errno {
     EBUSY,
     /// There is memory already.
     EEXIST,
+    /// It never ended, until a signal interrupted it.
+    EINTR,
+    /// A page of the block is broken.
+    EHWPOISON,
+    /// No page is there that the kernel knows.
+    ENXIO,
+    /// The same, of `soft_offline_page`.
+    EIO,
     /// Anything else, which no rule of the model ends in.
     Other,
 }
@@ -21,7 +29,8 @@ pub enum Errno {
 impl Errno {
     /// The one of this name.
     pub fn named(name: &str) -> Self {
-        let known = [Self::EINVAL, Self::EBUSY, Self::EEXIST];
+        let known =
+            [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::EINTR, Self::EHWPOISON, Self::ENXIO, Self::EIO];
         known.into_iter().find(|errno| errno.to_string() == name).unwrap_or(Self::Other)
     }
 }
@@ -57,13 +66,26 @@ pub struct Block {
     pub holes: bool,
     /// Why it is in its zone; `None` for boot memory and for offline blocks.
     pub decision: Option<Decision>,
+    /// The kind of zone that was asked for in vain while it was online (`online_type`).
+    pub online_type: Option<OnlineType>,
+    /// Whether it is on its way offline, and waits for a page.
+    pub going_offline: bool,
     /// The node of a block that is offline; that of its last part else.
     node: u32,
 }
 
 impl Block {
     pub(super) const fn boot() -> Self {
-        Self { parts: Vec::new(), group: None, early: true, holes: false, decision: None, node: 0 }
+        Self {
+            parts: Vec::new(),
+            group: None,
+            early: true,
+            holes: false,
+            decision: None,
+            online_type: None,
+            going_offline: false,
+            node: 0,
+        }
     }
 
     pub(super) fn added(node: u32, group: Option<GroupId>) -> Self {

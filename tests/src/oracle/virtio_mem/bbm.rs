@@ -62,9 +62,11 @@ impl BigBlocks {
                 return;
             }
             self.next = self.next.max(index + 1);
-            device.requests.push(Request::Plug(self.bytes(index)));
+            if !device.ask(linux, &Request::Plug(self.bytes(index))) {
+                return;
+            }
             if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group).is_err() {
-                device.requests.push(Request::Unplug(self.bytes(index)));
+                device.ask(linux, &Request::Unplug(self.bytes(index)));
                 return;
             }
             self.plugged.insert(index);
@@ -80,13 +82,24 @@ impl BigBlocks {
                 if !self.plugged.contains(&index) || !self.is_for(pass, linux, index) {
                     continue;
                 }
-                if linux.offline_and_remove(self.blocks(linux, index)).is_ok() {
-                    self.plugged.remove(&index);
-                    device.requests.push(Request::Unplug(self.bytes(index)));
-                    count -= 1;
+                if self.is_kept(linux, index) || linux.offline_and_remove(self.blocks(linux, index)).is_err()
+                {
+                    continue;
                 }
+                // Linux does not have it any more, whatever the device says.
+                if !device.ask(linux, &Request::Unplug(self.bytes(index))) {
+                    return;
+                }
+                self.plugged.remove(&index);
+                count -= 1;
             }
         }
+    }
+
+    /// Whether a page of it cannot be taken out of use.
+    fn is_kept(&self, linux: &Linux, index: u64) -> bool {
+        let online = |block: &u64| linux.memory.blocks()[block].is_online();
+        self.blocks(linux, index).filter(online).any(|block| linux.pages.keep(&linux.bytes(block)))
     }
 
     fn is_for(&self, pass: Pass, linux: &Linux, index: u64) -> bool {

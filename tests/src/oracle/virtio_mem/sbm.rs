@@ -53,6 +53,9 @@ impl SubBlocks {
 
     /// Brings the plugged size nearer to the requested one, once.
     pub(super) fn run(&mut self, linux: &mut Linux, device: &mut VirtioMem) {
+        if linux.release.retries_empty_blocks() {
+            self.remove_all_empty(linux);
+        }
         let (plugged, requested) = (self.plugged(), device.requested);
         if requested > plugged {
             self.plug(linux, device, (requested - plugged) / self.sub_block);
@@ -66,7 +69,9 @@ impl SubBlocks {
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
         for place in [Place::Kernel, Place::Movable, Place::Offline] {
             for index in self.partial_in(linux, place) {
-                self.fill(device, index, &mut count);
+                if !self.fill(linux, device, index, &mut count) {
+                    return;
+                }
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
@@ -90,9 +95,12 @@ impl SubBlocks {
     /// Plugs the first sub-blocks of a block that Linux does not have, and adds it. Returns whether that
     /// went well.
     fn plug_new(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: u64) -> bool {
-        device.requests.push(Request::Plug(self.bytes(index, 0..count)));
+        if !device.ask(linux, &Request::Plug(self.bytes(index, 0..count))) {
+            self.unused.insert(index);
+            return false;
+        }
         if linux.add_memory(index..index + 1, device.spec.node, device.group).is_err() {
-            device.requests.push(Request::Unplug(self.bytes(index, 0..count)));
+            device.ask(linux, &Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);
             return false;
         }
@@ -104,18 +112,24 @@ impl SubBlocks {
         true
     }
 
-    /// Plugs missing sub-blocks of a block, lowest runs first (`virtio_mem_sbm_plug_any_sb`).
-    fn fill(&mut self, device: &mut VirtioMem, index: u64, count: &mut u64) {
+    /// Plugs missing sub-blocks of a block, lowest runs first (`virtio_mem_sbm_plug_any_sb`). Returns whether the
+    /// device did as asked.
+    fn fill(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: &mut u64) -> bool {
         let per_block = self.per_block();
+        let mut went_well = true;
         let mut plugged = self.partial.remove(&index).unwrap_or_default();
         while let Some(start) = (0..per_block).find(|sub| !plugged.contains(sub)).filter(|_| *count > 0) {
             let run = (start..per_block).take_while(|sub| !plugged.contains(sub)).count() as u64;
             let run = run.min(*count);
+            went_well = device.ask(linux, &Request::Plug(self.bytes(index, start..start + run)));
+            if !went_well {
+                break;
+            }
             plugged.extend(start..start + run);
             *count -= run;
-            device.requests.push(Request::Plug(self.bytes(index, start..start + run)));
         }
         self.put_back(index, plugged);
+        went_well
     }
 
     fn put_back(&mut self, index: u64, plugged: BTreeSet<u64>) {
@@ -140,8 +154,8 @@ impl SubBlocks {
             let mut below = self.next;
             while let Some(index) = self.last_below(below, whole).filter(|_| count > 0) {
                 below = index;
-                if place(linux, index) == wanted {
-                    self.unplug_some(linux, device, index, &mut count);
+                if place(linux, index) == wanted && !self.unplug_some(linux, device, index, &mut count) {
+                    return;
                 }
             }
         }
@@ -156,36 +170,67 @@ impl SubBlocks {
     }
 
     /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left. An
-    /// online block that is held keeps what it has.
-    fn unplug_some(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: &mut u64) {
+    /// online block that is held keeps what it has, and an online sub-block with a page that cannot be taken
+    /// out of use stays. Returns whether the device did as asked.
+    fn unplug_some(
+        &mut self,
+        linux: &mut Linux,
+        device: &mut VirtioMem,
+        index: u64,
+        count: &mut u64,
+    ) -> bool {
         let online = place(linux, index) != Place::Offline;
         if online && linux.held.contains(&index) {
-            return;
+            return true;
         }
+        let all = 0..self.per_block();
         let was_whole = self.whole.remove(&index);
-        if was_whole && *count >= self.per_block() {
-            *count -= self.per_block();
-            device.requests.push(Request::Unplug(self.bytes(index, 0..self.per_block())));
-            return self.remove_empty(linux, index);
+        let kept = online && linux.pages.keep(&self.bytes(index, all.clone()));
+        if was_whole && !kept && *count >= self.per_block() {
+            let went_well = device.ask(linux, &Request::Unplug(self.bytes(index, all)));
+            if went_well {
+                *count -= self.per_block();
+                self.remove_empty(linux, index);
+            } else {
+                self.whole.insert(index);
+            }
+            return went_well;
         }
         let mut plugged = if was_whole {
             (0..self.per_block()).collect()
         } else {
             self.partial.remove(&index).unwrap_or_default()
         };
+        let mut candidates = plugged.clone();
+        candidates.retain(|sub| !online || !linux.pages.keep(&self.bytes(index, *sub..*sub + 1)));
         // Offline blocks lose runs of sub-blocks, online ones one after the other.
         let at_once = if online { 1 } else { u64::MAX };
-        while let Some(last) = plugged.last().copied().filter(|_| *count > 0) {
-            let run = (0..=last).rev().take_while(|sub| plugged.contains(sub)).count() as u64;
+        let mut went_well = true;
+        while let Some(last) = candidates.last().copied().filter(|_| *count > 0 && went_well) {
+            let run = (0..=last).rev().take_while(|sub| candidates.contains(sub)).count() as u64;
             let start = last + 1 - run.min(*count).min(at_once);
-            drop(plugged.split_off(&start));
-            *count -= last + 1 - start;
-            device.requests.push(Request::Unplug(self.bytes(index, start..last + 1)));
+            went_well = device.ask(linux, &Request::Unplug(self.bytes(index, start..last + 1)));
+            if went_well {
+                drop(candidates.split_off(&start));
+                plugged.retain(|sub| !(start..=last).contains(sub));
+                *count -= last + 1 - start;
+            }
         }
         if plugged.is_empty() {
             self.remove_empty(linux, index);
         } else {
             self.put_back(index, plugged);
+        }
+        went_well
+    }
+
+    /// Blocks of which nothing is plugged and that Linux could not let go (`virtio_mem_cleanup_pending_mb`).
+    fn remove_all_empty(&mut self, linux: &mut Linux) {
+        let empty: Vec<u64> =
+            self.partial.iter().filter(|(_, plugged)| plugged.is_empty()).map(|(index, _)| *index).collect();
+        for index in empty {
+            self.partial.remove(&index);
+            self.remove_empty(linux, index);
         }
     }
 
