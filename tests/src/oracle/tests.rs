@@ -11,7 +11,9 @@ use super::release::Release;
 use super::virtio_mem::DeviceSpec;
 
 mod dimm;
+mod faults;
 mod nodes;
+mod pages;
 mod virtio_mem;
 
 const MIB: u64 = 1 << 20;
