@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 mod text;
 
 use crate::cache::{self, Cache, Lock};
+use crate::kernels::Wanted;
 
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,14 @@ pub enum Error {
         /// What apt said.
         reason: String,
     },
+    /// No package of the series.
+    #[error("Debian {suite} has no package {wanted}")]
+    NoneOfSeries {
+        /// The suite.
+        suite: String,
+        /// What was looked for.
+        wanted: Wanted,
+    },
     /// A metapackage is not what it should be.
     #[error("The metapackage {package} depends on no kernel image, but on: {depends}")]
     Metapackage {
@@ -76,22 +85,22 @@ pub struct Package {
     pub version: String,
 }
 
-/// apt with the sources of one Debian release.
+/// apt with the sources of one Debian suite.
 #[derive(Debug)]
 pub struct Apt<'a> {
-    release: &'a str,
+    suite: &'a str,
     configuration: PathBuf,
     /// What went wrong when the lists were last fetched, which need not matter.
     complaints: String,
 }
 
 impl<'a> Apt<'a> {
-    /// Sets the private state for `release` (a code name such as `bookworm`) up and fetches its package lists.
+    /// Sets the private state for `suite` (`bookworm`, `trixie-backports`) up and fetches its package lists.
     ///
     /// # Errors
     /// [`Error`]; lists that could not be fetched are an error only later, if a package is missing.
-    pub fn open(cache: &Cache, _lock: &Lock, release: &'a str) -> Result<Self, Error> {
-        let directory = cache.root().join("apt").join(release);
+    pub fn open(cache: &Cache, _lock: &Lock, suite: &'a str) -> Result<Self, Error> {
+        let directory = cache.root().join("apt").join(suite);
         for part in ["state/lists/partial", "cache/archives/partial"] {
             let path = directory.join(part);
             fs::create_dir_all(&path).map_err(|cause| Error::File { path, cause })?;
@@ -102,7 +111,7 @@ impl<'a> Apt<'a> {
         let machine = run("apt-config", |apt| {
             apt.arg("dump");
         })?;
-        let sources = text::sources(&targets, release);
+        let sources = text::sources(&targets, suite);
         if sources.is_empty() {
             return Err(Error::NoSource);
         }
@@ -110,35 +119,53 @@ impl<'a> Apt<'a> {
         cache.write(directory.join("state/status"), b"")?;
         let configuration = text::configuration(&machine, &directory, &list);
         let configuration = cache.write(directory.join("apt.conf"), configuration.as_bytes())?;
-        let mut apt = Self { release, configuration, complaints: String::new() };
+        let mut apt = Self { suite, configuration, complaints: String::new() };
         apt.update()?;
         Ok(apt)
     }
 
-    /// The Debian release whose packages it has.
+    /// The Debian suite whose packages it has.
     #[must_use]
-    pub fn release(&self) -> &str {
-        self.release
+    pub fn suite(&self) -> &str {
+        self.suite
     }
 
     fn update(&mut self) -> Result<(), Error> {
-        eprintln!("Fetching the package lists of Debian {}", self.release);
+        eprintln!("Fetching the package lists of Debian {}", self.suite);
         let (_, complaints) = self.show(["update"], None)?;
         self.complaints = complaints;
         Ok(())
     }
 
-    /// The kernel package that `metapackage` depends on, in the version it asks for.
+    /// The packages of a kernel, its image first.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn kernel(&self, metapackage: &str) -> Result<Package, Error> {
+    pub fn kernel(&self, wanted: Wanted) -> Result<Vec<Package>, Error> {
+        let image = match wanted {
+            Wanted::Metapackage(name) => self.behind(name)?,
+            Wanted::Newest { series, flavour } => self.newest(series, flavour, wanted)?,
+        };
+        let shown = self.ask(["show", "--no-all-versions", &image]);
+        let shown = shown.map_err(|reason| self.missing(&image, reason))?;
+        text::parts(&shown).ok_or_else(|| Error::NoneOfSeries { suite: self.suite.into(), wanted })
+    }
+
+    /// The kernel image that `metapackage` depends on.
+    fn behind(&self, metapackage: &str) -> Result<String, Error> {
         let shown = self.ask(["show", "--no-all-versions", metapackage]);
         let shown = shown.map_err(|reason| self.missing(metapackage, reason))?;
-        text::kernel(&shown).ok_or_else(|| Error::Metapackage {
+        text::kernel(&shown).map(|package| package.name).ok_or_else(|| Error::Metapackage {
             package: metapackage.into(),
             depends: text::field(&shown, "Depends").unwrap_or_default().into(),
         })
+    }
+
+    fn newest(&self, series: &str, flavour: &str, wanted: Wanted) -> Result<String, Error> {
+        let names = self.ask(["pkgnames", "linux-image-"])?;
+        let none = || Error::NoneOfSeries { suite: self.suite.into(), wanted };
+        let found = text::newest(&names, series, flavour).map(str::to_owned).ok_or_else(none);
+        found.map_err(|reason| self.missing(&wanted.to_string(), reason))
     }
 
     /// The version of `name` that would be downloaded.

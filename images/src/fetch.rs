@@ -45,11 +45,11 @@ impl Fetcher<'_> {
         if let Some(kernel) = cached(self.cache, source)?.filter(|_| !self.renew) {
             return Ok(kernel);
         }
-        let opened = self.archives.iter().position(|apt| apt.release() == source.release);
+        let opened = self.archives.iter().position(|apt| apt.suite() == source.suite);
         let index = match opened {
             Some(index) => index,
             None => {
-                self.archives.push(Apt::open(self.cache, lock, source.release)?);
+                self.archives.push(Apt::open(self.cache, lock, source.suite)?);
                 self.archives.len() - 1
             }
         };
@@ -58,24 +58,30 @@ impl Fetcher<'_> {
 }
 
 fn download(cache: &Cache, lock: &Lock, apt: &Apt<'_>, source: &Source) -> Result<Kernel, Error> {
-    let package = apt.kernel(source.metapackage)?;
-    let name = directory(source, &package.version);
+    let packages = apt.kernel(source.package)?;
+    let image = &packages[0];
+    let name = directory(source, &image.version);
     if !cache.root().join(&name).is_dir() {
         let staged = cache.stage(lock)?;
-        let archive = apt.download(&package, &staged)?;
-        eprintln!("Unpacking {}", package.name);
-        deb::unpack(&archive, &staged.join("files"))?;
+        for package in &packages {
+            let own = staged.join(&package.name);
+            fs::create_dir(&own).map_err(|cause| Error::Read { path: own.clone(), cause })?;
+            let archive = apt.download(package, &own)?;
+            eprintln!("Unpacking {}", package.name);
+            deb::unpack(&archive, &staged.join("files"))?;
+        }
         let prepared = staged.join("kernel");
-        arrange(&package, &staged.join("files"), &prepared)?;
+        arrange(image, &staged.join("files"), &prepared)?;
         cache.publish(lock, &prepared, &name)?;
         cache.stage(lock)?;
     }
-    cache.write(current(source), format!("{}\n", package.version).as_bytes())?;
+    cache.write(current(source), format!("{}\n", image.version).as_bytes())?;
     let kernel = cached(cache, source)?;
     Ok(kernel.expect("what was just published is in the cache"))
 }
 
-/// Moves what is needed of the package's `files` into the directory `to`, and extracts the `vmlinux`.
+/// Moves what is needed of the package's `files` into the directory `to`, and extracts the `vmlinux`. Newer packages have
+/// image and configuration beside the modules, older ones in `boot`.
 fn arrange(package: &Package, files: &Path, to: &Path) -> Result<(), Error> {
     let read = |path: &Path| {
         let path = path.to_path_buf();
@@ -85,10 +91,12 @@ fn arrange(package: &Package, files: &Path, to: &Path) -> Result<(), Error> {
     fs::create_dir(to).map_err(read(to))?;
     let modules = ["lib/modules", "usr/lib/modules"].map(|directory| files.join(directory).join(release));
     let modules = modules.iter().find(|path| path.is_dir()).unwrap_or(&modules[0]).clone();
-    let boot = |name: &str| files.join("boot").join(format!("{name}-{release}"));
-    for (from, name) in [(boot("vmlinuz"), "vmlinuz"), (boot("config"), "config"), (modules, "modules")] {
+    for name in ["vmlinuz", "config"] {
+        let (old, new) = (files.join("boot").join(format!("{name}-{release}")), modules.join(name));
+        let from = if new.is_file() { new } else { old };
         fs::rename(&from, to.join(name)).map_err(read(&from))?;
     }
+    fs::rename(&modules, to.join("modules")).map_err(read(&modules))?;
     let path = to.join("vmlinuz");
     let image = fs::read(&path).map_err(read(&path))?;
     let vmlinux = vmlinux::extract(&image).map_err(|cause| Error::Vmlinux { path, cause })?;

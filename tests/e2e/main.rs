@@ -1,8 +1,11 @@
 //! End-to-end tests: the real machine, unmodified Debian kernels, and what those kernels show.
 //!
-//! They run where there is hardware-assisted KVM: here, or all of them inside one emulated host.
+//! They run where there is hardware-assisted KVM: here, or in emulated hosts (`fleet.rs`).
 //! Each test runs on each of [`KERNELS`]; its name is `KERNEL::FILE::TEST`. To add one: a function
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
+//!
+//! Files about what the host does, which is the same for each kernel, run on the last of them; on the others only when
+//! ignored tests are asked for: `cargo test --workspace -- --include-ignored`.
 
 mod agent;
 mod api;
@@ -10,13 +13,16 @@ mod audit;
 mod backing;
 mod bare;
 mod boot;
+mod check;
 mod dimm;
 mod dimm_announced;
 mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
+mod fleet;
 mod hugetlb;
 mod input;
+mod kernels;
 mod kexec;
 mod layouts;
 mod lifecycle;
@@ -31,28 +37,11 @@ mod virtio_mem_faults;
 mod virtio_mem_units;
 
 use std::error::Error;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::{host, vm};
 use libtest_mimic::{Arguments, Failed, Trial};
-
-/// Runs the tests file by file: an emulated host that is lost then takes one file with it, not all.
-fn each_file_in_a_host_of_its_own(trials: &[Trial]) -> ExitCode {
-    let mut files: Vec<&str> = trials.iter().filter_map(|trial| trial.name().split("::").nth(1)).collect();
-    files.dedup();
-    let passes = |file: &&&str| {
-        let run =
-            std::env::current_exe().and_then(|exe| Command::new(exe).arg(format!("::{file}::")).status());
-        run.is_ok_and(|status| status.success())
-    };
-    let failed: Vec<_> = files.iter().filter(|file| !passes(file)).collect();
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("end-to-end tests: these files have tests that failed: {failed:?}");
-    ExitCode::from(101)
-}
 
 /// The kernels that every test runs on, but those of `poison`.
 const KERNELS: [&str; 2] = ["6.1", "6.12"];
@@ -74,6 +63,9 @@ macro_rules! tests {
     };
 }
 
+/// Files about what the host does with a guest's memory and requests, whatever the guest's kernel is.
+const ABOUT_THE_HOST: [&str; 7] = ["api", "audit", "backing", "bare", "hugetlb", "input", "reach"];
+
 /// One gibibyte, and one mebibyte.
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -83,7 +75,7 @@ fn main() -> ExitCode {
         return status;
     }
     let mut arguments = Arguments::from_args();
-    let trials = match trials() {
+    let trials = match trials(&arguments) {
         Ok(trials) => trials,
         Err(error) => {
             eprintln!("end-to-end tests: {}", dimmer_lab::chain(&*error));
@@ -92,7 +84,7 @@ fn main() -> ExitCode {
     };
     let all = arguments.filter.is_none() && arguments.skip.is_empty();
     if all && !arguments.list && host::needs_emulation() {
-        return each_file_in_a_host_of_its_own(&trials);
+        return fleet::run(&trials, &arguments);
     }
     if !arguments.list {
         host::reexec_if_needed();
@@ -103,7 +95,7 @@ fn main() -> ExitCode {
 }
 
 /// Kernels with their initramfs, made before the emulated host starts: there nothing stays.
-fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+fn fetched(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
     let cache = Cache::open()?;
     let kernels = fetch(&cache, names, false)?;
     for kernel in &kernels {
@@ -112,8 +104,12 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
     Ok(kernels)
 }
 
-fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
-    let files: [&[Test]; 23] = [
+fn is_about_the_host(test: &str) -> bool {
+    test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_HOST.contains(&file))
+}
+
+fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
+    let files: [&[Test]; 24] = [
         layouts::TESTS,
         boot::TESTS,
         bare::TESTS,
@@ -137,9 +133,11 @@ fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
         hugetlb::TESTS,
         audit::TESTS,
         input::TESTS,
+        check::TESTS,
     ];
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
+        let ignored = is_about_the_host(name) && !kernel.name.starts_with(KERNELS[1]);
         Trial::test(format!("{}::{name}", kernel.name), move || {
             let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
             let result = match run() {
@@ -152,9 +150,11 @@ fn trials() -> Result<Vec<Trial>, Box<dyn Error>> {
             };
             result.map_err(Failed::from)
         })
+        .with_ignored_flag(ignored)
     };
-    let (usual, poison) = (kernels(&KERNELS)?, kernels(&POISON_KERNELS)?);
+    let (usual, poison) = (fetched(&KERNELS)?, fetched(&POISON_KERNELS)?);
     let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| trial(test, kernel)).collect::<Vec<_>>();
     let tests = files.into_iter().flatten().flat_map(|test| on(&usual, test));
-    Ok(tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test))).collect())
+    let tests = tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
+    Ok(tests.chain(kernels::trials(arguments)?).collect())
 }

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod explain;
 pub mod guest;
 pub mod host;
 pub mod images;
 pub mod layout;
 pub mod predict;
+pub mod scenario;
 
 /// The exit status to end with, or an error that `main` prints before it ends with status 2.
 pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;

@@ -41,14 +41,16 @@ pub fn parse(text: &str) -> Result<Blocks, NotALayout> {
 
 /// What a guest shows, in the same words.
 pub fn seen(layout: &Layout) -> Blocks {
-    let shows = |block: &dimmer_agent::report::Block| {
-        let zones = block.zones.join("/");
-        match block.state {
-            BlockState::Online => zones,
-            ref other => format!("{other}:{zones}"),
-        }
-    };
     layout.blocks.iter().map(|block| (block.index, shows(block))).collect()
+}
+
+/// What a guest shows of one block.
+pub fn shows(block: &dimmer_agent::report::Block) -> String {
+    let zones = block.zones.join("/");
+    match block.state {
+        BlockState::Online => zones,
+        ref other => format!("{other}:{zones}"),
+    }
 }
 
 /// Neighbouring blocks for which expectation, sight and device are the same.

@@ -31,6 +31,10 @@ use detect::Kvm;
 pub const VARIABLE: &str = "DIMMER_HOST";
 const EMULATED: &str = "emulated";
 
+/// Environment variable with the number of processors of an emulated host in which a program runs itself; 2 when it is
+/// not set.
+pub const CPUS: &str = "DIMMER_HOST_CPUS";
+
 /// Exit status of a command that took longer than it may, as timeout(1) has it.
 pub const TIMED_OUT: u8 = 124;
 
@@ -138,7 +142,7 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
     let program =
         env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
     let arguments = std::iter::once(program.into_os_string()).chain(env::args_os().skip(1));
-    let options = Options { timeout: None, emulated: false, size: qemu::Size::default() };
+    let options = Options { timeout: None, emulated: false, size: size() };
     let invocation = invocation(arguments)?;
     match run(&options, invocation.clone()) {
         // The emulation of nested virtualization is not perfect. What the program found is lost with the host, so it
@@ -149,6 +153,13 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
         }
         result => result,
     }
+}
+
+/// The size of an emulated host in which this program runs itself.
+fn size() -> qemu::Size {
+    let cpus = env::var(CPUS).ok().and_then(|cpus| cpus.parse().ok()).filter(|cpus| *cpus > 0);
+    let size = qemu::Size::default();
+    qemu::Size { cpus: cpus.unwrap_or(size.cpus), ..size }
 }
 
 /// Says why `program` could not be started, and gives the exit status that a shell would: 127 when it is not there, 126

@@ -1,11 +1,13 @@
 //! Dimmer's laboratory: unmodified guests, what their kernels show of memory, and where to run them.
 
+pub mod check;
 pub mod demo;
 pub mod devices;
 pub mod expect;
 pub mod guest;
 pub mod host;
 pub mod layout;
+pub mod library;
 pub mod oracle;
 pub mod picture;
 pub mod promised;

@@ -25,6 +25,8 @@ enum Command {
     Demo(commands::demo::Demo),
     /// Say what this host is, what is missing, and the command that fixes it.
     Doctor(commands::doctor::Doctor),
+    /// Say by which rule and which numbers a memory block of a scenario is where it is, without a machine.
+    Explain(commands::explain::Explain),
     /// Ask the agent in a guest to do something.
     Guest(commands::guest::Guest),
     /// Run a command on a host with hardware-assisted KVM: here if this is one, else inside the emulated host.
@@ -35,6 +37,8 @@ enum Command {
     Layout(commands::layout::Layout),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
+    /// Show the format of scenarios, list the library, and validate files.
+    Scenario(commands::scenario::Command),
 }
 
 fn main() -> ExitCode {
@@ -45,11 +49,13 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Guest(guest) => guest.run(),
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),
         Command::Layout(layout) => layout.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Scenario(scenario) => scenario.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));

@@ -12,10 +12,12 @@
 //! ```
 
 pub mod boot;
+pub mod chance;
 pub mod faults;
 pub mod group;
 pub mod linux;
 pub mod memory;
+pub mod poison;
 pub mod policy;
 pub mod release;
 #[cfg(test)]

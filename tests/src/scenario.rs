@@ -12,23 +12,32 @@ use crate::oracle::release::Release;
 mod addresses;
 mod blocks;
 pub mod check;
+mod difference;
 mod expectation;
+mod explain;
+mod keys;
 mod prediction;
 pub mod real;
+mod requests;
 mod size;
 mod step;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 pub use addresses::Addresses;
 pub use blocks::BlockSet;
+pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
-pub use prediction::{Effect, Prediction, broken_page};
+pub use explain::{Explanation, changes, explain};
+pub use keys::page;
+pub use prediction::{Effect, Prediction, Seen, broken_page};
 pub use size::Size;
 pub use step::{
     Action, BlockFile, Blocks, Empty, FaultText, Inject, NotifyWord, OnlineWord, PageWord, Parameters, Plug,
     Poison, PoisonWord, PolicyWord, Resize, Step, Write,
 };
+pub use validate::validate;
 
 /// A scenario file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -154,6 +163,23 @@ impl Default for Guest {
     }
 }
 
+impl Guest {
+    /// The settings that only a boot can change; all others as by default.
+    #[must_use]
+    pub fn without_what_can_change(&self) -> Self {
+        let Self {
+            online_policy: _,
+            auto_movable_ratio: _,
+            auto_movable_numa_aware: _,
+            auto_online_blocks: _,
+            memmap_on_memory,
+            movable_node,
+            machine_checks,
+        } = *self;
+        Self { memmap_on_memory, movable_node, machine_checks, ..Self::default() }
+    }
+}
+
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -176,10 +202,12 @@ pub enum ScenarioError {
         error: Box<toml::de::Error>,
     },
     /// A step makes no sense.
-    #[error("{path}: step {number}: {problem}")]
+    #[error("{path}: line {line}: step {number}: {problem}")]
     Step {
         /// The file.
         path: PathBuf,
+        /// The line in which the step begins.
+        line: usize,
         /// Which step, counted from 1.
         number: usize,
         /// What is wrong.
@@ -206,7 +234,10 @@ impl Scenario {
         let scenario: Self = toml::from_str(text)
             .map_err(|error| ScenarioError::Parse { path: path.to_owned(), error: Box::new(error) })?;
         for (number, step) in (1..).zip(&scenario.steps) {
-            step.check().map_err(|problem| ScenarioError::Step { path: path.to_owned(), number, problem })?;
+            step.check().map_err(|problem| {
+                let line = validate::line_of_step(text, number).unwrap_or(1);
+                ScenarioError::Step { path: path.to_owned(), line, number, problem }
+            })?;
         }
         Ok(scenario)
     }
@@ -217,8 +248,8 @@ impl Scenario {
         self.kernels.is_empty() || self.kernels.iter().any(named)
     }
 
-    /// The kernel that it boots when `kernel` is asked for: another flavour of the same release, where that one lacks
-    /// what the scenario needs.
+    /// The kernel that it boots when `kernel` is asked for: another flavour of the same release, where that one
+    /// lacks what the scenario needs.
     pub fn kernel<'a>(&self, kernel: &'a str) -> &'a str {
         match kernel {
             "6.1" | "6.1-cloud" if self.guest.machine_checks => "6.1-amd64",

@@ -18,7 +18,7 @@ mod last_audit;
 mod process;
 mod setup;
 
-pub use last_audit::{BooksDiffer, audited};
+pub use last_audit::{LastWords, audited};
 pub use process::{as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
 
@@ -265,7 +265,7 @@ impl TestVm {
 
 impl Drop for TestVm {
     fn drop(&mut self) {
-        let found = last_audit::audit(self);
+        let found = last_audit::look(self);
         // It may have ended already, which is just as well.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -108,8 +108,10 @@ impl Groups {
         let shape = &self.shapes.group;
         let is_dynamic = kcore.u8(address + shape.is_dynamic)? != 0;
         let pages = kcore.u64(address + if is_dynamic { shape.unit_pages } else { shape.max_pages })?;
+        let node = kcore.u32(address + shape.node)?;
         Ok(Group {
             id,
+            node: Some(node),
             kind: if is_dynamic { GroupKind::Dynamic } else { GroupKind::Static },
             present_kernel: kcore.u64(address + shape.present_kernel)?,
             present_movable: kcore.u64(address + shape.present_movable)?,

@@ -78,6 +78,9 @@ pub struct Group {
     pub id: u32,
     /// Whose memory it is.
     pub kind: GroupKind,
+    /// Its node; none in reports of older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
     /// Pages that are online in a kernel zone.
     pub present_kernel: u64,
     /// Pages that are online in the movable zone.
@@ -197,13 +200,14 @@ mod tests {
         let group = Group {
             id: 0,
             kind: GroupKind::Static,
+            node: Some(1),
             present_kernel: 0,
             present_movable: 1 << 20,
             max_pages: Some(1 << 20),
             unit_pages: None,
         };
         let expected = serde_json::json!(
-            {"id": 0, "kind": "static", "present_kernel": 0, "present_movable": 1048576, "max_pages": 1048576});
+            {"id": 0, "kind": "static", "node": 1, "present_kernel": 0, "present_movable": 1048576, "max_pages": 1048576});
         assert_eq!(serde_json::to_value(&group).unwrap(), expected);
     }
 

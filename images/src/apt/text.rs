@@ -16,20 +16,21 @@ const RELEASES: [&str; 9] =
 /// Signs Debian's archives. Given in the sources list where it exists, so that no other key of the machine counts.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The sources list for `release`, made of the machine's own Debian sources: the same archives, another release if
-/// need be. `targets` is the output of `apt-get indextargets`. Empty when the machine has no Debian source.
-pub fn sources(targets: &str, release: &str) -> String {
+/// The sources list for `suite`, made of the machine's own Debian sources: the same archives, another release if need
+/// be. A release such as `bookworm` comes with its updates, one with a pocket such as `trixie-backports` alone. `targets`
+/// is the output of `apt-get indextargets`. Empty when the machine has no Debian source.
+pub fn sources(targets: &str, suite: &str) -> String {
     let keyring = if Path::new(KEYRING).exists() { format!(" signed-by={KEYRING}") } else { String::new() };
+    let pockets: &[&str] = if suite.contains('-') { &[""] } else { &["", "updates", "security"] };
     let mut lines = BTreeSet::new();
     for target in targets.lines() {
-        let [created_by, "main", uri, suite] = target.split('\t').collect::<Vec<_>>()[..] else { continue };
-        let (base, pocket) = suite.split_once('-').unwrap_or((suite, ""));
-        let pocket_is_wanted = ["", "updates", "security"].contains(&pocket);
-        if created_by != "Packages" || !RELEASES.contains(&base) || !pocket_is_wanted {
+        let [created_by, "main", uri, source] = target.split('\t').collect::<Vec<_>>()[..] else { continue };
+        let (base, pocket) = source.split_once('-').unwrap_or((source, ""));
+        if created_by != "Packages" || !RELEASES.contains(&base) || !pockets.contains(&pocket) {
             continue;
         }
         let dash = if pocket.is_empty() { "" } else { "-" };
-        lines.insert(format!("deb [arch=amd64{keyring}] {uri} {release}{dash}{pocket} main\n"));
+        lines.insert(format!("deb [arch=amd64{keyring}] {uri} {suite}{dash}{pocket} main\n"));
     }
     lines.into_iter().collect()
 }
@@ -79,6 +80,34 @@ pub fn kernel(control: &str) -> Option<Package> {
     let mut images = dependencies.filter(|dependency| dependency.starts_with("linux-image-"));
     let (name, version) = images.next()?.split_once(" (= ")?;
     Some(Package { name: name.into(), version: version.strip_suffix(')')?.into() })
+}
+
+/// The packages in the same version that make a kernel, its image first. In newer ones the image package is empty, and
+/// the kernel, its modules and their lists are in packages of their own.
+pub fn parts(control: &str) -> Option<Vec<Package>> {
+    let (name, version) = (field(control, "Package")?, field(control, "Version")?);
+    let release = name.strip_prefix("linux-image-")?;
+    let dependencies = field(control, "Depends").unwrap_or_default();
+    let others = ["base", "binary", "modules"].map(|part| format!("linux-{part}-{release}"));
+    let is_split = dependencies.contains(&others[1]);
+    let names = std::iter::once(name.to_owned()).chain(others.into_iter().filter(|_| is_split));
+    Some(names.map(|name| Package { name, version: version.into() }).collect())
+}
+
+/// The newest of the packages `linux-image-SERIES.…-FLAVOUR` in `names`, one name a line, as apt-cache gives them.
+pub fn newest<'a>(names: &'a str, series: &str, flavour: &str) -> Option<&'a str> {
+    let version = |name: &str| -> Option<Vec<u64>> {
+        let release = name.strip_prefix("linux-image-")?.strip_suffix(flavour)?.strip_suffix('-')?;
+        // What follows the upstream version, such as `+deb13`, must be no other flavour.
+        let (upstream, debian) = release.split_once(['+', '-']).unwrap_or((release, ""));
+        let debian = debian.strip_prefix("deb").unwrap_or(debian);
+        let is_plain = debian.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let rest = upstream.strip_prefix(series)?.strip_prefix('.')?;
+        let numbers = rest.split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
+        is_plain.then_some(numbers)
+    };
+    let known = names.lines().filter_map(|name| Some((version(name)?, name)));
+    known.max().map(|(_, name)| name)
 }
 
 /// The errors and warnings in what apt wrote to standard error, one line, each once.
@@ -156,6 +185,42 @@ mod tests {
         assert_eq!(super::kernel("Package: x\nDepends: libc6 (>= 2)\n"), None);
         assert_eq!(super::kernel("Package: x\n"), None);
         assert_eq!(field(control, "Version"), Some("6.1.4-1"));
+    }
+
+    #[test]
+    fn a_pocket_comes_from_the_main_archive_alone() {
+        let text = sources(TARGETS, "trixie-backports");
+        assert!(text.ends_with("http://archive.test/debian/ trixie-backports main\n"), "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn the_newest_of_a_series_is_that_of_the_highest_numbers() {
+        let names = "linux-image-7.3.4+deb13-cloud-amd64\nlinux-image-7.10.1+deb13-cloud-amd64\n\
+            linux-image-7.11.0+deb13-amd64\nlinux-image-7.12.0-rt-cloud-amd64\nlinux-image-70.1-cloud-amd64\n\
+            linux-image-7.9.12+deb13-cloud-amd64\nlinux-image-cloud-amd64\n";
+        let found = |series| newest(names, series, "cloud-amd64");
+        assert_eq!(found("7"), Some("linux-image-7.10.1+deb13-cloud-amd64"));
+        assert_eq!(found("7.3"), Some("linux-image-7.3.4+deb13-cloud-amd64"));
+        assert_eq!(found("8"), None);
+        assert_eq!(newest(names, "7", "amd64"), Some("linux-image-7.11.0+deb13-amd64"));
+    }
+
+    #[test]
+    fn a_kernel_in_several_packages_is_whole() {
+        let control = "Package: linux-image-7.3.4-amd64\nVersion: 7.3.4-1\nDepends: dracut | x, \
+            linux-base-7.3.4-amd64 (= 7.3.4-1), linux-binary-7.3.4-amd64 (= 7.3.4-1), \
+            linux-modules-7.3.4-amd64 (= 7.3.4-1)\n";
+        let names: Vec<_> = parts(control).unwrap().into_iter().map(|package| package.name).collect();
+        assert_eq!(
+            names,
+            ["image", "base", "binary", "modules"].map(|part| format!("linux-{part}-7.3.4-amd64"))
+        );
+        let one = parts(
+            "Package: linux-image-6.1-amd64\nVersion: 6.1-1\nDepends: kmod, linux-base-6.1-amd64 (= 6.1-1)\n",
+        )
+        .unwrap();
+        assert_eq!((one.len(), one[0].version.as_str()), (1, "6.1-1"));
     }
 
     #[test]

@@ -1,73 +1,150 @@
 //! `dimmer-lab check`: scenarios on real guests, held against the oracle and against what their authors wrote.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::scenario::Scenario;
-use dimmer_lab::scenario::check::{Verdict, check};
-use dimmer_lab::{chain, host, vm};
+use dimmer_lab::check::entry::{self, Which};
+use dimmer_lab::check::shard::Assigned;
+use dimmer_lab::check::{Entry, Format, Outcome, Plan, Report, Shard, run};
+use dimmer_lab::host;
+use dimmer_lab::library::{Source, find_all};
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Scenario files.
-    #[arg(required = true, value_name = "SCENARIO")]
-    scenarios: Vec<PathBuf>,
+    /// Scenario files, directories of such, or names of the library's; the whole library when there are none.
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
     /// Name or path of a kernel (may be repeated).
     #[arg(long, value_name = "KERNEL", default_values = ["6.1", "6.12"])]
     kernel: Vec<String>,
+    /// How many guests to run at a time [default: one per processor, as far as there is memory].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// How to write the report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: Format,
+    /// Write the report to this file instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Check one of several shares of the work, such as 2/5 for the second of five [default: as Kubernetes, Slurm or a CI
+    /// matrix says in the environment, else all].
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Boot a guest for every scenario.
+    #[arg(long)]
+    fresh: bool,
 }
 
 impl Check {
-    /// Ends with 0 when everything is as expected, else with 1.
+    /// Ends with 0 when everything is as expected, with 1 when something differs, and with 2 when something could not be
+    /// carried out.
     pub fn run(&self) -> super::Result {
-        let scenarios =
-            self.scenarios.iter().map(|path| Scenario::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let kernels = self.kernels(&scenarios)?;
+        let sources = find_all(&self.scenarios)?;
+        let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
+        let kernels = kernels(&names)?;
+        let flavours = kernels_of_another_flavour(&sources, &kernels)?;
+        let assigned = self.shard()?;
+        self.redirect()?;
         host::reexec_if_needed();
-        let mut right = true;
-        for (path, scenario) in self.scenarios.iter().zip(&scenarios) {
-            let wanted = self.kernel.iter().map(|name| &kernels[scenario.kernel(name)]);
-            for kernel in wanted.filter(|kernel| scenario.is_about(&kernel.name)) {
-                let verdict = vm::audited(|| Ok(check(scenario, kernel)?));
-                right &= matches!(&verdict, Ok(verdict) if verdict.failures.is_empty());
-                println!("{} on {}: {}", path.display(), kernel.name, words(&verdict));
-            }
-        }
-        Ok(ExitCode::from(u8::from(!right)))
+        let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
+        let report = self.check(plan, assigned)?;
+        let mut out = io::stdout().lock();
+        report.write(self.format, &mut out)?;
+        out.flush()?;
+        Ok(ExitCode::from(report.status()))
     }
 
-    /// The kernels that these scenarios boot, by name, with their initramfs, made on this machine: inside an emulated
-    /// host nothing that is made stays.
-    fn kernels(
-        &self,
-        scenarios: &[Scenario],
-    ) -> Result<BTreeMap<String, Kernel>, Box<dyn std::error::Error>> {
-        let boots =
-            |scenario: &Scenario| self.kernel.iter().map(|name| scenario.kernel(name).to_owned()).collect();
-        let names: BTreeSet<String> = scenarios.iter().flat_map::<Vec<_>, _>(boots).collect();
-        let words: Vec<&str> = names.iter().map(String::as_str).collect();
-        let kernels = fetch(&Cache::open()?, &words, false)?;
-        for kernel in &kernels {
-            dimmer_images::initramfs(kernel)?;
+    /// The share by the flag, else by the environment.
+    fn shard(&self) -> Result<Option<Assigned>, Box<dyn Error>> {
+        match self.shard {
+            Some(shard) => Ok(Some(Assigned { shard, by: "--shard".to_owned() })),
+            None => Ok(Shard::from_environment(|name| std::env::var(name).ok())?),
         }
-        Ok(names.into_iter().zip(kernels).collect())
+    }
+
+    /// Makes `--output` standard output, which an emulated host carries to here; in it there are no files to write to.
+    fn redirect(&self) -> Result<(), Box<dyn Error>> {
+        let Some(path) = self.output.as_ref().filter(|_| !host::is_emulated()) else { return Ok(()) };
+        let file = File::create(path).map_err(|error| format!("--output {}: {error}", path.display()))?;
+        Ok(rustix::stdio::dup2_stdout(file)?)
+    }
+
+    fn check(&self, plan: Plan<'_>, share: Option<Assigned>) -> io::Result<Report> {
+        let begun = Instant::now();
+        let shard = share.as_ref().map_or(Shard::whole(), |assigned| assigned.shard);
+        let batches = shard.select(plan.batches, |batch| batch.cost());
+        let skipped = shard.select(plan.skipped, |_| 1);
+        let total: usize = batches.iter().map(|batch| batch.sources.len()).sum();
+        let jobs = self.jobs.map_or_else(|| run::jobs(&batches), usize::from);
+        let mut progress = io::stderr();
+        if let Some(Assigned { shard, by }) = &share {
+            writeln!(progress, "shard {shard}, as {by} says")?;
+        }
+        writeln!(progress, "{total} checks with {} guests, {jobs} at a time", batches.len())?;
+        let mut entries: Vec<Entry> = skipped.iter().map(|(source, kernel)| skip(source, kernel)).collect();
+        let before = entries.len();
+        run::run(&batches, jobs, |entry| {
+            entries.push(entry);
+            // A report without its progress is still a report.
+            let _ =
+                writeln!(progress, "{}", line(&entries[entries.len() - 1], entries.len() - before, total));
+        });
+        entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));
+        let shard = share.map(|assigned| assigned.shard.to_string());
+        Ok(Report { shard, entries, seconds: begun.elapsed().as_secs_f64() })
     }
 }
 
-/// What a check found, in words.
-fn words(verdict: &Result<Verdict, Box<dyn std::error::Error>>) -> String {
-    match verdict {
-        Err(error) => format!("failed: {}", chain(error.as_ref())),
-        Ok(verdict) if verdict.failures.is_empty() => format!("{} steps as expected", verdict.steps),
-        Ok(verdict) => {
-            let lines = verdict.failures.iter().flat_map(|failure| {
-                failure.lines.iter().map(move |line| format!("\n  step {}: {line}", failure.step))
-            });
-            format!("not as expected{}", lines.collect::<String>())
-        }
+/// The kernels of these names with their initramfs, made on this machine: inside an emulated host nothing that is made
+/// stays.
+fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+    let kernels = fetch(&Cache::open()?, names, false)?;
+    for kernel in &kernels {
+        dimmer_images::initramfs(kernel)?;
     }
+    Ok(kernels)
+}
+
+/// The kernels that scenarios need in place of one of `kernels`, which lacks something.
+fn kernels_of_another_flavour(sources: &[Source], kernels: &[Kernel]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+    let wanted = sources.iter().flat_map(|source| kernels.iter().map(move |kernel| (source, kernel)));
+    let flavours = wanted.map(|(source, kernel)| (source.scenario.kernel(&kernel.name), &kernel.name));
+    let names: BTreeSet<&str> =
+        flavours.filter(|(flavour, name)| flavour != name).map(|(name, _)| name).collect();
+    self::kernels(&names.into_iter().collect::<Vec<_>>())
+}
+
+fn skip(source: &Source, kernel: &Kernel) -> Entry {
+    Entry {
+        scenario: source.name.clone(),
+        shows: source.scenario.shows.clone(),
+        kernel: kernel.name.clone(),
+        outcome: Outcome::Skipped,
+        guest: Which::None,
+        seconds: 0.0,
+        repeat: entry::repeat(source, &kernel.name),
+    }
+}
+
+/// A line of progress.
+fn line(entry: &Entry, number: usize, total: usize) -> String {
+    let guest = match entry.guest {
+        Which::Reused => ", reused guest",
+        Which::Again => ", again on a fresh guest",
+        Which::Fresh | Which::None => "",
+    };
+    let Entry { scenario, kernel, outcome, seconds, .. } = entry;
+    format!(
+        "[{number}/{total}] {scenario} on {kernel}: {}, {} ({seconds:.1} s{guest})",
+        outcome.word(),
+        outcome.line()
+    )
 }

@@ -27,8 +27,9 @@ const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 maxcpus=1 noreplac
     8250.nr_uarts=1 cryptomgr.notests";
 
 /// Everything QEMU can emulate but XSAVE: with it, a nested guest's CPUID 0xD does not follow what the guest wrote to XCR0,
-/// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning.
-const PROCESSOR: &str = "max,-xsave";
+/// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning. What
+/// needs XSAVE goes with it, since QEMU would still show it: Linux 7.3 takes AVX without looking for XSAVE, and stops.
+const PROCESSOR: &str = "max,-xsave,-avx,-avx2,-fma,-f16c,-vaes,-vpclmulqdq";
 
 /// How large the machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub fn in_group(mut blocks: Vec<Block>, id: u32) -> Vec<Block> {
         block.group = Some(Group {
             id,
             kind: GroupKind::Static,
+            node: Some(0),
             present_kernel: 0,
             present_movable: 1 << 20,
             max_pages: None,

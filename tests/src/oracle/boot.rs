@@ -5,6 +5,11 @@ use std::ops::Range;
 use super::memory::{Memory, Part};
 use super::policy::Policy;
 use super::zone::{PAGE, SECTION, Zone};
+use movable::Borders;
+
+pub mod movable;
+
+pub use movable::{Amount, Core};
 
 /// Bytes of a section, the smallest memory block.
 const SECTION_BYTES: u64 = SECTION * PAGE;
@@ -60,25 +65,27 @@ impl BootMemory {
 
     /// Memory as the kernel has it after boot, all blocks online.
     pub fn boot(&self, policy: Policy) -> Memory {
+        self.boot_with(policy, Core::default())
+    }
+
+    /// Memory as the kernel has it after boot with `kernelcore=` or `movablecore=`.
+    pub fn boot_with(&self, policy: Policy, core: Core) -> Memory {
         let mut memory = Memory::new(self.block_size(), policy);
         let frames = self.frames();
+        let borders = if policy.movable_node { Borders::default() } else { core.borders(&frames) };
         for node in self.node_numbers() {
-            set_spans(&mut memory, node, &frames);
+            set_spans(&mut memory, node, &frames, &borders);
         }
-        for (index, (range, node)) in frames.iter().enumerate() {
-            // The holes of a section belong to the RAM behind them, and behind the last RAM of a section to
-            // that (`init_unavailable_range`).
-            let before = index.checked_sub(1).map_or(0, |before| frames[before].0.end);
-            let start = before.max(range.start / SECTION * SECTION);
-            let next = frames.get(index + 1).map_or(u64::MAX, |(next, _)| next.start / SECTION * SECTION);
-            let end = range.end.next_multiple_of(SECTION).min(next.max(range.end));
-            for zone in Zone::KERNEL {
+        for (index, (present, node)) in frames.iter().enumerate() {
+            let with_holes = with_holes(&frames, index);
+            for zone in Zone::ALL {
                 let cut = |range: &Range<u64>| {
-                    range.start.max(zone.frames().start)..range.end.min(zone.frames().end)
+                    let zone = borders.cut(*node, zone);
+                    range.start.max(zone.start)..range.end.min(zone.end)
                 };
-                let part = cut(&(start..end));
+                let part = cut(&with_holes);
                 if !part.is_empty() {
-                    let present = cut(range);
+                    let present = cut(present);
                     memory.boot(
                         Part { frames: part, node: *node, zone },
                         present.end.saturating_sub(present.start),
@@ -98,12 +105,23 @@ impl BootMemory {
     }
 }
 
+/// A piece of RAM with the holes around it: those of a section belong to the RAM behind them, and behind the last RAM
+/// of a section to that (`init_unavailable_range`).
+fn with_holes(frames: &[(Range<u64>, u32)], index: usize) -> Range<u64> {
+    let range = &frames[index].0;
+    let before = index.checked_sub(1).map_or(0, |before| frames[before].0.end);
+    let start = before.max(range.start / SECTION * SECTION);
+    let next = frames.get(index + 1).map_or(u64::MAX, |(next, _)| next.start / SECTION * SECTION);
+    start..range.end.next_multiple_of(SECTION).min(next.max(range.end))
+}
+
 /// A zone spans its share of everything between the node's first and last RAM, holes included.
-fn set_spans(memory: &mut Memory, node: u32, frames: &[(Range<u64>, u32)]) {
+fn set_spans(memory: &mut Memory, node: u32, frames: &[(Range<u64>, u32)], borders: &Borders) {
     let own = || frames.iter().filter(|(_, other)| *other == node);
     let (Some(first), Some(last)) = (own().next(), own().next_back()) else { return };
-    for zone in Zone::KERNEL {
-        let span = first.0.start.max(zone.frames().start)..last.0.end.min(zone.frames().end);
+    for zone in Zone::ALL {
+        let zone_frames = borders.cut(node, zone);
+        let span = first.0.start.max(zone_frames.start)..last.0.end.min(zone_frames.end);
         if !span.is_empty() {
             memory.set_span(node, zone, span);
         }

@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chance::Chance;
 use super::faults::Faults;
-use super::memory::{Errno, GroupId, Memory};
-use super::policy::{Decision, OnlineType};
+use super::memory::{Block, Errno, GroupId, Memory};
+use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
-use super::zone::Zone;
+use super::zone::{PAGE, Zone};
 
 pub mod dimm;
 mod files;
-pub mod pages;
 
 pub use dimm::{Ejected, PluggedDimm, Stuck};
-pub use pages::Pages;
 
 /// What a guest is configured to do, beside the zone policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +37,18 @@ pub struct Linux {
     pub memory: Memory,
     /// Blocks that cannot be taken offline: somebody holds a page of them, or an error is injected.
     pub held: BTreeSet<u64>,
+    /// Page frames that nobody can move, also in the movable zone: pinned, or poisoned.
+    pub fixed: BTreeSet<u64>,
+    /// Page frames that Linux knows to be poisoned.
+    pub(super) poisoned: BTreeSet<u64>,
+    /// How many it counts.
+    pub(super) corrupted: u64,
+    /// Whether the filter of `hwpoison-inject` lets no page of a program be taken for broken.
+    pub hwpoison_filter: bool,
     /// Whether an error is injected into every attempt to take a block offline, or online.
     pub injected: Injected,
-    /// Single pages that matter.
-    pub pages: Pages,
+    /// What is assumed of kernel memory in this step.
+    pub chance: Chance,
     /// What is to go wrong between it and the machine.
     pub faults: Faults,
     /// The ejection that waits for a pinned page, and with it all that comes later.
@@ -65,14 +72,21 @@ pub struct Injected {
 
 impl Linux {
     /// A kernel that has just booted with `memory`.
-    pub const fn new(release: Release, settings: Settings, memory: Memory) -> Self {
+    pub fn new(release: Release, settings: Settings, mut memory: Memory) -> Self {
+        if !release.has_groups() {
+            memory.policy.policy = OnlinePolicy::ContigZones;
+        }
         Self {
             release,
             settings,
             memory,
             held: BTreeSet::new(),
-            injected: Injected { offline: false, online: false },
-            pages: Pages::new(),
+            fixed: BTreeSet::new(),
+            poisoned: BTreeSet::new(),
+            corrupted: 0,
+            hwpoison_filter: false,
+            injected: Injected::default(),
+            chance: Chance::default(),
             faults: Faults::new(),
             stuck: None,
             lingering: BTreeSet::new(),
@@ -81,46 +95,125 @@ impl Linux {
         }
     }
 
-    /// Puts a block online, as `echo online > state` does.
+    /// Puts a block online, as `echo online > state` does. A block that is online already keeps the word for the
+    /// next time that nobody says how (`mem->online_type`).
     ///
     /// # Errors
     /// What the write fails with.
     pub fn online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
-        self.memory.set_online_type(index, Some(how));
-        if self.memory.blocks().get(&index).is_some_and(|block| block.is_online()) {
+        self.memory.set_online_type(index, Some(how))?;
+        self.device_online(index)
+    }
+
+    /// Puts a block online, as `echo 1 > online` does, and as a refused ejection does: the way that was named last
+    /// counts, if it was not used, else the policy (`memory_subsys_online`).
+    ///
+    /// # Errors
+    /// [`Errno::EINVAL`] when it is online; else what hinders it.
+    pub fn device_online(&mut self, index: u64) -> Result<Decision, Errno> {
+        let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
+        if block.is_online() {
             return Err(Errno::EINVAL);
         }
-        self.memory.set_online_type(index, None);
-        if self.is_broken(index) {
+        let how = block.online_type.unwrap_or(OnlineType::Policy);
+        self.memory.set_online_type(index, None)?;
+        let decision = self.memory_block_online(index, how)?;
+        self.virtio_mem_retry_after_online(index);
+        Ok(decision)
+    }
+
+    fn memory_block_online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
+        if self.release.refuses_poisoned_blocks() && !self.poisoned_in(index).is_empty() {
             return Err(Errno::EHWPOISON);
         }
         if self.injected.online {
             return Err(Errno::EBUSY);
         }
-        let decision = self.memory.online(index, how)?;
-        self.forget_broken(index);
-        self.virtio_mem_retry_after_online(index);
-        Ok(decision)
+        self.forget_poison(index);
+        self.memory.online(index, how)
     }
 
-    /// Takes a block offline, as `echo offline > state` does.
+    /// Takes a block offline, as `echo offline > state` does. Where that is a matter of chance, it goes as
+    /// [`chance`](Self::chance) has it.
     ///
     /// # Errors
     /// What the write fails with.
     pub fn offline(&mut self, index: u64) -> Result<(), Errno> {
+        let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
+        let open = self.is_possible(index) && may_refuse(block);
+        if open && !self.chance.lets_go(index) {
+            return Err(Errno::EBUSY);
+        }
+        self.offline_emptied(index)?;
+        if !self.release.has_big_blocks() {
+            self.run_owner(index);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but an unmovable page can keep the block online.
+    fn is_possible(&self, index: u64) -> bool {
+        let block = &self.memory.blocks()[&index];
+        let held = self.injected.offline || self.held.contains(&index);
+        !held && !block.holes && block.zone().is_some()
+    }
+
+    /// Takes a block offline of which every page can be moved, or has been already.
+    fn offline_emptied(&mut self, index: u64) -> Result<(), Errno> {
         if self.injected.offline || self.held.contains(&index) {
             let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
             return Err(if block.zone().is_none() || block.holes { Errno::EINVAL } else { Errno::EBUSY });
         }
-        if self.is_pinned(index) {
-            // It never ends; sooner or later somebody interrupts it.
+        let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
+        if self.is_pinned(index) && block.zone().is_some() && !block.holes {
             return Err(Errno::EINTR);
         }
         self.memory.offline(index)
     }
 
-    /// Adds blocks that are not there yet, and puts them online in ascending order until one refuses
-    /// (`add_memory_resource`).
+    /// Whether a page of block `index` is pinned. Taking the block offline then never ends, until a signal
+    /// interrupts it; poisoned pages are passed over.
+    fn is_pinned(&self, index: u64) -> bool {
+        let mut fixed = self.fixed.range(self.memory.frames(index));
+        fixed.any(|frame| !self.poisoned.contains(frame))
+    }
+
+    /// All pinned pages of block `index` are let go. Returns whether there was one.
+    pub fn unpin(&mut self, index: u64) -> bool {
+        let (frames, before) = (self.memory.frames(index), self.fixed.len());
+        let poisoned = &self.poisoned;
+        self.fixed.retain(|frame| !frames.contains(frame) || poisoned.contains(frame));
+        self.fixed.len() != before
+    }
+
+    /// Whether one of these bytes is of a page that nobody can move.
+    pub(super) fn holds_a_page_in(&self, bytes: &std::ops::Range<u64>) -> bool {
+        self.fixed.range(bytes.start / PAGE..bytes.end.div_ceil(PAGE)).next().is_some()
+    }
+
+    /// Pages by which the page allocator has more than right after the boot (`totalram_pages`): those of blocks
+    /// that were added and are online, without their own memmap and without what virtio-mem has not plugged of
+    /// them; less those of boot blocks that are offline.
+    ///
+    /// # Panics
+    /// Never: no machine has that many pages.
+    pub fn managed_since_boot(&self) -> i64 {
+        let pages = self.memory.block_pages();
+        let (mut more, mut less) = (0, 0);
+        for block in self.memory.blocks().values() {
+            match (block.early, block.is_online()) {
+                (false, true) => more += pages - block.memmap,
+                (true, false) => less += pages,
+                _ => {}
+            }
+        }
+        let online = |index: u64| self.memory.blocks().get(&index).is_some_and(Block::is_online);
+        less += self.virtio_mem.values().map(|device| device.unplugged_pages(online)).sum::<u64>();
+        i64::try_from(more).and_then(|more| Ok(more - i64::try_from(less)?)).expect("pages of one machine")
+    }
+
+    /// Adds blocks that are not there yet, each of which has `memmap` pages of its own for its memmap, and
+    /// puts them online in ascending order until one refuses (`add_memory_resource`).
     ///
     /// # Errors
     /// [`Errno::EEXIST`] when one is there already; none is added then.
@@ -129,16 +222,17 @@ impl Linux {
         indices: std::ops::Range<u64>,
         node: u32,
         group: Option<GroupId>,
+        memmap: u64,
     ) -> Result<(), Errno> {
         if indices.clone().any(|index| self.memory.blocks().contains_key(&index)) {
             return Err(Errno::EEXIST);
         }
         for index in indices.clone() {
-            self.memory.add(index, node, group)?;
+            self.memory.add(index, node, group, memmap)?;
         }
         let Some(how) = self.settings.auto_online else { return Ok(()) };
         for index in indices {
-            if self.injected.online || self.memory.online(index, how).is_err() {
+            if self.memory_block_online(index, how).is_err() {
                 break;
             }
         }
@@ -157,30 +251,52 @@ impl Linux {
                 continue;
             }
             let zone = block.zone();
-            if let Err(error) = self.offline(index) {
+            if let Err(error) = self.offline_emptied(index) {
                 // Each goes back to the kind of zone that it was in.
                 for (index, zone) in offlined {
                     let how =
                         if zone == Some(Zone::Movable) { OnlineType::Movable } else { OnlineType::Kernel };
-                    let again = self.memory.online(index, how);
-                    debug_assert!(again.is_ok(), "a block that was just taken offline comes back");
+                    // What cannot come back stays offline.
+                    let _ = self.memory_block_online(index, how);
                 }
                 return Err(error);
             }
             offlined.push((index, zone));
         }
         for index in indices {
-            self.remove(index);
+            self.remove_memory(index);
         }
         Ok(())
     }
 
+    /// Removes an offline block.
+    pub(super) fn remove_memory(&mut self, index: u64) {
+        self.remove_poison(index);
+        self.memory.remove(index);
+    }
+
     fn virtio_mem_retry_after_online(&mut self, index: u64) {
-        let owner = self.virtio_mem.iter().find(|(_, device)| device.covers(index, self.memory.block_size()));
-        let Some(id) = owner.map(|(id, _)| id.clone()) else { return };
-        let device = &self.virtio_mem[&id];
-        if device.waits_for_online(&self.memory) {
+        let goes_on = |device: &VirtioMem| device.goes_on_after_online(&self.memory, self.release);
+        if self.owner(index).is_some_and(|id| goes_on(&self.virtio_mem[&id])) {
+            self.run_owner(index);
+        }
+    }
+
+    /// Lets the driver of the virtio-mem device work that a block belongs to.
+    fn run_owner(&mut self, index: u64) {
+        if let Some(id) = self.owner(index) {
             self.run_virtio_mem(&id);
         }
     }
+
+    fn owner(&self, index: u64) -> Option<String> {
+        let size = self.memory.block_size();
+        self.virtio_mem.iter().find(|(_, device)| device.covers(index, size)).map(|(id, _)| id.clone())
+    }
+}
+
+/// Whether a page of an online block may be one that cannot be moved: in a kernel zone, and in boot memory,
+/// of which the kernel has taken parts before there were zones.
+fn may_refuse(block: &Block) -> bool {
+    block.early || block.zone().is_some_and(|zone| zone != Zone::Movable)
 }

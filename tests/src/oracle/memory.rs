@@ -10,7 +10,7 @@ use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
 pub mod block;
 
-pub use block::{Block, Errno, Part};
+pub use block::{Block, Errno, Part, Shown};
 
 /// A group's number; the model's own, the kernel's differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,11 @@ impl Memory {
     /// Pages of a memory block.
     pub const fn block_pages(&self) -> u64 {
         self.block_size / PAGE
+    }
+
+    /// Pages that the memmap of a block takes: 64 bytes for each of its pages (`struct page`).
+    pub const fn memmap_pages(&self) -> u64 {
+        (self.block_pages() * 64).div_ceil(PAGE)
     }
 
     /// The page frames of block `index`.
@@ -129,11 +134,33 @@ impl Memory {
         }
     }
 
-    /// Remembers the kind of zone that was asked for in vain, if the block is there.
-    pub fn set_online_type(&mut self, index: u64, how: Option<OnlineType>) {
-        if let Some(block) = self.blocks.get_mut(&index) {
-            block.online_type = how;
+    /// Sets what a zone spans at boot.
+    pub fn set_span(&mut self, node: u32, zone: Zone, span: Range<u64>) {
+        self.zone_mut(node, zone).span = span;
+    }
+
+    /// Adds an offline block, of which the first `memmap` pages hold its own memmap
+    /// (`create_memory_block_devices`).
+    ///
+    /// # Errors
+    /// [`Errno::EEXIST`] when there is memory already.
+    pub fn add(&mut self, index: u64, node: u32, group: Option<GroupId>, memmap: u64) -> Result<(), Errno> {
+        if self.blocks.contains_key(&index) {
+            return Err(Errno::EEXIST);
         }
+        self.nodes.entry(node).or_default();
+        self.blocks.insert(index, Block::added(node, group, memmap));
+        self.offline.insert(index);
+        Ok(())
+    }
+
+    /// Says how a block is to go online next time.
+    ///
+    /// # Errors
+    /// [`Errno::EINVAL`] when there is no such block.
+    pub fn set_online_type(&mut self, index: u64, how: Option<OnlineType>) -> Result<(), Errno> {
+        self.blocks.get_mut(&index).ok_or(Errno::EINVAL)?.online_type = how;
+        Ok(())
     }
 
     /// Marks a block as one that waits on its way offline, or does not any more.
@@ -141,25 +168,6 @@ impl Memory {
         if let Some(block) = self.blocks.get_mut(&index) {
             block.going_offline = waits;
         }
-    }
-
-    /// Sets what a zone spans at boot.
-    pub fn set_span(&mut self, node: u32, zone: Zone, span: Range<u64>) {
-        self.zone_mut(node, zone).span = span;
-    }
-
-    /// Adds an offline block (`create_memory_block_devices`).
-    ///
-    /// # Errors
-    /// [`Errno::EEXIST`] when there is memory already.
-    pub fn add(&mut self, index: u64, node: u32, group: Option<GroupId>) -> Result<(), Errno> {
-        if self.blocks.contains_key(&index) {
-            return Err(Errno::EEXIST);
-        }
-        self.nodes.entry(node).or_default();
-        self.blocks.insert(index, Block::added(node, group));
-        self.offline.insert(index);
-        Ok(())
     }
 
     /// Removes an offline block.
@@ -258,24 +266,30 @@ impl Memory {
         block.parts.iter().find(|part| part.frames.contains(&frame)).map(|part| part.zone)
     }
 
-    /// The words of `valid_zones` of a block: its zone when it is online, else where it would go, the
-    /// default first (`valid_zones_show`).
+    /// What a block shows: its zone when it is online, else where it would go, the default first
+    /// (`valid_zones_show`).
+    ///
+    /// # Panics
+    /// When there is no such block.
+    pub fn shown(&self, index: u64) -> Shown {
+        let block = &self.blocks[&index];
+        let going_offline = block.going_offline;
+        if block.is_online() && !going_offline {
+            return Shown { online: true, going_offline, zones: [block.zone(), None, None] };
+        }
+        let candidate = self.candidate(index);
+        let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
+        let [first, kernel, movable] = ways.map(|how| self.zone_for(&candidate, how).zone);
+        let kernel = (kernel != first).then_some(kernel);
+        let movable = (movable != first).then_some(movable);
+        Shown { online: false, going_offline, zones: [Some(first), kernel, movable] }
+    }
+
+    /// The words of `valid_zones` of a block.
     ///
     /// # Panics
     /// When there is no such block.
     pub fn valid_zones(&self, index: u64) -> Vec<&'static str> {
-        let block = &self.blocks[&index];
-        if block.is_online() && !block.going_offline {
-            return vec![block.zone().map_or("none", Zone::name)];
-        }
-        let candidate = self.candidate(index);
-        let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
-        let mut names = Vec::new();
-        for zone in ways.map(|how| self.zone_for(&candidate, how).zone) {
-            if !names.contains(&zone.name()) {
-                names.push(zone.name());
-            }
-        }
-        names
+        self.shown(index).words().collect()
     }
 }

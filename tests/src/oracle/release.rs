@@ -54,18 +54,6 @@ impl Release {
         self.is_at_least(5, 15)
     }
 
-    /// Whether a block that is known to have a broken page cannot go online again (since 6.2), rather than forget
-    /// about it.
-    pub const fn keeps_broken_blocks_offline(self) -> bool {
-        self.is_at_least(6, 2)
-    }
-
-    /// Whether virtio-mem's driver tries again to remove a block of which nothing is plugged and that could not be
-    /// taken offline (since 6.6), rather than only when it looks for something to unplug.
-    pub const fn retries_empty_blocks(self) -> bool {
-        self.is_at_least(6, 6)
-    }
-
     /// Whether an ACPI memory device stays attached when `_STA` still shows it after `_EJ0`, until it is ejected
     /// again (since 6.9).
     pub const fn keeps_device_until_status_clears(self) -> bool {
@@ -74,7 +62,37 @@ impl Release {
 
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
-    pub const fn memmap_on_every_block(self) -> bool {
+    pub const fn has_memmap_on_every_block(self) -> bool {
+        self.is_at_least(6, 6)
+    }
+
+    /// Whether a block with a poisoned page refuses to go online (since 6.2); before, Linux forgets the page then.
+    pub const fn refuses_poisoned_blocks(self) -> bool {
+        self.is_at_least(6, 2)
+    }
+
+    /// Whether the virtio-mem driver takes devices whose blocks are larger than memory blocks, and limits offline
+    /// memory by its size (since 5.11). Before, it adds blocks while fewer than ten are offline, and runs whenever
+    /// one goes offline.
+    pub const fn has_big_blocks(self) -> bool {
+        self.is_at_least(5, 11)
+    }
+
+    /// Whether the virtio-mem driver tells movable blocks from others: plugs these first and unplugs them last
+    /// (since 5.14).
+    pub const fn prefers_to_unplug_movable(self) -> bool {
+        self.is_at_least(5, 14)
+    }
+
+    /// Bytes of the least part of a memory block that virtio-mem can plug and unplug: a pageblock since 5.19,
+    /// before that the largest piece that the page allocator has.
+    pub const fn least_sub_block(self) -> u64 {
+        if self.is_at_least(5, 19) { 2 << 20 } else { 4 << 20 }
+    }
+
+    /// Whether the virtio-mem driver remembers blocks of which nothing is plugged but which could not be taken
+    /// offline, and tries again at the next occasion (since 6.6).
+    pub const fn retries_unplugged_blocks(self) -> bool {
         self.is_at_least(6, 6)
     }
 }

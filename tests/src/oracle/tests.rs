@@ -10,10 +10,13 @@ use super::policy::{OnlinePolicy, OnlineType, Policy};
 use super::release::Release;
 use super::virtio_mem::DeviceSpec;
 
+mod chance;
 mod dimm;
 mod faults;
+mod leftovers;
 mod nodes;
 mod pages;
+mod releases;
 mod virtio_mem;
 
 const MIB: u64 = 1 << 20;

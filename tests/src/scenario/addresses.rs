@@ -65,6 +65,27 @@ impl Addresses {
         })
     }
 
+    /// Most memory that the guest may ever have, in bytes.
+    pub fn size(&self) -> u64 {
+        let bytes = |range: &Range<u64>| range.end - range.start;
+        let boot: u64 = self.boot.usable.iter().map(bytes).sum();
+        let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
+        boot + virtio_mem + self.window.as_ref().map_or(0, bytes)
+    }
+
+    /// In words, what these bytes are for; nothing when they are for no memory at all.
+    pub fn place_of(&self, bytes: &Range<u64>) -> Option<String> {
+        let meets = |range: &Range<u64>| range.start < bytes.end && bytes.start < range.end;
+        if self.boot.usable.iter().any(meets) {
+            return Some("boot memory".to_owned());
+        }
+        if self.window.as_ref().is_some_and(meets) {
+            return Some("the window for DIMMs".to_owned());
+        }
+        let device = self.virtio_mem.iter().find(|(_, device, _)| meets(&device.region));
+        device.map(|(id, ..)| format!("the region of {id}"))
+    }
+
     /// Gives the device `id` its addresses: the ranges in the order of `_CRS`.
     ///
     /// # Errors

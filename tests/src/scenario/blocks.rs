@@ -74,6 +74,6 @@ impl JsonSchema for BlockSet {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$", "examples": ["48-79,144"]})
+        json_schema!({"type": "string", "description": "Memory blocks, as a text.", "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$", "examples": ["48-79,144"]})
     }
 }

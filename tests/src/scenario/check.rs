@@ -4,10 +4,12 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 
 use super::real::{Real, RealError};
-use super::{Effect, Expect, ExpectWord, Expected, OutcomeWord, Prediction, Scenario};
+use super::{Action, BlockSet, Difference, Effect, Expect, ExpectWord, Expected, Prediction, Scenario, Seen};
 use crate::expect;
 use crate::oracle::release::Release;
-use crate::oracle::verdict;
+use crate::oracle::verdict::{self, Baseline};
+
+mod effect;
 
 /// A scenario could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,21 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
     /// Steps that were carried out.
     pub steps: usize,
+    /// Each step that Linux leaves open, with what the guest did; empty when all was exact.
+    pub open: Vec<Open>,
+    /// Why memory groups were not compared, if they were not.
+    pub groups_unknown: Option<String>,
+}
+
+/// A step with more than one allowed outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The step.
+    pub step: usize,
+    /// The blocks that could go or stay.
+    pub blocks: BlockSet,
+    /// Those of them that are online after the step.
+    pub online: BlockSet,
 }
 
 /// What was not as expected after one step.
@@ -45,136 +62,167 @@ pub struct Verdict {
 pub struct Failure {
     /// The step.
     pub step: usize,
-    /// Each difference, a line.
-    pub lines: Vec<String>,
+    /// Each difference.
+    pub differences: Vec<Difference>,
 }
 
-/// Runs `scenario` on `kernel` step by step, up to the first step that does not end as expected: from
-/// there on model and guest would tell of different histories.
+/// Boots the scenario's machine with `kernel` and runs it there, as [`check_on`] says.
 ///
 /// # Errors
 /// [`CheckError`] when there is nothing to judge.
 pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError> {
+    let lost = |error| CheckError::Real { step: 0, error: Box::new(error) };
+    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario)
+}
+
+/// Runs `scenario` step by step on a machine whose guest is as right after its boot, up to the first step
+/// that does not end as expected: from there on model and guest would tell of different histories.
+///
+/// # Errors
+/// [`CheckError`] when there is nothing to judge.
+pub fn check_on(machine: &mut Real, scenario: &Scenario) -> Result<Verdict, CheckError> {
     let mut verdict = Verdict::default();
     let real = |step| move |error: RealError| CheckError::Real { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
-    let mut machine = Real::boot(scenario, kernel).map_err(real(0))?;
     let layout = machine.layout().map_err(real(0))?;
     let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
     let mut model = Prediction::new(scenario, release).map_err(wrong(0))?;
-    let lines = differences(&model, &layout);
-    if !lines.is_empty() {
-        verdict.failures.push(Failure { step: 0, lines });
+    let mut baseline = Baseline::of(&model.linux, &layout);
+    let mut found = differences(&model, baseline, &layout);
+    found.extend(effect::requests(&model.requests(), &machine.new_requests().map_err(real(0))?));
+    if !found.is_empty() {
+        verdict.failures.push(Failure { step: 0, differences: found });
         return Ok(verdict);
+    }
+    if scenario.looks_at_the_log() {
+        // What was said before the first step is no part of it.
+        machine.new_log().map_err(real(0))?;
     }
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
-        let predicted = model.apply(&action).map_err(wrong(step))?;
+        let before = model.clone();
+        let predicted = model.clone().apply(&action).map_err(wrong(step))?;
         let seen = machine.apply(&action, &predicted).map_err(real(step))?;
-        model.adopt(&seen);
         let layout = machine.layout().map_err(real(step))?;
         let log =
             if scenario.looks_at_the_log() { machine.new_log().map_err(real(step))? } else { Vec::new() };
+        let predicted =
+            model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
+        if matches!(action, Action::Reboot) {
+            baseline = Baseline::of(&model.linux, &layout);
+        }
         verdict.steps = step;
-        let moment = Moment { model: &model, predicted: &predicted, seen: &seen, layout: &layout, log: &log };
-        let lines = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
-        if !lines.is_empty() {
-            verdict.failures.push(Failure { step, lines });
+        verdict.open.extend(open(step, &predicted, &model));
+        verdict.groups_unknown = layout.groups_unknown.clone();
+        let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
+        let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
+        let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
+        if !found.is_empty() {
+            verdict.failures.push(Failure { step, differences: found });
             break;
         }
     }
     Ok(verdict)
 }
 
-fn differences(model: &Prediction, layout: &Layout) -> Vec<String> {
-    verdict::differences(&model.linux, layout).iter().map(ToString::to_string).collect()
+/// What was open in a step, as the guest has decided it.
+fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
+    let blocks = &predicted.open;
+    let online = |index: &u64| model.linux.memory.blocks().get(index).is_some_and(|block| block.is_online());
+    let online = blocks.iter().copied().filter(online).collect();
+    (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
+}
+
+/// How the guest's memory differs from the model's.
+fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) -> Vec<Difference> {
+    let mut all = verdict::differences(&model.linux, layout);
+    all.extend(verdict::groups(&model.linux, layout));
+    all.extend(baseline.and_then(|baseline| verdict::total(&model.linux, baseline, layout)));
+    all.extend(verdict::corrupted(&model.linux, layout));
+    all.into_iter().map(Difference::from).collect()
 }
 
 /// Model and guest after one step.
 struct Moment<'a> {
+    /// The model before the step.
+    before: &'a Prediction,
     model: &'a Prediction,
     predicted: &'a Effect,
     seen: &'a Effect,
     layout: &'a Layout,
+    baseline: Option<Baseline>,
     /// The kernel's log since the step before.
     log: &'a [String],
 }
 
 impl Moment<'_> {
-    /// What is not as expected, a line each.
-    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<String>, String> {
+    /// What is not as expected.
+    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<Difference>, String> {
         match expected {
             None | Some(Expect::Word(ExpectWord::Oracle)) => Ok(self.against_the_oracle()),
             Some(Expect::Word(ExpectWord::Anything)) => Ok(Vec::new()),
             Some(Expect::Details(expected)) => {
-                let mut lines = self.against_the_author(expected)?;
+                let mut all = self.against_the_author(expected)?;
                 if expected.oracle != Some(false) {
-                    lines.extend(self.against_the_oracle());
+                    all.extend(self.against_the_oracle());
                 }
-                Ok(lines)
+                Ok(all)
             }
         }
     }
 
-    fn against_the_oracle(&self) -> Vec<String> {
-        let Effect { outcome, ost, plugged, refused, hardware_corrupted, stuck: _, pinned: _ } =
-            self.predicted;
-        let mut lines = Vec::new();
-        let mut compare = |what: &str, expected: String, seen: String| {
-            if expected != seen {
-                lines.push(format!("{what}: the oracle says {expected}, seen {seen}"));
-            }
-        };
-        compare("outcome", word(*outcome), word(self.seen.outcome));
-        compare("_OST", format!("{ost:x?}"), format!("{:x?}", self.seen.ost));
-        compare("plugged size", format!("{plugged:?}"), format!("{:?}", self.seen.plugged));
-        compare("refused blocks", format!("{refused:?}"), format!("{:?}", self.seen.refused));
-        compare(
-            "broken memory",
-            format!("{hardware_corrupted:?}"),
-            format!("{:?}", self.seen.hardware_corrupted),
-        );
-        lines.extend(differences(self.model, self.layout));
-        lines
+    fn against_the_oracle(&self) -> Vec<Difference> {
+        let mut all = effect::differences(self.before, self.predicted, self.seen);
+        all.extend(differences(self.model, self.baseline, self.layout));
+        all
     }
 
-    fn against_the_author(&self, expected: &Expected) -> Result<Vec<String>, String> {
-        let mut lines = Vec::new();
+    fn against_the_author(&self, expected: &Expected) -> Result<Vec<Difference>, String> {
+        let mut all = Vec::new();
         if let Some(blocks) = &expected.blocks {
-            lines.extend(self.blocks(blocks)?);
+            all.extend(self.blocks(blocks)?);
         }
         if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
-            lines.push(format!("outcome: expected {}, seen {}", word(Some(wanted)), word(self.seen.outcome)));
+            let seen = effect::word(self.seen.outcome);
+            all.push(Difference::author("outcome", effect::word(Some(wanted)), seen));
         }
         if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
-            lines.push(format!("_OST: expected {wanted:x?}, seen {:x?}", self.seen.ost));
+            all.push(Difference::author("_OST", format!("{wanted:x?}"), format!("{:x?}", self.seen.ost)));
         }
         if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
-            lines.push(format!("plugged size: expected {}, seen {:?}", wanted.0, self.seen.plugged));
+            let seen = format!("{:?}", self.seen.plugged);
+            all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
         }
         if let Some(wanted) = expected.refusals()?.filter(|wanted| *wanted != self.seen.refused) {
-            lines.push(format!("refused blocks: expected {wanted:?}, seen {:?}", self.seen.refused));
+            let seen = format!("{:?}", self.seen.refused);
+            all.push(Difference::author("refused blocks", format!("{wanted:?}"), seen));
         }
-        if let Some(wanted) =
-            expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != self.seen.hardware_corrupted)
-        {
-            lines.push(format!(
-                "broken memory: expected {}, seen {:?}",
-                wanted.0, self.seen.hardware_corrupted
-            ));
+        let corrupted = self.seen.hardware_corrupted;
+        if let Some(wanted) = expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != corrupted) {
+            let seen = format!("{corrupted:?}");
+            all.push(Difference::author("broken memory", format!("{:?}", Some(wanted.0)), seen));
         }
+        all.extend(self.unsaid(&expected.log));
+        Ok(all)
+    }
+
+    /// What the kernel's log was to say and does not.
+    fn unsaid(&self, wanted: &[String]) -> Vec<Difference> {
         let said = |text: &&String| self.log.iter().any(|line| line.contains(text.as_str()));
-        lines.extend(expected.log.iter().filter(|text| !said(text)).map(|text| {
-            let last: String =
-                self.log.iter().rev().take(8).rev().map(|line| format!("\n    {line}")).collect();
-            format!("log: expected {text:?}, not seen; it ends with{last}")
-        }));
-        Ok(lines)
+        let last = self.log.last().map_or("nothing", String::as_str);
+        let difference = |text: &String| {
+            Difference::author(
+                "the kernel's log",
+                format!("{text:?}"),
+                format!("not said; its last line is {last:?}"),
+            )
+        };
+        wanted.iter().filter(|text| !said(text)).map(difference).collect()
     }
 
     /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory
     /// when none is named.
-    fn blocks(&self, text: &str) -> Result<Vec<String>, String> {
+    fn blocks(&self, text: &str) -> Result<Vec<Difference>, String> {
         let wanted = expect::parse(text).map_err(|error| error.to_string())?;
         let behind_boot = || {
             let early = self.model.linux.memory.blocks().iter().filter(|(_, block)| block.early);
@@ -183,12 +231,10 @@ impl Moment<'_> {
         let first = wanted.keys().next().copied().unwrap_or_else(behind_boot);
         let seen = expect::seen(self.layout).split_off(&first);
         let rows = expect::compare(&wanted, &seen, |_| String::new());
-        let line =
-            |row: &expect::Row| format!("{}: expected {}, seen {}", row.range(), row.expected, row.seen);
-        Ok(rows.iter().filter(|row| !row.is_right()).map(line).collect())
+        let difference = |row: &expect::Row| {
+            let what = if row.first == row.last { "block" } else { "blocks" };
+            Difference::author(&format!("{what} {}", row.range()), row.expected.clone(), row.seen.clone())
+        };
+        Ok(rows.iter().filter(|row| !row.is_right()).map(difference).collect())
     }
-}
-
-fn word(outcome: Option<OutcomeWord>) -> String {
-    outcome.map_or_else(|| "nothing".to_owned(), |outcome| format!("{outcome:?}").to_lowercase())
 }

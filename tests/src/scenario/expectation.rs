@@ -1,19 +1,48 @@
 //! What is to come of a step.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BlockSet, Size};
 use crate::oracle::memory::Errno;
 
 /// What is to come of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Expect {
     /// One word.
     Word(ExpectWord),
     /// Details.
     Details(Expected),
+}
+
+/// By hand, so that an error names the key and not only that nothing fits.
+impl<'de> Deserialize<'de> for Expect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ExpectVisitor)
+    }
+}
+
+struct ExpectVisitor;
+
+impl<'de> Visitor<'de> for ExpectVisitor {
+    type Value = Expect;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"oracle\", \"anything\" or a table")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Expect, E> {
+        ExpectWord::deserialize(word.into_deserializer()).map(Expect::Word)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Expect, A::Error> {
+        Expected::deserialize(MapAccessDeserializer::new(map)).map(Expect::Details)
+    }
 }
 
 /// One word for an expectation.

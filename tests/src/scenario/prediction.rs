@@ -1,14 +1,19 @@
 //! A scenario on the model: what the oracle says about each step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use dimmer_agent::report::Layout;
 
 use super::addresses::Addresses;
 use super::{Action, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario};
+use crate::oracle::chance::Chance;
 use crate::oracle::faults;
 use crate::oracle::linux::{Linux, Settings};
 use crate::oracle::memory::Errno;
 use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use crate::oracle::release::Release;
+use crate::oracle::verdict;
+use crate::oracle::virtio_mem::{Request, VirtioMem};
 
 mod dimms;
 mod pages;
@@ -45,8 +50,21 @@ pub struct Effect {
     pub hardware_corrupted: Option<u64>,
     /// The block that an ejection waits for, if one does.
     pub stuck: Option<u64>,
-    /// The pages that the step pinned, which only the guest can tell.
+    /// The addresses of the pages that the step pinned, which only the guest can tell.
     pub pinned: Vec<u64>,
+    /// What the driver of each virtio-mem device asked for, oldest first.
+    pub requests: BTreeMap<String, Vec<Request>>,
+    /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
+    pub open: BTreeSet<u64>,
+}
+
+/// What was seen of a guest in one step.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What came of the step.
+    pub effect: &'a Effect,
+    /// The layout after it.
+    pub layout: &'a Layout,
 }
 
 impl Prediction {
@@ -74,7 +92,8 @@ impl Prediction {
     fn boot(&mut self, requested: Vec<(String, u64)>) {
         let memory = self.addresses.boot.boot(policy(&self.guest));
         let faults = std::mem::take(&mut self.linux.faults);
-        self.linux = Linux { faults, ..Linux::new(self.linux.release, settings(&self.guest), memory) };
+        self.linux = Linux::new(self.linux.release, settings(&self.guest), memory);
+        self.linux.faults = faults;
         let seen: Vec<u32> =
             self.slots.iter().filter(|(_, slot)| slot.seen).map(|(number, _)| *number).collect();
         for number in seen {
@@ -88,15 +107,83 @@ impl Prediction {
         }
     }
 
-    /// Carries out one step.
+    /// Carries out one step, as if all kernel memory could be moved; [`Effect::open`] names the blocks for
+    /// which Linux may do otherwise.
     ///
     /// # Errors
     /// When the step names something that is not there, or needs addresses that are not free.
     pub fn apply(&mut self, action: &Action<'_>) -> Result<Effect, String> {
+        self.linux.follow_requests(|_| None);
+        self.carry_out(action, Chance::default())
+    }
+
+    /// Carries out one step as a guest was seen to, where Linux leaves it open. What comes of it is exact, given
+    /// which kernel memory could be moved; it differs from what was seen where that is not allowed at all.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn follow(&mut self, action: &Action<'_>, seen: Seen<'_>) -> Result<Effect, String> {
+        self.linux.follow_requests(|id| Some(seen.effect.requests.get(id).cloned().unwrap_or_default()));
+        let mut first = None;
+        for chance in self.chances(action, seen)? {
+            let mut model = self.clone();
+            let effect = model.carry_out(action, chance)?;
+            model.adopt(seen.effect);
+            if effect.outcome == seen.effect.outcome
+                && verdict::blocks_agree(&model.linux.memory, seen.layout)
+            {
+                *self = model;
+                return Ok(effect);
+            }
+            first.get_or_insert((model, effect));
+        }
+        let (model, effect) = first.ok_or("there is always one way to go on")?;
+        *self = model;
+        Ok(effect)
+    }
+
+    /// What may have been the case, the likeliest first. For `offline` the guest says which blocks refused. When
+    /// it refuses to eject a device, those that stayed in their zone all the time are not told from those that
+    /// went and came back to it: any of them may be; beyond that, only the outermost matter to zones.
+    fn chances(&self, action: &Action<'_>, seen: Seen<'_>) -> Result<Vec<Chance>, String> {
+        match action {
+            Action::Offline(_) | Action::Write(_) => {
+                let busy = seen.effect.refused.iter().filter(|(_, errno)| *errno == Errno::EBUSY);
+                Ok(vec![Chance::all_but(busy.map(|(index, _)| *index).collect())])
+            }
+            Action::Unplug(_) | Action::Eject(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
+                let open = self.clone().apply(action)?.open;
+                let memory = &self.linux.memory;
+                let stayed =
+                    open.iter().copied().filter(|index| verdict::block_agrees(memory, *index, seen.layout));
+                let ends = open
+                    .iter()
+                    .flat_map(|first| open.range(first..).map(|last| BTreeSet::from([*first, *last])));
+                Ok(std::iter::once(stayed.collect()).chain(ends).map(Chance::all_but).collect())
+            }
+            _ => Ok(vec![Chance::default()]),
+        }
+    }
+
+    /// Carries out one step under assumptions about kernel memory.
+    fn carry_out(&mut self, action: &Action<'_>, chance: Chance) -> Result<Effect, String> {
+        self.linux.chance = chance;
+        self.linux.retry_virtio_mem();
         let mut effect = self.act(action)?;
+        self.linux.retry_virtio_mem();
+        effect.open = std::mem::take(&mut self.linux.chance).open().clone();
+        effect.requests = self.requests();
         effect.stuck = self.linux.stuck.as_ref().map(|stuck| stuck.block);
         effect.hardware_corrupted = self.hardware_corrupted();
         Ok(effect)
+    }
+
+    /// What the drivers of the virtio-mem devices asked for in the last step; after the boot, what they asked for
+    /// since.
+    pub fn requests(&self) -> BTreeMap<String, Vec<Request>> {
+        let devices = self.linux.virtio_mem.iter();
+        let devices = devices.map(|(id, device)| (id.clone(), device.requests.clone()));
+        devices.filter(|(_, requests)| !requests.is_empty()).collect()
     }
 
     fn act(&mut self, action: &Action<'_>) -> Result<Effect, String> {
@@ -134,6 +221,12 @@ impl Prediction {
         }
     }
 
+    /// The DIMM that has some of these bytes.
+    pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
+        let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;
+        self.slots.values().find(|slot| slot.ranges.iter().any(has)).map(|slot| slot.id.clone())
+    }
+
     fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {
         let device = self.linux.virtio_mem.get(&resize.id);
         let device =
@@ -155,8 +248,8 @@ impl Prediction {
         for id in &ids {
             self.linux.run_virtio_mem(id);
         }
-        let late = |device: &&crate::oracle::virtio_mem::VirtioMem| device.plugged() != device.requested;
-        if self.linux.virtio_mem.values().find(late).is_some() {
+        let late = |device: &VirtioMem| device.plugged() != device.requested;
+        if self.linux.virtio_mem.values().any(late) {
             return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
         }
         Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
@@ -182,7 +275,7 @@ impl Prediction {
 
     fn set(&mut self, parameters: &Parameters) {
         let policy = &mut self.linux.memory.policy;
-        if let Some(word) = parameters.online_policy {
+        if let Some(word) = parameters.online_policy.filter(|_| self.linux.release.has_groups()) {
             policy.policy = online_policy(word);
         }
         policy.ratio = parameters.auto_movable_ratio.unwrap_or(policy.ratio);
@@ -191,7 +284,7 @@ impl Prediction {
         if let Some(word) = parameters.auto_online_blocks {
             settings.auto_online = online_type(word);
         }
-        self.linux.pages.filtered |= parameters.hwpoison_filter_dev_major.is_some();
+        self.linux.hwpoison_filter |= parameters.hwpoison_filter_dev_major.is_some();
         settings.eject_enabled = parameters.acpi_eject.unwrap_or(settings.eject_enabled);
     }
 }

@@ -8,8 +8,10 @@ use dimmer_agent::report::BlockState;
 use dimmer_images::Kernel;
 use serde_json::Value;
 
+use super::requests::RequestLog;
 use super::{Action, Effect, Guest, Scenario};
 use crate::layout::Layout;
+use crate::oracle::virtio_mem::Request;
 use crate::vm::{Setup, TestVm, VmError};
 
 mod devices;
@@ -54,6 +56,8 @@ pub struct Real {
     resets: u64,
     /// `_OST` reports seen so far.
     reports: usize,
+    /// virtio-mem requests seen so far.
+    requests: RequestLog,
     /// The next record of the kernel's log to look at.
     log: u64,
     /// The block that an ejection waits for, which never ends by itself.
@@ -78,6 +82,7 @@ impl Real {
             vm,
             resets: 0,
             reports: 0,
+            requests: RequestLog::default(),
             log: 0,
             stuck: None,
             pinned: BTreeMap::new(),
@@ -109,17 +114,35 @@ impl Real {
             Action::Reboot => self.reboot()?,
         };
         effect.ost = self.new_reports(predicted.ost.len())?;
+        effect.requests = self.new_requests()?;
         effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;
         self.stuck = predicted.stuck;
         Ok(effect)
     }
 
-    /// The guest's layout: once it has settled, or once the ejection that waits has come to its block.
+    /// The guest's layout with the memory groups: once it has settled, or once the ejection that waits has come to its block.
     ///
     /// # Errors
     /// [`RealError`].
     pub fn layout(&mut self) -> Result<Layout, RealError> {
-        let Some(stuck) = self.stuck else { return Ok(self.vm.settled()?) };
+        let mut layout = match self.stuck {
+            None => self.vm.settled()?,
+            Some(block) => self.stuck_at(block)?,
+        };
+        self.vm.guest().add_groups(&mut layout)?;
+        Ok(layout)
+    }
+
+    /// What the drivers of the virtio-mem devices have asked for since this was last asked, by device.
+    ///
+    /// # Errors
+    /// [`RealError::Rest`].
+    pub fn new_requests(&mut self) -> Result<BTreeMap<String, Vec<Request>>, RealError> {
+        Ok(self.requests.new_requests(&self.vm.rest)?)
+    }
+
+    /// The layout once the block is on its way offline.
+    fn stuck_at(&mut self, stuck: u64) -> Result<Layout, RealError> {
         let end = Instant::now() + SOON;
         loop {
             let layout = self.vm.guest().layout()?;
@@ -164,6 +187,15 @@ impl Real {
             }
             std::thread::sleep(LOOK_AGAIN);
         }
+    }
+
+    /// Takes all `_OST` pairs and virtio-mem requests so far as seen.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn forget(&mut self) -> Result<(), RealError> {
+        self.reports = self.reports()?.len();
+        self.new_requests().map(drop)
     }
 
     /// All `_OST` pairs so far.

@@ -56,6 +56,6 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]+[KMGT]?$", "examples": ["128M", "4G"]})
+        json_schema!({"type": "string", "description": "A number of bytes, as a text; K, M, G and T are binary.", "pattern": "^[0-9]+[KMGT]?$", "examples": ["128M", "4G"]})
     }
 }

@@ -6,44 +6,52 @@ use std::fmt;
 use std::time::Instant;
 
 use super::{LOOK_AFTER, LOOK_AGAIN, TestVm};
-use crate::rest::RestError;
 
 thread_local! {
     /// What was found on this thread; `None` outside of [`audited`].
-    static FOUND: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    static FOUND: RefCell<Option<Found>> = const { RefCell::new(None) };
 }
 
-/// A test whose machines' books did not agree when they went.
+/// What the last looks at machines found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is wrong with their books.
+    problems: Vec<String>,
+    /// What the machines said that had failed by then: no problem where a test wants just that.
+    failed: Vec<String>,
+}
+
+/// What went wrong in a test, and what its machines had to say at their end.
 #[derive(Debug)]
-pub struct BooksDiffer {
-    found: Vec<String>,
-    /// What was wrong besides.
+pub struct LastWords {
+    found: Found,
     test: Option<Box<dyn Error>>,
 }
 
-impl fmt::Display for BooksDiffer {
+impl fmt::Display for LastWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the audit of a machine at its end:\n  {}", self.found.join("\n  "))?;
-        match &self.test {
-            Some(error) => write!(f, "\nand before that: {}", crate::chain(&**error)),
-            None => Ok(()),
-        }
+        let test = self.test.as_ref().map(|error| crate::chain(&**error));
+        let problems = self.found.problems.iter().map(|problem| format!("the last audit: {problem}"));
+        let failed = self.found.failed.iter().map(|said| format!("the machine had ended: {said}"));
+        f.write_str(&test.into_iter().chain(problems).chain(failed).collect::<Vec<_>>().join("\n"))
     }
 }
 
-impl Error for BooksDiffer {}
+impl Error for LastWords {}
 
 /// Runs `test`, which also fails when the audit of a machine that goes meanwhile is not as it
 /// should be. Machines that go on another thread, or outside of this, panic then.
 ///
 /// # Errors
-/// The test's, or [`BooksDiffer`].
+/// The test's, or [`LastWords`] with what its machines said.
 pub fn audited<T>(test: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
-    FOUND.set(Some(Vec::new()));
+    FOUND.set(Some(Found::default()));
     let result = test();
-    match FOUND.take() {
-        Some(found) if !found.is_empty() => Err(Box::new(BooksDiffer { found, test: result.err() })),
-        _ => result,
+    let found = FOUND.take().unwrap_or_default();
+    match result {
+        Ok(value) if found.problems.is_empty() => Ok(value),
+        Err(error) if found.problems.is_empty() && found.failed.is_empty() => Err(error),
+        result => Err(Box::new(LastWords { found, test: result.err() })),
     }
 }
 
@@ -55,30 +63,39 @@ pub(super) enum Expected {
     AProblem,
 }
 
-/// What is wrong with the books of a machine that goes. One that has ended has none, and a test that
-/// panics has failed already.
-pub(super) fn audit(vm: &mut TestVm) -> Vec<String> {
-    if std::thread::panicking() || !runs(vm) {
-        return Vec::new();
+/// Looks at a machine that goes. One that has ended has no books, and a test that panics has failed already.
+pub(super) fn look(vm: &mut TestVm) -> Found {
+    if std::thread::panicking() {
+        return Found::default();
     }
-    match vm.rest.audit() {
-        Ok(audit) => judge(vm.expected, audit.ok, audit.problems),
-        Err(RestError::Client(_)) if ends(vm) => Vec::new(),
-        Err(error) => vec![crate::chain(&error)],
-    }
+    let audit = if runs(vm) { Some(vm.rest.audit()) } else { None };
+    let problems = match audit {
+        None => Vec::new(),
+        Some(Ok(audit)) => judge(vm.expected, audit.ok, audit.problems),
+        Some(Err(_)) if ends(vm) => Vec::new(),
+        Some(Err(error)) => vec![crate::chain(&error)],
+    };
+    Found { problems, failed: last_words(vm).into_iter().collect() }
+}
+
+/// What a machine said that has failed; nothing when it runs, or ended as somebody wished.
+fn last_words(vm: &mut TestVm) -> Option<String> {
+    let status = vm.child.try_wait().ok()??;
+    (!status.success()).then(|| format!("{status}{}", vm.context()))
 }
 
 /// Fails the test that runs on this thread with what was found.
 ///
 /// # Panics
-/// When there is something and no test to fail.
-pub(super) fn report(found: Vec<String>) {
-    if found.is_empty() {
-        return;
-    }
+/// When books differ and there is no test to fail.
+pub(super) fn report(found: Found) {
     FOUND.with_borrow_mut(|all| match all {
-        Some(all) => all.extend(found),
-        None => panic!("the audit of a machine at its end: {}", found.join("; ")),
+        Some(all) => {
+            all.problems.extend(found.problems);
+            all.failed.extend(found.failed);
+        }
+        None if found.problems.is_empty() => {}
+        None => panic!("the last audit of a machine: {}", found.problems.join("; ")),
     });
 }
 
@@ -131,19 +148,36 @@ mod tests {
 
     #[test]
     fn what_is_found_fails_a_test_and_hides_no_error_of_its_own() {
-        let find = |text: &str| FOUND.with_borrow_mut(|all| all.as_mut().unwrap().push(text.to_owned()));
+        let find = |text: &str| {
+            FOUND.with_borrow_mut(|all| all.as_mut().unwrap().problems.push(text.to_owned()));
+        };
         assert_eq!(audited(|| Ok(7)).unwrap(), 7);
         let error = audited(|| {
             find("one");
             find("two");
             Ok(())
         });
-        assert_eq!(error.unwrap_err().to_string(), "the audit of a machine at its end:\n  one\n  two");
+        assert_eq!(error.unwrap_err().to_string(), "the last audit: one\nthe last audit: two");
         let error = audited::<()>(|| {
             find("one");
             Err("no layout".into())
         });
-        assert!(error.unwrap_err().to_string().ends_with("one\nand before that: no layout"));
+        assert_eq!(error.unwrap_err().to_string(), "no layout\nthe last audit: one");
         assert_eq!(audited(|| Ok(7)).unwrap(), 7, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_machine_that_failed_explains_an_error_and_is_none_itself() {
+        let fail = || FOUND.with_borrow_mut(|all| all.as_mut().unwrap().failed.push("exit status: 1".into()));
+        let right = audited(|| {
+            fail();
+            Ok(7)
+        });
+        assert_eq!(right.unwrap(), 7, "some tests want just that");
+        let wrong = audited::<()>(|| {
+            fail();
+            Err("no answer".into())
+        });
+        assert_eq!(wrong.unwrap_err().to_string(), "no answer\nthe machine had ended: exit status: 1");
     }
 }

@@ -65,6 +65,13 @@ impl Kcore {
         Ok(byte[0])
     }
 
+    /// The 32-bit number at `address`.
+    pub(super) fn u32(&self, address: u64) -> io::Result<u32> {
+        let mut bytes = [0; 4];
+        self.read(address, &mut bytes)?;
+        Ok(u32::from_ne_bytes(bytes))
+    }
+
     /// The 64-bit number at `address`.
     pub(super) fn u64(&self, address: u64) -> io::Result<u64> {
         let mut bytes = [0; 8];

@@ -34,6 +34,7 @@ pub(super) struct XArrayShape {
 /// Offsets in bytes within `struct memory_group`.
 #[derive(Debug)]
 pub(super) struct GroupShape {
+    pub(super) node: u64,
     pub(super) present_kernel: u64,
     pub(super) present_movable: u64,
     pub(super) is_dynamic: u64,
@@ -61,6 +62,7 @@ impl Shapes {
                 node_slots: field("xa_node", &["slots"])?,
             },
             group: GroupShape {
+                node: field("memory_group", &["nid"])?,
                 present_kernel: field("memory_group", &["present_kernel_pages"])?,
                 present_movable: field("memory_group", &["present_movable_pages"])?,
                 is_dynamic: field("memory_group", &["is_dynamic"])?,

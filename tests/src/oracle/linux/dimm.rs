@@ -1,5 +1,6 @@
 //! ACPI memory devices (drivers/acpi/acpi_memhotplug.c, scan.c).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::group::GroupKind;
@@ -12,7 +13,8 @@ use super::Linux;
 pub struct PluggedDimm {
     /// Its node.
     pub node: u32,
-    /// The blocks that it has, ascending; those of ranges that could not be added are missing.
+    /// The blocks that it has, in the order of its ranges, which is the one in which they were bound to the device
+    /// and go offline and online with it; those of ranges that could not be added are missing.
     pub blocks: Vec<u64>,
     group: Option<GroupId>,
 }
@@ -44,7 +46,7 @@ pub struct Stuck {
     /// The block that it waits for.
     pub block: u64,
     /// The blocks that it has taken offline.
-    offlined: Vec<u64>,
+    offlined: BTreeSet<u64>,
 }
 
 impl Ejected {
@@ -74,18 +76,19 @@ impl Linux {
         let mut memmap_asked = false;
         for range in &ranges {
             let size = self.memory.block_size();
-            memmap_asked |= self.settings.memmap_on_memory && range.end - range.start == size;
+            memmap_asked |= self.settings.memmap_on_memory
+                && (self.release.has_memmap_on_every_block() || range.end - range.start == size);
             let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind
             // the first that could have it, too, and then fail.
             let wrong_memmap =
-                memmap_asked && !self.release.memmap_on_every_block() && range.end - range.start != size;
+                memmap_asked && !self.release.has_memmap_on_every_block() && range.end - range.start != size;
+            let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
-            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group).is_ok() {
+            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group, memmap).is_ok() {
                 blocks.extend(indices);
             }
         }
-        blocks.sort_unstable();
         match group {
             Some(group) if blocks.is_empty() => self.memory.unregister(group),
             _ if blocks.is_empty() => {}
@@ -98,7 +101,7 @@ impl Linux {
         if !self.settings.eject_enabled {
             return Ejected::Disabled;
         }
-        self.eject_rest(id, Vec::new())
+        self.eject_rest(id, BTreeSet::new())
     }
 
     /// The ejection that waits goes on, if it can. Returns the device and what came of it.
@@ -110,7 +113,7 @@ impl Linux {
     }
 
     /// Ejects a device of which this ejection has already taken some blocks offline.
-    fn eject_rest(&mut self, id: &str, mut offlined: Vec<u64>) -> Ejected {
+    fn eject_rest(&mut self, id: &str, mut offlined: BTreeSet<u64>) -> Ejected {
         // A device that the driver is not bound to has nothing to take offline.
         let Some(dimm) = self.dimms.get(id).cloned() else { return Ejected::Gone };
         // All are tried, and those that failed once more; it ends with the first that fails twice.
@@ -125,7 +128,7 @@ impl Linux {
                         self.stuck = Some(Stuck { id: id.to_owned(), block: *index, offlined });
                         return Ejected::Stuck { block: *index };
                     }
-                    Some(Ok(())) => offlined.push(*index),
+                    Some(Ok(())) => drop(offlined.insert(*index)),
                     Some(Err(_)) if pass == 1 => refused = refused.or(Some(*index)),
                     _ => {}
                 }
@@ -135,10 +138,9 @@ impl Linux {
             self.remove_dimm(id);
             return Ejected::Gone;
         };
-        offlined.sort_unstable();
-        for index in offlined {
+        for index in dimm.blocks.iter().filter(|index| offlined.contains(index)) {
             // By the policy of now, not to the zone it was in. What cannot come back stays offline.
-            let _ = self.online_again(index);
+            let _ = self.device_online(*index);
         }
         Ejected::Refused { block }
     }
@@ -146,7 +148,7 @@ impl Linux {
     fn remove_dimm(&mut self, id: &str) {
         let Some(dimm) = self.dimms.remove(id) else { return };
         for index in dimm.blocks {
-            self.remove(index);
+            self.remove_memory(index);
         }
         if let Some(group) = dimm.group {
             self.memory.unregister(group);

@@ -27,21 +27,10 @@ impl Linux {
     pub fn write_online(&mut self, index: u64, word: &str) -> Result<(), Errno> {
         let online = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?.is_online();
         match word {
-            "1" if !online => self.online_again(index),
+            "1" if !online => self.device_online(index).map(drop),
             "0" if online => self.offline(index),
             "0" | "1" => Ok(()),
             _ => Err(Errno::EINVAL),
         }
-    }
-
-    /// Puts a block online without a word on the kind of zone (`device_online`): as the policy says, but if the
-    /// last write to `state` asked an online block for a kind in vain, that is still remembered
-    /// (`memory_subsys_online` takes `online_type` as it finds it).
-    ///
-    /// # Errors
-    /// As for [`online`](Self::online).
-    pub fn online_again(&mut self, index: u64) -> Result<(), Errno> {
-        let left = self.memory.blocks().get(&index).and_then(|block| block.online_type);
-        self.online(index, left.unwrap_or(OnlineType::Policy)).map(drop)
     }
 }

@@ -14,14 +14,14 @@ pub enum Errno {
     EBUSY,
     /// There is memory already.
     EEXIST,
-    /// It never ended, until a signal interrupted it.
-    EINTR,
-    /// A page of the block is broken.
-    EHWPOISON,
-    /// No page is there that the kernel knows.
+    /// There is no such page.
     ENXIO,
     /// The same, of `soft_offline_page`.
     EIO,
+    /// A page is poisoned.
+    EHWPOISON,
+    /// It never ended, until a signal interrupted it.
+    EINTR,
     /// Anything else, which no rule of the model ends in.
     Other,
 }
@@ -30,7 +30,7 @@ impl Errno {
     /// The one of this name.
     pub fn named(name: &str) -> Self {
         let known =
-            [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::EINTR, Self::EHWPOISON, Self::ENXIO, Self::EIO];
+            [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::ENXIO, Self::EIO, Self::EHWPOISON, Self::EINTR];
         known.into_iter().find(|errno| errno.to_string() == name).unwrap_or(Self::Other)
     }
 }
@@ -38,6 +38,25 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
+    }
+}
+
+/// What a block shows in `state` and `valid_zones`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether it is online.
+    pub online: bool,
+    /// Whether it is on its way offline, and waits for a page; it is then neither online nor offline.
+    pub going_offline: bool,
+    /// The zones in their order; none at all for an online block without a single zone.
+    pub zones: [Option<Zone>; 3],
+}
+
+impl Shown {
+    /// The words of `valid_zones`.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        let none = self.zones.iter().all(Option::is_none).then_some("none");
+        self.zones.into_iter().flatten().map(Zone::name).chain(none)
     }
 }
 
@@ -64,12 +83,14 @@ pub struct Block {
     pub early: bool,
     /// Whether some of its pages are no RAM, so that it can never go offline.
     pub holes: bool,
-    /// Why it is in its zone; `None` for boot memory and for offline blocks.
-    pub decision: Option<Decision>,
-    /// The kind of zone that was asked for in vain while it was online (`online_type`).
+    /// How it is to go online next time, left by somebody who asked for it in vain while it was online.
     pub online_type: Option<OnlineType>,
     /// Whether it is on its way offline, and waits for a page.
     pub going_offline: bool,
+    /// Pages at its start that hold its own memmap (`memmap_on_memory`) and never reach the page allocator.
+    pub memmap: u64,
+    /// Why it is in its zone; `None` for boot memory and for offline blocks.
+    pub decision: Option<Decision>,
     /// The node of a block that is offline; that of its last part else.
     node: u32,
 }
@@ -81,15 +102,16 @@ impl Block {
             group: None,
             early: true,
             holes: false,
-            decision: None,
             online_type: None,
             going_offline: false,
+            memmap: 0,
+            decision: None,
             node: 0,
         }
     }
 
-    pub(super) fn added(node: u32, group: Option<GroupId>) -> Self {
-        Self { group, early: false, node, ..Self::boot() }
+    pub(super) fn added(node: u32, group: Option<GroupId>, memmap: u64) -> Self {
+        Self { group, early: false, memmap, node, ..Self::boot() }
     }
 
     pub(super) fn take_offline(&mut self) {
@@ -117,6 +139,12 @@ impl Block {
         nodes.sort_unstable();
         nodes.dedup();
         nodes
+    }
+
+    /// The one node that it is linked to; `None` when there are several.
+    pub fn only_node(&self) -> Option<u32> {
+        let node = self.node();
+        self.parts.iter().all(|part| part.node == node).then_some(node)
     }
 
     /// The one zone that it is online in; `None` when it is offline or in several.

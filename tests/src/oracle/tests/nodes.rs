@@ -49,3 +49,48 @@ fn a_node_without_boot_memory_never_gets_movable_memory_by_itself() {
         "Normal: other virtio-mem devices need 0 of the 0 early kernel pages of node 3"
     );
 }
+
+/// Two virtio-mem devices, one on each node: what one has movable needs early kernel memory that the other and
+/// DIMMs cannot count on.
+#[test]
+fn other_devices_reserve_early_kernel_memory() {
+    let mut linux = n2(Policy { numa_aware: false, ..AUTO });
+    let region = |first: u64| first * 128 * MIB..(first + 256) * 128 * MIB;
+    for (id, first, node) in [("v0", 64, 0), ("v1", 512, 1)] {
+        linux.probe_virtio_mem(id, DeviceSpec { region: region(first), block_size: 2 * MIB, node });
+    }
+    // 48 blocks of movable memory need 48*32768*100/301 = 522546 of the 1048478 early pages.
+    linux.resize_virtio_mem("v0", 6 * GIB, 32 * GIB);
+    assert_eq!(shown(&linux, 64), "64-111 M");
+    // 525932 pages are left: 48 more blocks (1572864 <= 1583055), and no forty-ninth.
+    linux.resize_virtio_mem("v1", 6 * GIB + 128 * MIB, 32 * GIB);
+    assert_eq!(shown(&linux, 512), "512-559 M, 560 N");
+    let why = linux.memory.blocks()[&560].decision.clone().unwrap().to_string();
+    assert_eq!(
+        why,
+        "Normal: 1572864+32768 > 301 % of 525932 kernel pages = 1583055, on the machine (1048478 early, less \
+         522546 for other virtio-mem devices)"
+    );
+    // Both together leave 1048478-522546-(522546-32768) = 36154 pages for a DIMM: three blocks, not four.
+    for (first, blocks, zone) in [(48, 4, "N"), (52, 3, "M")] {
+        plug(&mut linux, first, &[blocks]);
+        assert!(shown(&linux, first).starts_with(&format!("{first}-{} {zone}", first + blocks - 1)));
+    }
+}
+
+/// With the check of the node a device only sees what is on its node.
+#[test]
+fn the_check_of_a_node_counts_its_own_devices_only() {
+    let mut linux = n2(AUTO);
+    let region = |first: u64| first * 128 * MIB..(first + 256) * 128 * MIB;
+    for (id, first, node) in [("v0", 64, 0), ("v1", 512, 1)] {
+        linux.probe_virtio_mem(id, DeviceSpec { region: region(first), block_size: 2 * MIB, node });
+        linux.resize_virtio_mem(id, 6 * GIB + 128 * MIB, 32 * GIB);
+    }
+    // 301*524190/100 = 1577811 pages are 48.15 blocks.
+    assert_eq!(shown(&linux, 64), "64-111 M, 112 N, 512-559 M, 560 N");
+    // A node without early memory never gets any movable memory, a device's own kernel memory or not.
+    linux.probe_virtio_mem("v2", DeviceSpec { region: region(800), block_size: 2 * MIB, node: 2 });
+    linux.resize_virtio_mem("v2", 512 * MIB, 32 * GIB);
+    assert_eq!(shown(&linux, 800), "800-803 N");
+}

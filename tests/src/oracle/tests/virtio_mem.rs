@@ -170,3 +170,41 @@ fn a_terabyte_and_two_hundred_steps() {
     }
     assert_eq!(linux.memory.blocks().len(), 32 + 900 * 8);
 }
+
+#[test]
+fn big_blocks_may_have_two_of_them_offline() {
+    for (block_size, first, after_one) in
+        [(GIB, "48-63 M/N", "48-55 M, 56-71 M/N"), (256 * MIB, "48-55 M/N", "")]
+    {
+        let mut linux = s4(AUTO);
+        linux.settings.auto_online = None;
+        probe(&mut linux, 48, block_size);
+        resize(&mut linux, 8 * GIB);
+        assert_eq!(shown(&linux, 48), first, "{block_size:#x}");
+        for index in 48..56 {
+            linux.online(index, OnlineType::Policy).unwrap();
+        }
+        if !after_one.is_empty() {
+            assert_eq!(shown(&linux, 48), after_one, "half of the threshold is free again");
+        }
+    }
+}
+
+#[test]
+fn a_partial_block_that_went_offline_is_filled_last_and_emptied_first() {
+    use crate::oracle::virtio_mem::Request::{Plug, Unplug};
+    let mut linux = s4(AUTO);
+    probe(&mut linux, 48, 2 * MIB);
+    resize(&mut linux, 320 * MIB);
+    linux.offline(50).unwrap();
+    linux.settings.auto_online = None;
+    let mut requests = |size: u64| {
+        linux.virtio_mem.get_mut("v").unwrap().requests.clear();
+        resize(&mut linux, size);
+        linux.virtio_mem["v"].requests.clone()
+    };
+    let bytes = |from: u64, to: u64| 6 * GIB + from * MIB..6 * GIB + to * MIB;
+    assert_eq!(requests(328 * MIB), [Plug(bytes(320, 328))]);
+    assert_eq!(requests(300 * MIB), [Unplug(bytes(300, 328))], "an offline block loses a run at once");
+    assert_eq!(requests(512 * MIB), [Plug(bytes(300, 384)), Plug(bytes(384, 512))]);
+}

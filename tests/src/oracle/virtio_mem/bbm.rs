@@ -58,15 +58,15 @@ impl BigBlocks {
         let last = (device.spec.region.start + device.usable) / self.size;
         let indices = unused.into_iter().chain(self.next..last);
         for (_, index) in (0..count).zip(indices) {
-            if !device.could_add(&linux.memory, self.size) {
+            if !device.could_add(&linux.memory, linux.release, self.size) {
                 return;
             }
             self.next = self.next.max(index + 1);
-            if !device.ask(linux, &Request::Plug(self.bytes(index))) {
+            if !device.ask(linux, Request::Plug(self.bytes(index))) {
                 return;
             }
-            if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group).is_err() {
-                device.ask(linux, &Request::Unplug(self.bytes(index)));
+            if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
+                device.ask(linux, Request::Unplug(self.bytes(index)));
                 return;
             }
             self.plugged.insert(index);
@@ -82,24 +82,33 @@ impl BigBlocks {
                 if !self.plugged.contains(&index) || !self.is_for(pass, linux, index) {
                     continue;
                 }
-                if self.is_kept(linux, index) || linux.offline_and_remove(self.blocks(linux, index)).is_err()
+                if self.can_be_emptied(linux, device, index)
+                    && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
                 {
-                    continue;
+                    // Linux does not have it any more, whatever the device says.
+                    if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                        return;
+                    }
+                    self.plugged.remove(&index);
+                    count -= 1;
                 }
-                // Linux does not have it any more, whatever the device says.
-                if !device.ask(linux, &Request::Unplug(self.bytes(index))) {
-                    return;
-                }
-                self.plugged.remove(&index);
-                count -= 1;
             }
         }
     }
 
-    /// Whether a page of it cannot be taken out of use.
-    fn is_kept(&self, linux: &Linux, index: u64) -> bool {
-        let online = |block: &u64| linux.memory.blocks()[block].is_online();
-        self.blocks(linux, index).filter(online).any(|block| linux.pages.keep(&linux.bytes(block)))
+    /// Whether no page of a big block is busy, section by section (`virtio_mem_fake_offline`).
+    fn can_be_emptied(&self, linux: &mut Linux, device: &VirtioMem, index: u64) -> bool {
+        let bytes = self.bytes(index);
+        if linux.holds_a_page_in(&bytes) {
+            return false;
+        }
+        let kernel =
+            |block: &u64| linux.memory.blocks()[block].zone().is_some_and(|zone| zone != Zone::Movable);
+        let kernel: Vec<u64> = self.blocks(linux, index).filter(kernel).collect();
+        for block in &kernel {
+            linux.chance.leave_open(*block);
+        }
+        kernel.is_empty() || device.is_let_go(&bytes)
     }
 
     fn is_for(&self, pass: Pass, linux: &Linux, index: u64) -> bool {

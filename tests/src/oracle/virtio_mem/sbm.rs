@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
-use crate::oracle::zone::Zone;
+use crate::oracle::release::Release;
+use crate::oracle::zone::{PAGE, Zone};
 
 /// The memory blocks of a device and their sub-blocks.
 #[derive(Debug, Clone)]
@@ -47,14 +48,20 @@ impl SubBlocks {
         self.whole.len() as u64 * self.memory_block + partial as u64 * self.sub_block
     }
 
+    /// Pages that are not plugged of the blocks for which `online` says so.
+    pub(super) fn unplugged_pages(&self, online: impl Fn(u64) -> bool) -> u64 {
+        let partial = self.partial.iter().filter(|(index, _)| online(**index));
+        partial.map(|(_, plugged)| (self.per_block() - plugged.len() as u64) * self.sub_block / PAGE).sum()
+    }
+
     const fn per_block(&self) -> u64 {
         self.memory_block / self.sub_block
     }
 
     /// Brings the plugged size nearer to the requested one, once.
     pub(super) fn run(&mut self, linux: &mut Linux, device: &mut VirtioMem) {
-        if linux.release.retries_empty_blocks() {
-            self.remove_all_empty(linux);
+        if linux.release.retries_unplugged_blocks() {
+            self.clean_up(linux);
         }
         let (plugged, requested) = (self.plugged(), device.requested);
         if requested > plugged {
@@ -67,15 +74,15 @@ impl SubBlocks {
     /// Partly plugged blocks first, then blocks that were used before, then new ones
     /// (`virtio_mem_sbm_plug_request`).
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        for place in [Place::Kernel, Place::Movable, Place::Offline] {
-            for index in self.partial_in(linux, place) {
+        for places in plug_order(linux.release) {
+            for index in self.partial_in(linux, places) {
                 if !self.fill(linux, device, index, &mut count) {
                     return;
                 }
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
-        while count > 0 && device.could_add(&linux.memory, self.memory_block) {
+        while count > 0 && device.could_add(&linux.memory, linux.release, self.memory_block) {
             let again = self.unused.first().copied();
             let Some(index) = again.or(Some(self.next).filter(|next| *next < last)) else { return };
             self.unused.remove(&index);
@@ -88,19 +95,32 @@ impl SubBlocks {
         }
     }
 
-    fn partial_in(&self, linux: &Linux, wanted: Place) -> Vec<u64> {
-        self.partial.keys().copied().filter(|index| place(linux, *index) == wanted).collect()
+    /// Removes blocks of which nothing is plugged any more, when they now can be
+    /// (`virtio_mem_cleanup_pending_mb`).
+    fn clean_up(&mut self, linux: &mut Linux) {
+        for place in [Place::Movable, Place::Kernel, Place::Offline] {
+            for index in self.partial_in(linux, &[place]) {
+                if self.partial[&index].is_empty() {
+                    self.partial.remove(&index);
+                    self.remove_empty(linux, index);
+                }
+            }
+        }
+    }
+
+    fn partial_in(&self, linux: &Linux, places: &[Place]) -> Vec<u64> {
+        self.partial.keys().copied().filter(|index| places.contains(&place(linux, *index))).collect()
     }
 
     /// Plugs the first sub-blocks of a block that Linux does not have, and adds it. Returns whether that
     /// went well.
     fn plug_new(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: u64) -> bool {
-        if !device.ask(linux, &Request::Plug(self.bytes(index, 0..count))) {
+        if !device.ask(linux, Request::Plug(self.bytes(index, 0..count))) {
             self.unused.insert(index);
             return false;
         }
-        if linux.add_memory(index..index + 1, device.spec.node, device.group).is_err() {
-            device.ask(linux, &Request::Unplug(self.bytes(index, 0..count)));
+        if linux.add_memory(index..index + 1, device.spec.node, device.group, 0).is_err() {
+            device.ask(linux, Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);
             return false;
         }
@@ -121,7 +141,7 @@ impl SubBlocks {
         while let Some(start) = (0..per_block).find(|sub| !plugged.contains(sub)).filter(|_| *count > 0) {
             let run = (start..per_block).take_while(|sub| !plugged.contains(sub)).count() as u64;
             let run = run.min(*count);
-            went_well = device.ask(linux, &Request::Plug(self.bytes(index, start..start + run)));
+            went_well = device.ask(linux, Request::Plug(self.bytes(index, start..start + run)));
             if !went_well {
                 break;
             }
@@ -142,19 +162,13 @@ impl SubBlocks {
 
     /// What is least needed first, from the top (`virtio_mem_sbm_unplug_request`).
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
-        let order = [
-            (Place::Offline, false),
-            (Place::Offline, true),
-            (Place::Movable, false),
-            (Place::Kernel, false),
-            (Place::Movable, true),
-            (Place::Kernel, true),
-        ];
-        for (wanted, whole) in order {
+        for (places, whole) in unplug_order(linux.release) {
             let mut below = self.next;
-            while let Some(index) = self.last_below(below, whole).filter(|_| count > 0) {
+            while let Some(index) = self.last_below(below, *whole).filter(|_| count > 0) {
                 below = index;
-                if place(linux, index) == wanted && !self.unplug_some(linux, device, index, &mut count) {
+                if places.contains(&place(linux, index))
+                    && !self.unplug_some(linux, device, index, &mut count)
+                {
                     return;
                 }
             }
@@ -169,9 +183,8 @@ impl SubBlocks {
         }
     }
 
-    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left. An
-    /// online block that is held keeps what it has, and an online sub-block with a page that cannot be taken
-    /// out of use stays. Returns whether the device did as asked.
+    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left. Returns
+    /// whether the device did as asked.
     fn unplug_some(
         &mut self,
         linux: &mut Linux,
@@ -179,43 +192,17 @@ impl SubBlocks {
         index: u64,
         count: &mut u64,
     ) -> bool {
-        let online = place(linux, index) != Place::Offline;
-        if online && linux.held.contains(&index) {
-            return true;
-        }
-        let all = 0..self.per_block();
-        let was_whole = self.whole.remove(&index);
-        let kept = online && linux.pages.keep(&self.bytes(index, all.clone()));
-        if was_whole && !kept && *count >= self.per_block() {
-            let went_well = device.ask(linux, &Request::Unplug(self.bytes(index, all)));
-            if went_well {
-                *count -= self.per_block();
-                self.remove_empty(linux, index);
-            } else {
-                self.whole.insert(index);
-            }
-            return went_well;
-        }
-        let mut plugged = if was_whole {
+        let whole = self.whole.remove(&index);
+        let mut plugged = if whole {
             (0..self.per_block()).collect()
         } else {
             self.partial.remove(&index).unwrap_or_default()
         };
-        let mut candidates = plugged.clone();
-        candidates.retain(|sub| !online || !linux.pages.keep(&self.bytes(index, *sub..*sub + 1)));
-        // Offline blocks lose runs of sub-blocks, online ones one after the other.
-        let at_once = if online { 1 } else { u64::MAX };
-        let mut went_well = true;
-        while let Some(last) = candidates.last().copied().filter(|_| *count > 0 && went_well) {
-            let run = (0..=last).rev().take_while(|sub| candidates.contains(sub)).count() as u64;
-            let start = last + 1 - run.min(*count).min(at_once);
-            went_well = device.ask(linux, &Request::Unplug(self.bytes(index, start..last + 1)));
-            if went_well {
-                drop(candidates.split_off(&start));
-                plugged.retain(|sub| !(start..=last).contains(sub));
-                *count -= last + 1 - start;
-            }
-        }
+        let went_well = if place(linux, index) == Place::Offline {
+            self.unplug_offline(linux, device, index, &mut plugged, count)
+        } else {
+            self.unplug_online(linux, device, index, &mut plugged, count)
+        };
         if plugged.is_empty() {
             self.remove_empty(linux, index);
         } else {
@@ -224,14 +211,71 @@ impl SubBlocks {
         went_well
     }
 
-    /// Blocks of which nothing is plugged and that Linux could not let go (`virtio_mem_cleanup_pending_mb`).
-    fn remove_all_empty(&mut self, linux: &mut Linux) {
-        let empty: Vec<u64> =
-            self.partial.iter().filter(|(_, plugged)| plugged.is_empty()).map(|(index, _)| *index).collect();
-        for index in empty {
-            self.partial.remove(&index);
-            self.remove_empty(linux, index);
+    /// Runs of sub-blocks, from the top (`virtio_mem_sbm_unplug_any_sb_raw`).
+    fn unplug_offline(
+        &self,
+        linux: &mut Linux,
+        device: &mut VirtioMem,
+        index: u64,
+        plugged: &mut BTreeSet<u64>,
+        count: &mut u64,
+    ) -> bool {
+        while let Some(last) = plugged.last().copied().filter(|_| *count > 0) {
+            let run = (0..=last).rev().take_while(|sub| plugged.contains(sub)).count() as u64;
+            let start = last + 1 - run.min(*count);
+            if !device.ask(linux, Request::Unplug(self.bytes(index, start..last + 1))) {
+                return false;
+            }
+            drop(plugged.split_off(&start));
+            *count -= last + 1 - start;
         }
+        true
+    }
+
+    /// A whole block at once where that many are wanted, else and when a page of it is busy one sub-block after the
+    /// other, from the top, without those that are busy (`virtio_mem_sbm_unplug_any_sb_online`).
+    fn unplug_online(
+        &self,
+        linux: &mut Linux,
+        device: &mut VirtioMem,
+        index: u64,
+        plugged: &mut BTreeSet<u64>,
+        count: &mut u64,
+    ) -> bool {
+        let per_block = self.per_block();
+        let whole = *count >= per_block && plugged.len() as u64 == per_block;
+        if whole && self.can_take(linux, device, index, 0..per_block) {
+            let went_well = device.ask(linux, Request::Unplug(self.bytes(index, 0..per_block)));
+            if went_well {
+                plugged.clear();
+                *count -= per_block;
+            }
+            return went_well;
+        }
+        for sub in (0..per_block).rev() {
+            if *count > 0 && plugged.contains(&sub) && self.can_take(linux, device, index, sub..sub + 1) {
+                if !device.ask(linux, Request::Unplug(self.bytes(index, sub..sub + 1))) {
+                    return false;
+                }
+                plugged.remove(&sub);
+                *count -= 1;
+            }
+        }
+        true
+    }
+
+    /// Whether sub-blocks can be taken out of an online block, since no page of them is busy
+    /// (`virtio_mem_sbm_unplug_sb_online`).
+    fn can_take(&self, linux: &mut Linux, device: &VirtioMem, index: u64, subs: Range<u64>) -> bool {
+        let bytes = self.bytes(index, subs);
+        if linux.held.contains(&index) || linux.holds_a_page_in(&bytes) {
+            return false;
+        }
+        if place(linux, index) == Place::Kernel {
+            linux.chance.leave_open(index);
+            return device.is_let_go(&bytes);
+        }
+        true
     }
 
     /// Linux may keep a block of which nothing is plugged, when it cannot take it offline.
@@ -254,5 +298,35 @@ fn place(linux: &Linux, index: u64) -> Place {
         None => Place::Offline,
         Some(Zone::Movable) => Place::Movable,
         Some(_) => Place::Kernel,
+    }
+}
+
+/// Where partly plugged blocks are that are filled first, second, …
+const fn plug_order(release: Release) -> &'static [&'static [Place]] {
+    if release.prefers_to_unplug_movable() {
+        &[&[Place::Kernel], &[Place::Movable], &[Place::Offline]]
+    } else {
+        &[&[Place::Kernel, Place::Movable], &[Place::Offline]]
+    }
+}
+
+/// Where blocks are that are unplugged first, second, …, and whether they are wholly plugged.
+const fn unplug_order(release: Release) -> &'static [(&'static [Place], bool)] {
+    if release.prefers_to_unplug_movable() {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Movable], false),
+            (&[Place::Kernel], false),
+            (&[Place::Movable], true),
+            (&[Place::Kernel], true),
+        ]
+    } else {
+        &[
+            (&[Place::Offline], false),
+            (&[Place::Offline], true),
+            (&[Place::Kernel, Place::Movable], false),
+            (&[Place::Kernel, Place::Movable], true),
+        ]
     }
 }

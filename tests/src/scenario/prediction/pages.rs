@@ -2,12 +2,13 @@
 
 use super::{Effect, Prediction, each};
 use crate::oracle::memory::Errno;
+use crate::oracle::zone::PAGE;
 use crate::scenario::{BlockFile, BlockSet, OutcomeWord, PageWord, Poison, PoisonWord, Write};
 
 /// Where in its block the first page lies that is taken for broken, and how far on the next one; little that these
 /// guests do comes there.
-const FIRST: u64 = (61 << 20) + 5 * 4096;
-const NEXT: u64 = 64 * 4096;
+const FIRST: u64 = (61 << 20) + 5 * PAGE;
+const NEXT: u64 = 64 * PAGE;
 
 /// The address of the page `number` that is broken in a block, from the block's start.
 pub const fn broken_page(number: u64) -> u64 {
@@ -34,28 +35,24 @@ impl Prediction {
             if !online {
                 return Err(format!("pin: block {index} is not online"));
             }
-            self.linux.pages.pinned.insert(index * self.linux.memory.block_size());
+            self.linux.fixed.insert(self.linux.memory.frames(*index).start);
         }
         Ok(Effect::default())
     }
 
     /// Takes over which pages the guest has pinned.
-    pub fn adopt(&mut self, seen: &Effect) {
-        let size = self.linux.memory.block_size();
-        for address in &seen.pinned {
-            let pinned = &mut self.linux.pages.pinned;
-            if pinned.remove(&(address / size * size)) {
-                pinned.insert(*address);
+    pub(super) fn adopt(&mut self, seen: &Effect) {
+        let pages = self.linux.memory.block_pages();
+        for frame in seen.pinned.iter().map(|address| address / PAGE) {
+            if self.linux.fixed.remove(&(frame / pages * pages)) {
+                self.linux.fixed.insert(frame);
             }
         }
     }
 
     pub(super) fn unpin(&mut self, blocks: &BlockSet) -> Result<Effect, String> {
-        let size = self.linux.memory.block_size();
         for index in &blocks.0 {
-            let before = self.linux.pages.pinned.len();
-            self.linux.pages.pinned.retain(|address| address / size != *index);
-            if self.linux.pages.pinned.len() == before {
+            if !self.linux.unpin(*index) {
                 return Err(format!("unpin: no page of block {index} is pinned"));
             }
         }
@@ -64,24 +61,29 @@ impl Prediction {
 
     pub(super) fn poison(&mut self, poison: &Poison) -> Result<Effect, String> {
         let count = self.poisoned.entry(poison.block).or_default();
-        let offset = broken_page(*count);
+        let frame = poison.block * self.linux.memory.block_pages() + broken_page(*count) / PAGE;
         *count += 1;
         match poison.page {
-            PageWord::Pinned if self.linux.pages.filtered => {
+            PageWord::Pinned if self.linux.hwpoison_filter => {
                 Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
             }
             PageWord::Pinned => {
                 Err("poison: what comes of a pinned page without a filter is not known".to_owned())
             }
             PageWord::Free => {
-                let soft = poison.by == PoisonWord::SoftOffline;
-                Ok(each(&[poison.block].into(), |index| self.linux.poison(index, offset, soft)))
+                // The two files say it with different numbers.
+                let soft = |errno| if errno == Errno::ENXIO { Errno::EIO } else { errno };
+                let is_soft = poison.by == PoisonWord::SoftOffline;
+                let mut poisoned = |_| self.linux.poison(frame);
+                Ok(each(&[poison.block].into(), |index| {
+                    poisoned(index).map_err(|errno| if is_soft { soft(errno) } else { errno })
+                }))
             }
         }
     }
 
     /// Bytes that the kernel takes for broken, once a step has broken a page.
     pub(super) fn hardware_corrupted(&self) -> Option<u64> {
-        (!self.poisoned.is_empty()).then_some(self.linux.pages.counted * 4096)
+        (!self.poisoned.is_empty()).then(|| self.linux.corrupted_kb() << 10)
     }
 }

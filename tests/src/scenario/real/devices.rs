@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dimmer::ctl::client::{Method, segment};
 use serde_json::{Value, json};
 
+use super::super::requests::wait_until_quiet;
 use super::{LOOK_AGAIN, Real, RealError, SOON};
 use crate::guest::GuestError;
 use crate::scenario::{Effect, FaultText, NotifyWord, OutcomeWord, Plug, Resize};
@@ -78,12 +79,16 @@ impl Real {
     }
 
     pub(super) fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
-        if predicted.outcome == Some(OutcomeWord::Done) {
+        if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
             self.vm.rest.resize(&resize.id, resize.to.0)?;
         } else {
             let path = format!("/memory-devices/{}", segment(&resize.id));
             self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
-            self.wait_for_plugged(&resize.id, predicted.plugged)?;
+            if predicted.open.is_empty() {
+                self.wait_for_plugged(&resize.id, predicted.plugged)?;
+            } else {
+                wait_until_quiet(&self.vm.rest, &resize.id)?;
+            }
             self.vm.settled()?;
         }
         let device = self.vm.rest.device(&resize.id)?;

@@ -1,0 +1,118 @@
+//! Where there is no hardware-assisted KVM: each file's tests in an emulated host of their own, as many hosts at a time as
+//! this machine has processors. A host that is lost takes one file with it, not all.
+//!
+//! Each host has one processor: two machines under test then never share an emulated processor, and the emulation of
+//! one never waits for the other.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, ExitCode, Output};
+use std::sync::Mutex;
+use std::time::Instant;
+use std::{env, io, thread};
+
+use dimmer_lab::host;
+use libtest_mimic::{Arguments, Trial};
+
+/// Runs all tests and prints what each file's said, then the sums.
+pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
+    let started = Instant::now();
+    let files =
+        files(trials, |trial| arguments.include_ignored || arguments.ignored == trial.has_ignored_flag());
+    let elsewhere = |trial: &&Trial| file(trial).is_some_and(|file| !files.iter().any(|other| other == file));
+    let sums = Sums { ignored: trials.iter().filter(elsewhere).count() as u64, ..Sums::default() };
+    let (queue, sums) = (Mutex::new(files), Mutex::new(sums));
+    let jobs = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(file) = next(&queue) {
+                    let output = in_a_host(&file);
+                    sums.lock().expect("no thread panics with the sums").add(&file, output);
+                }
+            });
+        }
+    });
+    let sums = sums.into_inner().expect("no thread panics with the sums");
+    println!("{} finished in {:.2}s", sums.line(), started.elapsed().as_secs_f64());
+    if sums.lost.is_empty() && sums.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// The file of a test.
+fn file(trial: &Trial) -> Option<&str> {
+    trial.name().split("::").nth(1)
+}
+
+/// The files with tests that run, those with the fewest first.
+fn files(trials: &[Trial], runs: impl Fn(&Trial) -> bool) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for file in trials.iter().filter(|trial| runs(trial)).filter_map(file) {
+        *counts.entry(file).or_default() += 1;
+    }
+    let mut files: Vec<_> = counts.into_iter().collect();
+    files.sort_by_key(|(_, count)| *count);
+    files.into_iter().map(|(file, _)| file.to_owned()).collect()
+}
+
+/// The file with the most tests of those that are left.
+fn next(queue: &Mutex<Vec<String>>) -> Option<String> {
+    queue.lock().expect("no thread panics with the queue").pop()
+}
+
+/// This program again, with one file's tests.
+fn in_a_host(file: &str) -> io::Result<Output> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(env::args_os().skip(1)).arg(format!("::{file}::")).env(host::CPUS, "1");
+    command.output()
+}
+
+/// Tests of all files.
+#[derive(Debug, Default)]
+struct Sums {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// Files whose tests did not come to an end.
+    lost: Vec<String>,
+}
+
+impl Sums {
+    /// Prints what a file's tests said, and counts them.
+    fn add(&mut self, file: &str, output: io::Result<Output>) {
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                eprintln!("end-to-end tests: {file}: {error}");
+                return self.lost.push(file.to_owned());
+            }
+        };
+        // Both fail only when nobody listens any more.
+        let _ = io::stderr().write_all(&output.stderr);
+        let _ = io::stdout().write_all(&output.stdout);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(result) = text.lines().rev().find(|line| line.starts_with("test result:")) else {
+            return self.lost.push(file.to_owned());
+        };
+        self.passed += count(result, "passed");
+        self.failed += count(result, "failed");
+        self.ignored += count(result, "ignored");
+    }
+
+    /// As a test runner's last line says it.
+    fn line(&self) -> String {
+        let word = if self.lost.is_empty() && self.failed == 0 { "ok" } else { "FAILED" };
+        let counts = format!("{} passed; {} failed; {} ignored;", self.passed, self.failed, self.ignored);
+        let lost = match &self.lost[..] {
+            [] => String::new(),
+            lost => format!(" files without a result: {};", lost.join(", ")),
+        };
+        format!("test result: {word}. {counts}{lost}")
+    }
+}
+
+/// The number in front of `what` in a test runner's last line.
+fn count(result: &str, what: &str) -> u64 {
+    let words: Vec<&str> = result.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+    let at = words.iter().position(|word| *word == what);
+    at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,40 @@
+//! What no model can know: whether the pages of kernel memory can be moved away.
+//!
+//! Pages in the movable zone always can; in other zones, and in boot memory, some page may be one that
+//! cannot, and then Linux refuses to take its block offline (`start_isolate_page_range`, `EBUSY`). A step is
+//! predicted as if all pages could be moved, and the blocks for which that is not certain are named as
+//! *open*. When the guest was seen, the step is repeated with what it did *assumed*.
+
+use std::collections::BTreeSet;
+
+/// What is assumed of kernel memory during one step, and what depended on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chance {
+    /// Blocks that refuse to go offline.
+    stay: BTreeSet<u64>,
+    /// Blocks for which both outcomes were allowed.
+    open: BTreeSet<u64>,
+}
+
+impl Chance {
+    /// All blocks can be emptied but these.
+    pub const fn all_but(stay: BTreeSet<u64>) -> Self {
+        Self { stay, open: BTreeSet::new() }
+    }
+
+    /// Whether `block`, for which both outcomes are allowed, can be emptied.
+    pub(super) fn lets_go(&mut self, block: u64) -> bool {
+        self.open.insert(block);
+        !self.stay.contains(&block)
+    }
+
+    /// Notes that both outcomes are allowed for `block`.
+    pub(super) fn leave_open(&mut self, block: u64) {
+        self.open.insert(block);
+    }
+
+    /// The blocks for which both outcomes were allowed so far.
+    pub const fn open(&self) -> &BTreeSet<u64> {
+        &self.open
+    }
+}
