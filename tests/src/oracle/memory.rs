@@ -272,7 +272,15 @@ impl Memory {
     /// # Panics
     /// When there is no such block.
     pub fn shown(&self, index: u64) -> Shown {
-        let block = &self.blocks[&index];
+        self.shown_of(index, &self.blocks[&index])
+    }
+
+    /// What all blocks show, ascending.
+    pub fn all_shown(&self) -> impl Iterator<Item = (u64, &Block, Shown)> {
+        self.blocks.iter().map(|(index, block)| (*index, block, self.shown_of(*index, block)))
+    }
+
+    fn shown_of(&self, index: u64, block: &Block) -> Shown {
         let going_offline = block.going_offline;
         if block.is_online() && !going_offline {
             return Shown { online: true, going_offline, zones: [block.zone(), None, None] };

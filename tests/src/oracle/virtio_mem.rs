@@ -78,6 +78,8 @@ pub struct VirtioMem {
     /// Whether an answer made the driver give the device up.
     pub broken: bool,
     id: String,
+    /// Bytes of memory that is added at a time.
+    step: u64,
     group: Option<GroupId>,
     mode: Mode,
 }
@@ -120,13 +122,9 @@ impl VirtioMem {
         memory.offline_blocks().range(indices).count() as u64 * size
     }
 
-    /// Bytes of memory that is added at a time, and the offline memory that is allowed.
-    fn step_and_threshold(&self, memory: &Memory) -> (u64, u64) {
-        let step = match &self.mode {
-            Mode::Sub(_) | Mode::Refused => memory.block_size(),
-            Mode::Big(big) => big.size(),
-        };
-        (step, OFFLINE_THRESHOLD.max(2 * step))
+    /// Bytes of offline memory that are allowed.
+    fn threshold(&self) -> u64 {
+        OFFLINE_THRESHOLD.max(2 * self.step)
     }
 
     /// Whether `size` more bytes may be added (`virtio_mem_could_add_memory`).
@@ -134,7 +132,7 @@ impl VirtioMem {
         if !release.has_big_blocks() {
             return self.offline(memory) < OFFLINE_BLOCKS * memory.block_size();
         }
-        self.offline(memory) + size <= self.step_and_threshold(memory).1
+        self.offline(memory) + size <= self.threshold()
     }
 
     /// Whether the driver goes on after one of its blocks went online (`MEM_ONLINE` in
@@ -146,7 +144,7 @@ impl VirtioMem {
         if !release.has_big_blocks() {
             return self.offline(memory) == (OFFLINE_BLOCKS - 1) * memory.block_size();
         }
-        self.could_add(memory, release, self.step_and_threshold(memory).1 / 2)
+        self.could_add(memory, release, self.threshold() / 2)
     }
 
     /// Whether it has more plugged than it is to have; the driver tries again by itself.
@@ -218,6 +216,7 @@ impl Linux {
             seen: None,
             broken: false,
             id: id.to_owned(),
+            step: unit,
             group,
             mode,
         };
@@ -243,16 +242,17 @@ impl Linux {
     /// When there is no such device.
     pub fn run_virtio_mem(&mut self, id: &str) {
         let mut device = self.virtio_mem.remove(id).expect("the caller names a device that is there");
-        let mut mode = device.mode.clone();
         loop {
             let blocks = self.memory.blocks().len();
+            // Nobody asks for the mode while the driver runs.
+            let mut mode = std::mem::replace(&mut device.mode, Mode::Refused);
             match &mut mode {
                 _ if device.broken => {}
                 Mode::Sub(sub) => sub.run(self, &mut device),
                 Mode::Big(big) => big.run(self, &mut device),
                 Mode::Refused => {}
             }
-            device.mode = mode.clone();
+            device.mode = mode;
             if self.memory.blocks().len() >= blocks || !device.is_too_large() {
                 break;
             }

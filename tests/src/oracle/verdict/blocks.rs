@@ -44,15 +44,15 @@ fn with_nodes(text: String, nodes: &[u32]) -> String {
 /// What the model shows of all blocks: runs of neighbours that show the same, as first, last and words.
 pub fn runs(memory: &Memory) -> Vec<(u64, u64, String)> {
     let mut runs: Vec<(u64, u64, Shown, Option<u32>)> = Vec::new();
-    for (index, block) in memory.blocks() {
-        let (shown, node) = (memory.shown(*index), block.only_node());
+    for (index, block, shown) in memory.all_shown() {
+        let node = block.only_node();
         match runs.last_mut() {
             Some((_, last, same, on))
-                if *last + 1 == *index && *same == shown && *on == node && node.is_some() =>
+                if *last + 1 == index && *same == shown && *on == node && node.is_some() =>
             {
-                *last = *index;
+                *last = index;
             }
-            _ => runs.push((*index, *index, shown, node)),
+            _ => runs.push((index, index, shown, node)),
         }
     }
     let nodes = |first: u64| memory.blocks()[&first].nodes();

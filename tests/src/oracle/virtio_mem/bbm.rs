@@ -34,10 +34,6 @@ impl BigBlocks {
         Self { size, first, next: first, plugged: BTreeSet::new() }
     }
 
-    pub(super) const fn size(&self) -> u64 {
-        self.size
-    }
-
     pub(super) fn plugged(&self) -> u64 {
         self.plugged.len() as u64 * self.size
     }

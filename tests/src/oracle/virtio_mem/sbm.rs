@@ -164,22 +164,30 @@ impl SubBlocks {
     fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
         for (places, whole) in unplug_order(linux.release) {
             let mut below = self.next;
-            while let Some(index) = self.last_below(below, *whole).filter(|_| count > 0) {
+            while let Some(index) = self.last_below(linux, below, places, *whole).filter(|_| count > 0) {
                 below = index;
-                if places.contains(&place(linux, index))
-                    && !self.unplug_some(linux, device, index, &mut count)
-                {
+                if !self.unplug_some(linux, device, index, &mut count) {
                     return;
                 }
             }
         }
     }
 
-    fn last_below(&self, below: u64, whole: bool) -> Option<u64> {
+    /// The highest block below `below` that is in one of `places`, and plugged as a whole or not.
+    fn last_below(&self, linux: &Linux, below: u64, places: &[Place], whole: bool) -> Option<u64> {
+        let is_wanted = |index: &u64| places.contains(&place(linux, *index));
+        if places == [Place::Offline] {
+            // Few are, so it is not all others that are looked at.
+            let mut offline = linux.memory.offline_blocks().range(..below).rev().copied();
+            let plugged = |index: &u64| {
+                if whole { self.whole.contains(index) } else { self.partial.contains_key(index) }
+            };
+            return offline.find(plugged);
+        }
         if whole {
-            self.whole.range(..below).next_back().copied()
+            self.whole.range(..below).rev().copied().find(is_wanted)
         } else {
-            self.partial.range(..below).next_back().map(|(index, _)| *index)
+            self.partial.range(..below).rev().map(|(index, _)| *index).find(is_wanted)
         }
     }
 
