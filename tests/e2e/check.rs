@@ -31,7 +31,7 @@ fn a_planted_error_shows_in_every_format_and_on_a_fresh_guest(kernel: &Kernel) -
         source("c", &format!("{plug}expect = {{ blocks = \"48-54 Movable, 55 Normal\" }}\n"))?,
     ];
     let kernels = [kernel.clone()];
-    let plan = Plan::new(&sources, &kernels, true);
+    let plan = Plan::new(&sources, &kernels, &[], true);
     assert_eq!(plan.batches.len(), 1, "one guest for all");
     let mut entries: Vec<Entry> = Vec::new();
     run::run(&plan.batches, 1, |entry| entries.push(entry));

@@ -13,6 +13,7 @@
 
 pub mod boot;
 pub mod chance;
+pub mod faults;
 pub mod group;
 pub mod linux;
 pub mod memory;

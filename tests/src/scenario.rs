@@ -32,9 +32,12 @@ pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
 pub use explain::{Explanation, changes, explain};
 pub use keys::page;
-pub use prediction::{Effect, Prediction, Seen};
+pub use prediction::{Effect, Prediction, Seen, broken_page};
 pub use size::Size;
-pub use step::{Action, Blocks, Empty, Inject, OnlineWord, Parameters, Plug, PolicyWord, Resize, Step};
+pub use step::{
+    Action, BlockFile, Blocks, Empty, FaultText, Inject, NotifyWord, OnlineWord, PageWord, Parameters, Plug,
+    Poison, PoisonWord, PolicyWord, Resize, Step, Write,
+};
 pub use validate::validate;
 
 /// A scenario file.
@@ -64,6 +67,9 @@ pub struct Machine {
     /// `--cpus`
     #[serde(default = "one")]
     pub cpus: u32,
+    /// `--cpu-vendor`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_vendor: Option<String>,
     /// `--memory`
     #[serde(default = "four_gib")]
     pub memory: String,
@@ -93,6 +99,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             cpus: one(),
+            cpu_vendor: None,
             memory: four_gib(),
             numa: Vec::new(),
             memory_hotplug: Vec::new(),
@@ -107,6 +114,7 @@ impl Machine {
     pub fn arguments(&self) -> Vec<String> {
         let mut all = vec!["--cpus".to_owned(), self.cpus.to_string()];
         let lists = [
+            ("--cpu-vendor", self.cpu_vendor.as_slice()),
             ("--memory", std::slice::from_ref(&self.memory)),
             ("--numa", &self.numa),
             ("--memory-hotplug", &self.memory_hotplug),
@@ -137,6 +145,9 @@ pub struct Guest {
     pub memmap_on_memory: bool,
     /// `movable_node`
     pub movable_node: bool,
+    /// Whether its kernel must know machine checks and broken pages. Debian's 6.1 for clouds does not; its general
+    /// one is booted instead.
+    pub machine_checks: bool,
 }
 
 impl Default for Guest {
@@ -148,6 +159,7 @@ impl Default for Guest {
             auto_online_blocks: OnlineWord::Online,
             memmap_on_memory: false,
             movable_node: false,
+            machine_checks: false,
         }
     }
 }
@@ -163,8 +175,9 @@ impl Guest {
             auto_online_blocks: _,
             memmap_on_memory,
             movable_node,
+            machine_checks,
         } = *self;
-        Self { memmap_on_memory, movable_node, ..Self::default() }
+        Self { memmap_on_memory, movable_node, machine_checks, ..Self::default() }
     }
 }
 
@@ -234,6 +247,22 @@ impl Scenario {
     pub fn is_about(&self, kernel: &str) -> bool {
         let named = |release: &String| kernel.parse::<Release>().ok() == release.parse().ok();
         self.kernels.is_empty() || self.kernels.iter().any(named)
+    }
+
+    /// The kernel that it boots when `kernel` is asked for: another flavour of the same release, where that one
+    /// lacks what the scenario needs.
+    pub fn kernel<'a>(&self, kernel: &'a str) -> &'a str {
+        match kernel {
+            "6.1" | "6.1-cloud" if self.guest.machine_checks => "6.1-amd64",
+            other => other,
+        }
+    }
+
+    /// Whether any step says what the kernel's log has.
+    pub fn looks_at_the_log(&self) -> bool {
+        let log =
+            |step: &Step| matches!(&step.expect, Some(Expect::Details(expected)) if !expected.log.is_empty());
+        self.steps.iter().any(log)
     }
 
     /// The file's text.

@@ -112,6 +112,7 @@ impl Guest {
             auto_movable_numa_aware: Some(guest.auto_movable_numa_aware),
             auto_online_blocks: Some(guest.auto_online_blocks),
             acpi_eject: None,
+            hwpoison_filter_dev_major: None,
         };
         self.real.apply(&Action::Set(&parameters), &Effect::default())?;
         self.last_event = last_event(&self.real)?;

@@ -41,16 +41,25 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the check of all `sources` on all `kernels`, each on a guest of its own unless they may be `shared`.
-    pub fn new(sources: &'a [Source], kernels: &'a [Kernel], shared: bool) -> Self {
+    /// Plans the check of all `sources` on all `kernels`, each on a guest of its own unless they may be `shared`. Where a
+    /// scenario needs another flavour of a kernel, that is one of `flavours`.
+    pub fn new(sources: &'a [Source], kernels: &'a [Kernel], flavours: &'a [Kernel], shared: bool) -> Self {
         let mut plan = Self::default();
         for kernel in kernels {
             let about = |source: &&Source| source.scenario.is_about(&kernel.name);
             let (wanted, skipped): (Vec<_>, Vec<_>) = sources.iter().partition(about);
             plan.skipped.extend(skipped.into_iter().map(|source| (source, kernel)));
-            let release = kernel.release.parse().ok().filter(|_| shared);
-            let batches = batches(wanted, release);
-            plan.batches.extend(batches.into_iter().map(|sources| Batch { kernel, sources }));
+            let (usual, others): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|source| source.scenario.kernel(&kernel.name) == kernel.name);
+            let flavour = |source: &Source| {
+                flavours.iter().find(|flavour| flavour.name == source.scenario.kernel(&kernel.name))
+            };
+            let other = others.first().and_then(|source| flavour(source)).unwrap_or(kernel);
+            for (kernel, sources) in [(kernel, usual), (other, others)] {
+                let release = kernel.release.parse().ok().filter(|_| shared);
+                let batches = batches(sources, release);
+                plan.batches.extend(batches.into_iter().map(|sources| Batch { kernel, sources }));
+            }
         }
         plan
     }
@@ -75,6 +84,8 @@ fn effort(action: &Action<'_>) -> u64 {
     match action {
         Action::Plug(plug) => 1 + u64::from(plug.count.unwrap_or(1)) / 4,
         Action::Reboot => BOOT,
+        // The driver waits for 50 seconds.
+        Action::Settle => 4 * BOOT,
         _ => 1,
     }
 }
@@ -126,12 +137,19 @@ const fn may_share(action: &Action<'_>) -> bool {
     match action {
         Action::Plug(_)
         | Action::Unplug(_)
+        | Action::Eject(_)
         | Action::Resize(_)
         | Action::Online(_)
         | Action::Offline(_)
-        | Action::Set(_)
-        | Action::Inject(_) => true,
-        Action::Reboot => false,
+        | Action::Inject(_)
+        | Action::Settle => true,
+        Action::Set(parameters) => parameters.hwpoison_filter_dev_major.is_none(),
+        Action::Write(_)
+        | Action::Pin(_)
+        | Action::Unpin(_)
+        | Action::Poison(_)
+        | Action::Fault(_)
+        | Action::Reboot => false,
     }
 }
 

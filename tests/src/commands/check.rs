@@ -1,5 +1,6 @@
 //! `dimmer-lab check`: scenarios on real guests, held against the oracle and against what their authors wrote.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
@@ -47,25 +48,18 @@ impl Check {
     /// carried out.
     pub fn run(&self) -> super::Result {
         let sources = find_all(&self.scenarios)?;
-        let kernels = self.kernels()?;
+        let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
+        let kernels = kernels(&names)?;
+        let flavours = kernels_of_another_flavour(&sources, &kernels)?;
         let assigned = self.shard()?;
         self.redirect()?;
         host::reexec_if_needed();
-        let report = self.check(&sources, &kernels, assigned)?;
+        let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
+        let report = self.check(plan, assigned)?;
         let mut out = io::stdout().lock();
         report.write(self.format, &mut out)?;
         out.flush()?;
         Ok(ExitCode::from(report.status()))
-    }
-
-    /// The kernels with their initramfs, made on this machine: inside an emulated host nothing that is made stays.
-    fn kernels(&self) -> Result<Vec<Kernel>, Box<dyn Error>> {
-        let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
-        let kernels = fetch(&Cache::open()?, &names, false)?;
-        for kernel in &kernels {
-            dimmer_images::initramfs(kernel)?;
-        }
-        Ok(kernels)
     }
 
     /// The share by the flag, else by the environment.
@@ -83,9 +77,8 @@ impl Check {
         Ok(rustix::stdio::dup2_stdout(file)?)
     }
 
-    fn check(&self, sources: &[Source], kernels: &[Kernel], share: Option<Assigned>) -> io::Result<Report> {
+    fn check(&self, plan: Plan<'_>, share: Option<Assigned>) -> io::Result<Report> {
         let begun = Instant::now();
-        let plan = Plan::new(sources, kernels, !self.fresh);
         let shard = share.as_ref().map_or(Shard::whole(), |assigned| assigned.shard);
         let batches = shard.select(plan.batches, |batch| batch.cost());
         let skipped = shard.select(plan.skipped, |_| 1);
@@ -108,6 +101,25 @@ impl Check {
         let shard = share.map(|assigned| assigned.shard.to_string());
         Ok(Report { shard, entries, seconds: begun.elapsed().as_secs_f64() })
     }
+}
+
+/// The kernels of these names with their initramfs, made on this machine: inside an emulated host nothing that is made
+/// stays.
+fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+    let kernels = fetch(&Cache::open()?, names, false)?;
+    for kernel in &kernels {
+        dimmer_images::initramfs(kernel)?;
+    }
+    Ok(kernels)
+}
+
+/// The kernels that scenarios need in place of one of `kernels`, which lacks something.
+fn kernels_of_another_flavour(sources: &[Source], kernels: &[Kernel]) -> Result<Vec<Kernel>, Box<dyn Error>> {
+    let wanted = sources.iter().flat_map(|source| kernels.iter().map(move |kernel| (source, kernel)));
+    let flavours = wanted.map(|(source, kernel)| (source.scenario.kernel(&kernel.name), &kernel.name));
+    let names: BTreeSet<&str> =
+        flavours.filter(|(flavour, name)| flavour != name).map(|(name, _)| name).collect();
+    self::kernels(&names.into_iter().collect::<Vec<_>>())
 }
 
 fn skip(source: &Source, kernel: &Kernel) -> Entry {

@@ -6,7 +6,9 @@ use super::dice::Dice;
 use crate::oracle::memory::Memory;
 use crate::oracle::release::Release;
 use crate::oracle::zone::{PAGE, Zone};
-use crate::scenario::{Action, Guest, Machine, Parameters, Plug, Prediction, Resize, Scenario, Size};
+use crate::scenario::{
+    Action, Guest, Machine, NotifyWord, Parameters, Plug, Prediction, Resize, Scenario, Size,
+};
 
 /// Bytes of the smallest memory block.
 const BLOCK: u64 = 128 << 20;
@@ -70,6 +72,7 @@ pub fn dimm(id: &str, node: u32) -> Plug {
         descending: false,
         unaligned: false,
         node,
+        notify: NotifyWord::default(),
     }
 }
 

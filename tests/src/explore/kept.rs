@@ -33,6 +33,10 @@ impl Subject for Guest {
     fn requests(&mut self) -> Result<Requests, RealError> {
         self.real.new_requests()
     }
+
+    fn log(&mut self) -> Result<Vec<String>, RealError> {
+        self.real.new_log()
+    }
 }
 
 /// The place of one guest, which may be empty.

@@ -39,6 +39,7 @@ fn guest(dice: &mut Dice) -> Guest {
         auto_online_blocks: online_word(dice),
         memmap_on_memory: dice.chance(10),
         movable_node: dice.chance(8),
+        machine_checks: false,
     }
 }
 

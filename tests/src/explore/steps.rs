@@ -150,6 +150,7 @@ pub fn settings(dice: &mut Dice) -> Step {
         auto_movable_numa_aware: Some(dice.chance(60)),
         auto_online_blocks: Some(machine::online_word(dice)),
         acpi_eject: None,
+        hwpoison_filter_dev_major: None,
     };
     Step { set: Some(set), ..Step::default() }
 }

@@ -74,4 +74,8 @@ impl<S: Subject> Subject for Timed<S> {
     fn requests(&mut self) -> Result<Requests, S::Error> {
         self.subject.requests()
     }
+
+    fn log(&mut self) -> Result<Vec<String>, S::Error> {
+        self.subject.log()
+    }
 }

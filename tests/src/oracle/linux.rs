@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::Chance;
+use super::faults::Faults;
 use super::memory::{Block, Errno, GroupId, Memory};
 use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
@@ -11,8 +12,9 @@ use super::virtio_mem::VirtioMem;
 use super::zone::{PAGE, Zone};
 
 pub mod dimm;
+mod files;
 
-pub use dimm::{Ejected, PluggedDimm};
+pub use dimm::{Ejected, PluggedDimm, Stuck};
 
 /// What a guest is configured to do, beside the zone policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +38,24 @@ pub struct Linux {
     pub memory: Memory,
     /// Blocks that cannot be taken offline: somebody holds a page of them, or an error is injected.
     pub held: BTreeSet<u64>,
-    /// Page frames that nobody can move, also in the movable zone: pinned for good, or poisoned.
+    /// Page frames that nobody can move, also in the movable zone: pinned, or poisoned.
     pub fixed: BTreeSet<u64>,
     /// Page frames that Linux knows to be poisoned.
     pub(super) poisoned: BTreeSet<u64>,
     /// How many it counts.
     pub(super) corrupted: u64,
+    /// Whether the filter of `hwpoison-inject` lets no page of a program be taken for broken.
+    pub hwpoison_filter: bool,
     /// Whether an error is injected into every attempt to take a block offline, or online.
     pub injected: Injected,
     /// What is assumed of kernel memory in this step.
     pub chance: Chance,
+    /// What is to go wrong between it and the machine.
+    pub faults: Faults,
+    /// The ejection that waits for a pinned page, and with it all that comes later.
+    pub stuck: Option<Stuck>,
+    /// Slots whose ACPI memory device was ejected and is still attached.
+    pub lingering: BTreeSet<u32>,
     /// Its ACPI memory devices, by their names.
     pub dimms: BTreeMap<String, PluggedDimm>,
     /// Its virtio-mem devices, by their names.
@@ -75,8 +85,12 @@ impl Linux {
             fixed: BTreeSet::new(),
             poisoned: BTreeSet::new(),
             corrupted: 0,
+            hwpoison_filter: false,
             injected: Injected::default(),
             chance: Chance::default(),
+            faults: Faults::new(),
+            stuck: None,
+            lingering: BTreeSet::new(),
             dimms: BTreeMap::new(),
             virtio_mem: BTreeMap::new(),
         }
@@ -151,7 +165,26 @@ impl Linux {
             let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
             return Err(if block.zone().is_none() || block.holes { Errno::EINVAL } else { Errno::EBUSY });
         }
+        let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
+        if self.is_pinned(index) && block.zone().is_some() && !block.holes {
+            return Err(Errno::EINTR);
+        }
         self.memory.offline(index)
+    }
+
+    /// Whether a page of block `index` is pinned. Taking the block offline then never ends, until a signal
+    /// interrupts it; poisoned pages are passed over.
+    fn is_pinned(&self, index: u64) -> bool {
+        let mut fixed = self.fixed.range(self.memory.frames(index));
+        fixed.any(|frame| !self.poisoned.contains(frame))
+    }
+
+    /// All pinned pages of block `index` are let go. Returns whether there was one.
+    pub fn unpin(&mut self, index: u64) -> bool {
+        let (frames, before) = (self.memory.frames(index), self.fixed.len());
+        let poisoned = &self.poisoned;
+        self.fixed.retain(|frame| !frames.contains(frame) || poisoned.contains(frame));
+        self.fixed.len() != before
     }
 
     /// Whether one of these bytes is of a page that nobody can move.

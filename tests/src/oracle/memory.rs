@@ -172,6 +172,13 @@ impl Memory {
         Ok(())
     }
 
+    /// Marks a block as one that waits on its way offline, or does not any more.
+    pub fn set_going_offline(&mut self, index: u64, waits: bool) {
+        if let Some(block) = self.blocks.get_mut(&index) {
+            block.going_offline = waits;
+        }
+    }
+
     /// Removes an offline block.
     ///
     /// # Panics
@@ -285,8 +292,9 @@ impl Memory {
     }
 
     fn shown_of(&self, index: u64, block: &Block) -> Shown {
-        if block.is_online() {
-            return Shown { online: true, zones: [block.zone(), None, None] };
+        let going_offline = block.going_offline;
+        if block.is_online() && !going_offline {
+            return Shown { online: true, going_offline, zones: [block.zone(), None, None] };
         }
         let candidate = self.candidate(index);
         let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
@@ -297,7 +305,7 @@ impl Memory {
         if self.makes(Mistake::ValidZonesSorted) {
             zones.sort_unstable();
         }
-        Shown { online: false, zones }
+        Shown { online: false, going_offline, zones }
     }
 
     /// The words of `valid_zones` of a block.

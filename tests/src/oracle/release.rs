@@ -54,6 +54,12 @@ impl Release {
         self.is_at_least(5, 15)
     }
 
+    /// Whether an ACPI memory device stays attached when `_STA` still shows it after `_EJ0`, until it is ejected
+    /// again (since 6.9).
+    pub const fn keeps_device_until_status_clears(self) -> bool {
+        self.is_at_least(6, 9)
+    }
+
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
     pub const fn has_memmap_on_every_block(self) -> bool {

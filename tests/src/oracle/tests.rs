@@ -12,8 +12,10 @@ use super::virtio_mem::DeviceSpec;
 
 mod chance;
 mod dimm;
+mod faults;
 mod leftovers;
 mod nodes;
+mod pages;
 mod releases;
 mod virtio_mem;
 

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 
+use dimmer_devices::fault::{ActionName, Point};
+
 use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
@@ -69,11 +71,14 @@ pub struct VirtioMem {
     pub requested: u64,
     /// Bytes of the region that the driver may use.
     pub usable: u64,
-    /// The requests so far, oldest first.
+    /// The requests so far that were carried out, oldest first.
     pub requests: Vec<Request>,
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
+    /// Whether an answer made the driver give the device up.
+    pub broken: bool,
+    id: String,
     /// Bytes of memory that is added at a time.
     step: u64,
     group: Option<GroupId>,
@@ -137,6 +142,9 @@ impl VirtioMem {
     /// Whether the driver goes on after one of its blocks went online (`MEM_ONLINE` in
     /// `virtio_mem_memory_notifier_cb`).
     pub(super) fn goes_on_after_online(&self, memory: &Memory, release: Release) -> bool {
+        if self.broken {
+            return false;
+        }
         if !release.has_big_blocks() {
             return self.offline(memory) == (OFFLINE_BLOCKS - 1) * memory.block_size();
         }
@@ -153,12 +161,30 @@ impl VirtioMem {
         self.is_too_large() && self.seen.as_ref().is_some_and(|seen| !seen.is_empty())
     }
 
-    /// The driver sends a request, which the device carries out.
-    fn ask(&mut self, request: Request) {
+    /// The driver sends a request, a PLUG again and again as long as the answer is NACK
+    /// (`virtio_mem_send_plug_request`, `-EAGAIN`). Returns whether the device has carried it out; if not, the driver
+    /// stops for now, or for ever.
+    fn ask(&mut self, linux: &mut Linux, request: Request) -> bool {
+        let point = match request {
+            Request::Plug(_) => Point::Plug,
+            Request::Unplug(_) => Point::Unplug,
+            Request::UnplugAll => Point::UnplugAll,
+        };
+        loop {
+            match linux.faults.hit(&self.id, point) {
+                None | Some(ActionName::Delay) => break,
+                Some(ActionName::Nack) if point == Point::Plug => {}
+                Some(answer) => {
+                    self.broken |= answer == ActionName::Error;
+                    return false;
+                }
+            }
+        }
         if let Some(seen) = self.seen.as_mut().filter(|seen| seen.front() == Some(&request)) {
             seen.pop_front();
         }
         self.requests.push(request);
+        true
     }
 
     /// Whether kernel memory in `bytes` can be emptied: as a guest was seen to do it, else yes.
@@ -192,6 +218,8 @@ impl Linux {
             usable: 0,
             requests: Vec::new(),
             seen: None,
+            broken: false,
+            id: id.to_owned(),
             step: unit,
             group,
             mode,
@@ -206,7 +234,9 @@ impl Linux {
     pub fn resize_virtio_mem(&mut self, id: &str, requested: u64, usable: u64) {
         let device = self.virtio_mem.get_mut(id).expect("the caller names a device that is there");
         (device.requested, device.usable) = (requested, usable);
-        self.run_virtio_mem(id);
+        if self.faults.hit(id, Point::Interrupt).is_none() {
+            self.run_virtio_mem(id);
+        }
     }
 
     /// The driver's work (`virtio_mem_run_wq`), until it has nothing to do or nothing helps: it runs once
@@ -221,6 +251,7 @@ impl Linux {
             // Nobody asks for the mode while the driver runs.
             let mut mode = std::mem::replace(&mut device.mode, Mode::Refused);
             match &mut mode {
+                _ if device.broken => {}
                 Mode::Sub(sub) => sub.run(self, &mut device),
                 Mode::Big(big) => big.run(self, &mut device),
                 Mode::Refused => {}

@@ -11,7 +11,7 @@ use dimmer::spec::{MachineSpec, WindowSpec};
 use dimmer_devices::dimm::Dimm;
 use dimmer_guest_firmware::{Kind, memory_map};
 
-use super::{Machine, Plug};
+use super::{Machine, NotifyWord, Plug};
 use crate::oracle::boot::BootMemory;
 use crate::oracle::virtio_mem::DeviceSpec;
 
@@ -147,6 +147,7 @@ fn at_boot(dimm: &Dimm) -> Plug {
         descending: dimm.descending,
         unaligned: dimm.unaligned,
         node: dimm.node,
+        notify: NotifyWord::DeviceCheck,
     }
 }
 

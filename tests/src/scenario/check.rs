@@ -104,12 +104,17 @@ pub fn check_on<S: Subject>(
         return Ok(verdict);
     }
     verdict.blocks = layout.blocks.len() as u64;
+    if scenario.looks_at_the_log() {
+        // What was said before the first step is no part of it.
+        subject.log().map_err(lost(0))?;
+    }
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
         let before = model.clone();
         let predicted = model.clone().apply(&action).map_err(wrong(step))?;
         let seen = subject.apply(&action, &predicted).map_err(lost(step))?;
         let layout = subject.layout().map_err(lost(step))?;
+        let log = if scenario.looks_at_the_log() { subject.log().map_err(lost(step))? } else { Vec::new() };
         let predicted =
             model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
         if matches!(action, Action::Reboot) {
@@ -120,7 +125,7 @@ pub fn check_on<S: Subject>(
         verdict.open.extend(open(step, &predicted, &model));
         verdict.groups_unknown = layout.groups_unknown.clone();
         let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
-        let moment = Moment { before: &before, model, predicted, seen, layout, baseline };
+        let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
         let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
         if !found.is_empty() {
             verdict.failures.push(Failure { step, differences: found });
@@ -156,6 +161,8 @@ struct Moment<'a> {
     seen: &'a Effect,
     layout: &'a Layout,
     baseline: Option<Baseline>,
+    /// The kernel's log since the step before.
+    log: &'a [String],
 }
 
 impl Moment<'_> {
@@ -196,7 +203,31 @@ impl Moment<'_> {
             let seen = format!("{:?}", self.seen.plugged);
             all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
         }
+        if let Some(wanted) = expected.refusals()?.filter(|wanted| *wanted != self.seen.refused) {
+            let seen = format!("{:?}", self.seen.refused);
+            all.push(Difference::author("refused blocks", format!("{wanted:?}"), seen));
+        }
+        let corrupted = self.seen.hardware_corrupted;
+        if let Some(wanted) = expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != corrupted) {
+            let seen = format!("{corrupted:?}");
+            all.push(Difference::author("broken memory", format!("{:?}", Some(wanted.0)), seen));
+        }
+        all.extend(self.unsaid(&expected.log));
         Ok(all)
+    }
+
+    /// What the kernel's log was to say and does not.
+    fn unsaid(&self, wanted: &[String]) -> Vec<Difference> {
+        let said = |text: &&String| self.log.iter().any(|line| line.contains(text.as_str()));
+        let last = self.log.last().map_or("nothing", String::as_str);
+        let difference = |text: &String| {
+            Difference::author(
+                "the kernel's log",
+                format!("{text:?}"),
+                format!("not said; its last line is {last:?}"),
+            )
+        };
+        wanted.iter().filter(|text| !said(text)).map(difference).collect()
     }
 
     /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory

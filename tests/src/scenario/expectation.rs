@@ -7,7 +7,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Size;
+use super::{BlockSet, Size};
+use crate::oracle::memory::Errno;
 
 /// What is to come of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -72,6 +73,15 @@ pub struct Expected {
     /// The device's plugged size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugged: Option<Size>,
+    /// What each block that does not do as asked fails with: `"48 EBUSY, 50-51 EINVAL"`; empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Texts that the kernel's log has since the step before, each in a line of its own, in any order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+    /// Memory that the kernel takes for broken: `HardwareCorrupted` of `/proc/meminfo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware_corrupted: Option<Size>,
     /// Whether the oracle's word counts, too; it does when this is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle: Option<bool>,
@@ -99,6 +109,37 @@ impl Expected {
     pub fn reports(&self) -> Result<Option<Vec<(u32, u32)>>, String> {
         self.ost.as_deref().map(|text| text.split_whitespace().map(pair).collect()).transpose()
     }
+
+    /// What each block fails with, ascending.
+    ///
+    /// # Errors
+    /// The part that is no block with an error.
+    pub fn refusals(&self) -> Result<Option<Vec<(u64, Errno)>>, String> {
+        let Some(text) = &self.refused else { return Ok(None) };
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let each = parts.map(refusal).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(each.into_iter().flatten().collect()))
+    }
+}
+
+impl Expect {
+    /// Whether its texts can be read.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self::Details(expected) = self else { return Ok(()) };
+        if let Some(blocks) = &expected.blocks {
+            crate::expect::parse(blocks).map_err(|error| format!("expect: blocks: {error}"))?;
+        }
+        expected.reports().map_err(|error| format!("expect: {error}"))?;
+        expected.refusals().map_err(|error| format!("expect: {error}")).map(drop)
+    }
+}
+
+fn refusal(text: &str) -> Result<Vec<(u64, Errno)>, String> {
+    let wrong = || format!("refused: {text:?} is not a block or a range with an error, such as 48-50 EBUSY");
+    let (blocks, errno) = text.split_once(' ').ok_or_else(wrong)?;
+    let blocks: BlockSet = blocks.parse().map_err(|_| wrong())?;
+    let errno = Some(Errno::named(errno)).filter(|errno| *errno != Errno::Other).ok_or_else(wrong)?;
+    Ok(blocks.0.into_iter().map(|index| (index, errno)).collect())
 }
 
 fn pair(text: &str) -> Result<(u32, u32), String> {

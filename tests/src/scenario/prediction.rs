@@ -5,15 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use dimmer_agent::report::Layout;
 
 use super::addresses::Addresses;
-use super::{Action, Guest, OnlineWord, OutcomeWord, Parameters, Plug, PolicyWord, Resize, Scenario};
+use super::{Action, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario};
 use crate::oracle::chance::Chance;
-use crate::oracle::linux::{Ejected, Linux, Settings};
+use crate::oracle::faults;
+use crate::oracle::linux::{Linux, Settings};
 use crate::oracle::memory::Errno;
 use crate::oracle::mistake::Mistake;
 use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use crate::oracle::release::Release;
 use crate::oracle::verdict;
-use crate::oracle::virtio_mem::Request;
+use crate::oracle::virtio_mem::{Request, VirtioMem};
+
+mod dimms;
+mod pages;
+
+use dimms::Slot;
+pub use pages::broken_page;
 
 /// A machine with its guest, as the model has them.
 #[derive(Debug, Clone)]
@@ -23,8 +30,10 @@ pub struct Prediction {
     addresses: Addresses,
     /// What the guest is set up with whenever it boots.
     guest: Guest,
-    /// The ACPI memory devices, in the order of their slots.
-    plugged: Vec<(String, Plug, Vec<std::ops::Range<u64>>)>,
+    /// The ACPI memory devices, by their slots.
+    slots: BTreeMap<u32, Slot>,
+    /// The pages that were broken in each block, of which each is another one.
+    poisoned: BTreeMap<u64, u64>,
 }
 
 /// What comes of a step, beside the layout.
@@ -38,6 +47,12 @@ pub struct Effect {
     pub plugged: Option<u64>,
     /// What each block that did not do as asked fails with.
     pub refused: Vec<(u64, Errno)>,
+    /// Bytes that the kernel takes for broken, once a step has broken a page.
+    pub hardware_corrupted: Option<u64>,
+    /// The block that an ejection waits for, if one does.
+    pub stuck: Option<u64>,
+    /// The addresses of the pages that the step pinned, which only the guest can tell.
+    pub pinned: Vec<u64>,
     /// What the driver of each virtio-mem device asked for, oldest first.
     pub requests: BTreeMap<String, Vec<Request>>,
     /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
@@ -72,15 +87,15 @@ impl Prediction {
         mistake: Option<Mistake>,
     ) -> Result<Self, String> {
         let mut addresses = Addresses::plan(&scenario.machine)?;
-        let mut plugged = Vec::new();
-        for plug in std::mem::take(&mut addresses.at_boot) {
+        let mut slots = BTreeMap::new();
+        for (slot, plug) in (0..).zip(std::mem::take(&mut addresses.at_boot)) {
             let ranges = addresses.place(&plug.id, &plug)?;
-            plugged.push((plug.id.clone(), plug, ranges));
+            slots.insert(slot, Slot { id: plug.id, node: plug.node, ranges, seen: true });
         }
         let guest = scenario.guest.clone();
         let mut linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
         linux.memory.mistake = mistake;
-        let mut new = Self { linux, addresses, guest, plugged };
+        let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new() };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
         new.boot(first);
         Ok(new)
@@ -95,9 +110,13 @@ impl Prediction {
         let settings = if keeps { before.settings } else { settings(&self.guest) };
         let mut memory = self.addresses.boot.boot(policy);
         memory.mistake = before.memory.mistake;
-        self.linux = Linux::new(before.release, settings, memory);
-        for (id, plug, ranges) in &self.plugged {
-            self.linux.plug_dimm(id, ranges, plug.node);
+        let faults = std::mem::take(&mut self.linux.faults);
+        self.linux = Linux::new(self.linux.release, settings, memory);
+        self.linux.faults = faults;
+        let seen: Vec<u32> =
+            self.slots.iter().filter(|(_, slot)| slot.seen).map(|(number, _)| *number).collect();
+        for number in seen {
+            self.enumerate(number);
         }
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
@@ -107,9 +126,9 @@ impl Prediction {
         }
     }
 
-    /// The names of the ACPI memory devices that are plugged, in the order in which they came.
+    /// The names of the ACPI memory devices that are plugged, in the order of their slots.
     pub fn dimms(&self) -> impl Iterator<Item = &str> {
-        self.plugged.iter().map(|(id, ..)| id.as_str())
+        self.slots.values().map(|slot| slot.id.as_str())
     }
 
     /// Carries out one step, as if all kernel memory could be moved; [`Effect::open`] names the blocks for
@@ -133,6 +152,7 @@ impl Prediction {
         for chance in self.chances(action, seen)? {
             let mut model = self.clone();
             let effect = model.carry_out(action, chance)?;
+            model.adopt(seen.effect);
             if effect.outcome == seen.effect.outcome
                 && verdict::blocks_agree(&model.linux.memory, seen.layout)
             {
@@ -151,11 +171,11 @@ impl Prediction {
     /// went and came back to it: any of them may be; beyond that, only the outermost matter to zones.
     fn chances(&self, action: &Action<'_>, seen: Seen<'_>) -> Result<Vec<Chance>, String> {
         match action {
-            Action::Offline(_) => {
+            Action::Offline(_) | Action::Write(_) => {
                 let busy = seen.effect.refused.iter().filter(|(_, errno)| *errno == Errno::EBUSY);
                 Ok(vec![Chance::all_but(busy.map(|(index, _)| *index).collect())])
             }
-            Action::Unplug(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
+            Action::Unplug(_) | Action::Eject(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
                 let open = self.clone().apply(action)?.open;
                 let memory = &self.linux.memory;
                 let stayed =
@@ -177,6 +197,8 @@ impl Prediction {
         self.linux.retry_virtio_mem();
         effect.open = std::mem::take(&mut self.linux.chance).open().clone();
         effect.requests = self.requests();
+        effect.stuck = self.linux.stuck.as_ref().map(|stuck| stuck.block);
+        effect.hardware_corrupted = self.hardware_corrupted();
         Ok(effect)
     }
 
@@ -192,12 +214,19 @@ impl Prediction {
         match action {
             Action::Plug(plug) => self.plug(plug),
             Action::Unplug(id) => self.unplug(id),
+            Action::Eject(id) => self.eject(id),
             Action::Resize(resize) => self.resize(resize),
             Action::Online(online) => {
                 let how = online_type(online.how).ok_or("online: `how` must put blocks online")?;
                 Ok(each(&online.blocks.0, |index| self.online(index, how)))
             }
             Action::Offline(blocks) => Ok(each(&blocks.0, |index| self.linux.offline(index))),
+            Action::Write(write) => Ok(self.write(write)),
+            Action::Pin(blocks) => self.pin(blocks),
+            Action::Unpin(blocks) => self.unpin(blocks),
+            Action::Poison(poison) => self.poison(poison),
+            Action::Fault(faults) => self.fault(faults),
+            Action::Settle => self.settle(),
             Action::Set(parameters) => {
                 self.set(parameters);
                 Ok(Effect::default())
@@ -219,38 +248,7 @@ impl Prediction {
     /// The DIMM that has some of these bytes.
     pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
         let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;
-        let owner = self.plugged.iter().find(|(_, _, ranges)| ranges.iter().any(has));
-        owner.map(|(id, ..)| id.clone())
-    }
-
-    fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
-        let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
-        for id in plug.ids() {
-            let ranges = self.addresses.place(&id, plug)?;
-            self.linux.plug_dimm(&id, &ranges, plug.node);
-            self.plugged.push((id, plug.clone(), ranges));
-            effect.ost.push((1, 0));
-        }
-        Ok(effect)
-    }
-
-    fn unplug(&mut self, id: &str) -> Result<Effect, String> {
-        let place = self.plugged.iter().position(|(other, ..)| other == id);
-        let place = place.ok_or_else(|| format!("unplug: there is no DIMM {id:?}"))?;
-        let ejected = self.linux.eject_dimm(id);
-        let outcome = match ejected {
-            Ejected::Gone => {
-                self.plugged.remove(place);
-                self.addresses.give_back(id);
-                OutcomeWord::Done
-            }
-            Ejected::Refused { .. } | Ejected::Disabled => OutcomeWord::Refused,
-        };
-        let mut ost = ejected.ost();
-        if self.linux.memory.makes(Mistake::RefusalIsNotReported) {
-            ost.retain(|pair| *pair != (3, 0x82));
-        }
-        Ok(Effect { outcome: Some(outcome), ost, ..Effect::default() })
+        self.slots.values().find(|slot| slot.ranges.iter().any(has)).map(|slot| slot.id.clone())
     }
 
     fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {
@@ -266,6 +264,30 @@ impl Prediction {
         let plugged = self.linux.virtio_mem[&resize.id].plugged();
         let outcome = if plugged == resize.to.0 { OutcomeWord::Done } else { OutcomeWord::InProgress };
         Ok(Effect { outcome: Some(outcome), plugged: Some(plugged), ..Effect::default() })
+    }
+
+    /// Virtio-mem drivers try again what did not work.
+    fn settle(&mut self) -> Result<Effect, String> {
+        let ids: Vec<String> = self.linux.virtio_mem.keys().cloned().collect();
+        for id in &ids {
+            self.linux.run_virtio_mem(id);
+        }
+        let late = |device: &VirtioMem| device.plugged() != device.requested;
+        if self.linux.virtio_mem.values().any(late) {
+            return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
+        }
+        Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
+    }
+
+    fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {
+        let is_virtio_mem = |device: &str| self.linux.virtio_mem.contains_key(device);
+        let unknown =
+            wanted.iter().find(|text| !faults::is_known(&text.fault, is_virtio_mem(&text.fault.device)));
+        if let Some(text) = unknown {
+            return Err(format!("fault: what comes of {:?} is not known", String::from(text.clone())));
+        }
+        self.linux.faults.set(wanted.iter().map(|text| text.fault.clone()).collect());
+        Ok(Effect::default())
     }
 
     fn online(&mut self, index: u64, how: OnlineType) -> Result<(), Errno> {
@@ -286,6 +308,7 @@ impl Prediction {
         if let Some(word) = parameters.auto_online_blocks {
             settings.auto_online = online_type(word);
         }
+        self.linux.hwpoison_filter |= parameters.hwpoison_filter_dev_major.is_some();
         settings.eject_enabled = parameters.acpi_eject.unwrap_or(settings.eject_enabled);
     }
 }

@@ -3,28 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use dimmer::ctl::client::{Method, segment};
-use dimmer_agent::blocks::BlockList;
-use dimmer_agent::protocol::{BlockResult, Parameter, ZoneKind};
-use dimmer_agent::report::Layout;
+use dimmer::ctl::client::Method;
+use dimmer_agent::report::BlockState;
 use dimmer_images::Kernel;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::requests::{RequestLog, wait_until_quiet};
-use super::{
-    Action, BlockSet, Effect, Guest, Inject, OnlineWord, OutcomeWord, Parameters, Plug, Resize, Scenario,
-};
-use crate::oracle::memory::Errno;
+use super::requests::RequestLog;
+use super::{Action, Effect, Guest, Scenario};
+use crate::layout::Layout;
 use crate::oracle::virtio_mem::Request;
 use crate::vm::{Setup, TestVm, VmError};
 
-/// Seconds that a change may take which is to end.
-const PATIENCE: u32 = 240;
-/// How long reports are waited for that are to come, and the time between two looks.
-const REPORTS: Duration = Duration::from_secs(20);
+mod devices;
+mod guest;
+mod pages;
+
+/// How long something is waited for that is to come on its own, and the time between two looks.
+const SOON: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Where `memory-notifier-error-inject` takes its errors.
-const ERRORS: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
+/// Has the kernel say why a block cannot go offline.
+const SAY_WHY: &str = "dyndbg=\"file memory_hotplug.c +p\"";
 
 /// A scenario could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +58,15 @@ pub struct Real {
     reports: usize,
     /// virtio-mem requests seen so far.
     requests: RequestLog,
+    /// The next record of the kernel's log to look at.
+    log: u64,
+    /// The block that an ejection waits for, which never ends by itself.
+    stuck: Option<u64>,
+    /// The address of the page that is pinned in each block.
+    pinned: BTreeMap<u64, u64>,
+    /// The pages that were broken in each block.
+    poisoned: BTreeMap<u64, u64>,
+    block_size: u64,
 }
 
 impl Real {
@@ -69,16 +76,59 @@ impl Real {
     /// [`RealError::Vm`].
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
         let arguments = scenario.machine.arguments().join(" ");
-        let vm = Setup::new(kernel).cmdline(&cmdline(&scenario.guest)).arguments(&arguments).boot()?;
-        Ok(Self { vm, resets: 0, reports: 0, requests: RequestLog::default() })
+        let mut vm = Setup::new(kernel).cmdline(&cmdline(&scenario.guest)).arguments(&arguments).boot()?;
+        let block_size = vm.guest().layout()?.block_size;
+        Ok(Self {
+            vm,
+            resets: 0,
+            reports: 0,
+            requests: RequestLog::default(),
+            log: 0,
+            stuck: None,
+            pinned: BTreeMap::new(),
+            poisoned: BTreeMap::new(),
+            block_size,
+        })
     }
 
-    /// The layout once it has settled, with the memory groups.
+    /// Carries out one step; `predicted` says what is waited for.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn apply(&mut self, action: &Action<'_>, predicted: &Effect) -> Result<Effect, RealError> {
+        let mut effect = match action {
+            Action::Plug(plug) => self.plug(plug, predicted)?,
+            Action::Unplug(id) => self.unplug(id, predicted)?,
+            Action::Eject(id) => self.eject(id, predicted)?,
+            Action::Resize(resize) => self.resize(resize, predicted)?,
+            Action::Online(online) => self.online(online)?,
+            Action::Offline(set) => self.offline(set, predicted)?,
+            Action::Write(write) => self.write(write)?,
+            Action::Pin(set) => self.pin(set)?,
+            Action::Unpin(set) => self.unpin(set)?,
+            Action::Poison(poison) => self.poison(poison)?,
+            Action::Set(parameters) => self.set(parameters)?,
+            Action::Inject(inject) => self.inject(inject)?,
+            Action::Fault(faults) => self.fault(faults)?,
+            Action::Settle => self.settle()?,
+            Action::Reboot => self.reboot()?,
+        };
+        effect.ost = self.new_reports(predicted.ost.len())?;
+        effect.requests = self.new_requests()?;
+        effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;
+        self.stuck = predicted.stuck;
+        Ok(effect)
+    }
+
+    /// The guest's layout with the memory groups: once it has settled, or once the ejection that waits has come to its block.
     ///
     /// # Errors
     /// [`RealError`].
     pub fn layout(&mut self) -> Result<Layout, RealError> {
-        let mut layout = self.vm.settled()?;
+        let mut layout = match self.stuck {
+            None => self.vm.settled()?,
+            Some(block) => self.stuck_at(block)?,
+        };
         self.vm.guest().add_groups(&mut layout)?;
         Ok(layout)
     }
@@ -91,113 +141,33 @@ impl Real {
         Ok(self.requests.new_requests(&self.vm.rest)?)
     }
 
-    /// Carries out one step; `predicted` says what is waited for.
+    /// The layout once the block is on its way offline.
+    fn stuck_at(&mut self, stuck: u64) -> Result<Layout, RealError> {
+        let end = Instant::now() + SOON;
+        loop {
+            let layout = self.vm.guest().layout()?;
+            let block = layout.blocks.iter().find(|block| block.index == stuck);
+            if block.is_some_and(|block| block.state == BlockState::GoingOffline) || Instant::now() >= end {
+                return Ok(layout);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// What the kernel's log has since this was last asked, a line each.
     ///
     /// # Errors
-    /// [`RealError`].
-    pub fn apply(&mut self, action: &Action<'_>, predicted: &Effect) -> Result<Effect, RealError> {
-        let mut effect = match action {
-            Action::Plug(plug) => self.plug(plug)?,
-            Action::Unplug(id) => self.unplug(id)?,
-            Action::Resize(resize) => self.resize(resize, predicted)?,
-            Action::Online(online) => {
-                let zone = zone_kind(online.how);
-                blocks(&self.vm.guest().online(&block_list(&online.blocks), zone)?)
-            }
-            Action::Offline(set) => blocks(&self.vm.guest().offline(&block_list(set))?),
-            Action::Set(parameters) => self.set(parameters)?,
-            Action::Inject(inject) => self.inject(inject)?,
-            Action::Reboot => self.reboot()?,
-        };
-        effect.ost = self.new_reports(predicted.ost.len())?;
-        effect.requests = self.new_requests()?;
-        Ok(effect)
-    }
-
-    fn plug(&mut self, plug: &Plug) -> Result<Effect, RealError> {
-        for id in plug.ids() {
-            let mut body = json!({"id": id, "kind": "dimm", "node": plug.node});
-            if let Some(size) = plug.size {
-                body["size"] = json!(size.0);
-            }
-            if let Some(ranges) = &plug.ranges {
-                body["ranges"] = ranges_json(ranges);
-            }
-            if plug.descending {
-                body["order"] = json!("descending");
-            }
-            if plug.unaligned {
-                body["unaligned"] = json!(true);
-            }
-            let path = format!("/memory-devices?wait={PATIENCE}");
-            self.vm.rest.tell(Method::POST, &path, Some(&body))?;
-        }
-        Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
-    }
-
-    fn unplug(&mut self, id: &str) -> Result<Effect, RealError> {
-        let answer = self.vm.rest.remove_dimm(id)?;
-        let outcome = match answer.status {
-            200 => OutcomeWord::Done,
-            409 => OutcomeWord::Refused,
-            504 => OutcomeWord::InProgress,
-            status => {
-                let request = format!("DELETE /memory-devices/{id}");
-                return Err(RealError::Answer { request, status, body: answer.body });
-            }
-        };
-        Ok(Effect { outcome: Some(outcome), ..Effect::default() })
-    }
-
-    fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
-        if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
-            self.vm.rest.resize(&resize.id, resize.to.0)?;
-        } else {
-            let path = format!("/memory-devices/{}", segment(&resize.id));
-            self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
-            wait_until_quiet(&self.vm.rest, &resize.id)?;
-            self.vm.settled()?;
-        }
-        let device = self.vm.rest.device(&resize.id)?;
-        let plugged = device["plugged_size"].as_u64();
-        let done = plugged == Some(resize.to.0);
-        let outcome = if done { OutcomeWord::Done } else { OutcomeWord::InProgress };
-        Ok(Effect { outcome: Some(outcome), plugged, ..Effect::default() })
-    }
-
-    fn set(&mut self, parameters: &Parameters) -> Result<Effect, RealError> {
-        let yes_no = |on: bool| if on { "Y" } else { "N" }.to_owned();
-        let settings = [
-            (Parameter::OnlinePolicy, parameters.online_policy.map(|word| word.word().to_owned())),
-            (Parameter::AutoMovableRatio, parameters.auto_movable_ratio.map(|ratio| ratio.to_string())),
-            (Parameter::AutoMovableNumaAware, parameters.auto_movable_numa_aware.map(yes_no)),
-            (Parameter::AutoOnlineBlocks, parameters.auto_online_blocks.map(|word| word.word().to_owned())),
-        ];
-        for (name, value) in settings {
-            if let Some(value) = value {
-                self.vm.guest().set(name, &value)?;
-            }
-        }
-        if let Some(on) = parameters.acpi_eject {
-            let value = u8::from(on);
-            self.vm.shell(&format!("echo {value} > /sys/firmware/acpi/hotplug/memory/enabled"))?;
-        }
-        Ok(Effect::default())
-    }
-
-    fn inject(&mut self, inject: &Inject) -> Result<Effect, RealError> {
-        self.vm.guest().load_module("memory-notifier-error-inject")?;
-        for (action, on) in
-            [("MEM_GOING_OFFLINE", inject.going_offline), ("MEM_GOING_ONLINE", inject.going_online)]
-        {
-            let errno = if on { -16 } else { 0 };
-            self.vm.shell(&format!("echo {errno} > {ERRORS}/{action}/error"))?;
-        }
-        Ok(Effect::default())
+    /// [`RealError::Guest`].
+    pub fn new_log(&mut self) -> Result<Vec<String>, RealError> {
+        let log = self.vm.guest().kernel_log(self.log)?;
+        self.log = log.next;
+        Ok(log.records.into_iter().map(|record| record.text).collect())
     }
 
     fn reboot(&mut self) -> Result<Effect, RealError> {
         self.resets += 1;
+        self.log = 0;
+        self.pinned.clear();
         self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
         self.vm.wait_for_resets(self.resets)?;
         self.vm.connect()?;
@@ -207,7 +177,7 @@ impl Real {
     /// The `_OST` pairs since this was last asked; as many as `expected` are waited for, since the guest's
     /// last report comes after the change has ended.
     fn new_reports(&mut self, expected: usize) -> Result<Vec<(u32, u32)>, RealError> {
-        let end = Instant::now() + REPORTS;
+        let end = Instant::now() + SOON;
         loop {
             let reports = self.reports()?;
             if reports.len() >= self.reports + expected || Instant::now() >= end {
@@ -243,6 +213,7 @@ impl Real {
 fn cmdline(guest: &Guest) -> String {
     let yes_no = |on: bool| if on { "Y" } else { "N" };
     let mut words = vec![
+        SAY_WHY.to_owned(),
         format!("memhp_default_state={}", guest.auto_online_blocks.word()),
         format!("memory_hotplug.online_policy={}", guest.online_policy.word()),
         format!("memory_hotplug.auto_movable_ratio={}", guest.auto_movable_ratio),
@@ -255,36 +226,4 @@ fn cmdline(guest: &Guest) -> String {
         words.push("movable_node".to_owned());
     }
     words.join(" ")
-}
-
-/// The ranges of a request's body.
-fn ranges_json(text: &str) -> Value {
-    let ranges = text.parse::<dimmer::cli::RangesArg>().map(|dimmer::cli::RangesArg(ranges)| ranges);
-    serde_json::to_value(ranges.unwrap_or_default()).unwrap_or_default()
-}
-
-fn block_list(blocks: &BlockSet) -> BlockList {
-    blocks.to_string().parse().expect("both write block numbers the same way")
-}
-
-const fn zone_kind(how: OnlineWord) -> Option<ZoneKind> {
-    match how {
-        OnlineWord::Online | OnlineWord::Offline => None,
-        OnlineWord::OnlineKernel => Some(ZoneKind::Kernel),
-        OnlineWord::OnlineMovable => Some(ZoneKind::Movable),
-    }
-}
-
-/// What became of each block.
-fn blocks(results: &[BlockResult]) -> Effect {
-    let refused: Vec<_> = results
-        .iter()
-        .filter_map(|result| Some((result.index, Errno::named(result.error.as_deref()?))))
-        .collect();
-    let outcome = match refused.len() {
-        0 => OutcomeWord::Done,
-        all if all == results.len() => OutcomeWord::Refused,
-        _ => OutcomeWord::Partial,
-    };
-    Effect { outcome: Some(outcome), refused, ..Effect::default() }
 }

@@ -3,7 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockSet, Expect, Size};
+use super::{BlockSet, Expect};
+
+mod device;
+mod guest;
+
+pub use device::{FaultText, NotifyWord, Plug, Resize};
+pub use guest::{
+    BlockFile, Blocks, Inject, OnlineWord, PageWord, Parameters, Poison, PoisonWord, PolicyWord, Write,
+};
 
 /// One step: exactly one of the actions, and what is to come of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +23,10 @@ pub struct Step {
     /// Asks the guest to let an ACPI memory device go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unplug: Option<String>,
-    /// Asks for a virtio-mem device's size.
+    /// Has the guest eject an ACPI memory device by itself, through the device's file `eject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eject: Option<String>,
+    /// Asks for a virtio-mem device's size; the size that it has makes its driver look again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
     /// Puts blocks online, in ascending order.
@@ -24,12 +35,31 @@ pub struct Step {
     /// Takes blocks offline, in ascending order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<BlockSet>,
+    /// Writes a word to a file of a block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<Write>,
+    /// Holds a page of each of these blocks, so that they cannot go offline. Linux then tries for as long as
+    /// nobody interrupts it: an ejection stays in progress, and a write to `state` is interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<BlockSet>,
+    /// Lets the pages of these blocks go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpin: Option<BlockSet>,
+    /// Has the guest's kernel take a page for broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poison: Option<Poison>,
     /// Changes the guest's parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set: Option<Parameters>,
     /// Lets the guest's memory notifiers fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inject: Option<Inject>,
+    /// Sets what is to go wrong with memory devices, in place of all that was set before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Vec<FaultText>>,
+    /// Waits until virtio-mem drivers have tried again by themselves what did not work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Empty>,
     /// Resets the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot: Option<Empty>,
@@ -43,146 +73,6 @@ pub struct Step {
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 
-/// Plugs ACPI memory devices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Plug {
-    /// The device's name, or with `count` what the names begin with: `d` for `d0`, `d1`, …
-    pub id: String,
-    /// Number of devices, plugged one after the other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-    /// Its size, when it has one range.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<Size>,
-    /// Its ranges, as `dimmer ctl dimm add --ranges` takes them: `1G~512M+3G`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ranges: Option<String>,
-    /// Whether each range lies below the one before it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub descending: bool,
-    /// Whether its size may be one that the guest cannot take.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unaligned: bool,
-    /// Its node.
-    #[serde(default)]
-    pub node: u32,
-}
-
-impl Plug {
-    /// The names of the devices, in the order in which they are plugged.
-    pub fn ids(&self) -> Vec<String> {
-        match self.count {
-            None => vec![self.id.clone()],
-            Some(count) => (0..count).map(|number| format!("{}{number}", self.id)).collect(),
-        }
-    }
-}
-
-/// Asks for a virtio-mem device's size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Resize {
-    /// The device.
-    #[serde(default = "vmem0")]
-    pub id: String,
-    /// The requested size.
-    pub to: Size,
-}
-
-fn vmem0() -> String {
-    "vmem0".to_owned()
-}
-
-/// Puts blocks online.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Blocks {
-    /// Which.
-    pub blocks: BlockSet,
-    /// The word that is written to `state`.
-    #[serde(default)]
-    pub how: OnlineWord,
-}
-
-/// What `state` and `auto_online_blocks` take.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnlineWord {
-    /// `offline`; only for `auto_online_blocks`.
-    Offline,
-    /// `online`: as the policy says.
-    #[default]
-    Online,
-    /// `online_kernel`
-    OnlineKernel,
-    /// `online_movable`
-    OnlineMovable,
-}
-
-impl OnlineWord {
-    /// The word as Linux spells it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Offline => "offline",
-            Self::Online => "online",
-            Self::OnlineKernel => "online_kernel",
-            Self::OnlineMovable => "online_movable",
-        }
-    }
-}
-
-/// What `online_policy` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PolicyWord {
-    /// `contig-zones`
-    ContigZones,
-    /// `auto-movable`
-    AutoMovable,
-}
-
-impl PolicyWord {
-    /// The word as Linux spells it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::ContigZones => "contig-zones",
-            Self::AutoMovable => "auto-movable",
-        }
-    }
-}
-
-/// Changes of the guest's parameters; what is absent stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Parameters {
-    /// `memory_hotplug`'s `online_policy`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub online_policy: Option<PolicyWord>,
-    /// `memory_hotplug`'s `auto_movable_ratio`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_movable_ratio: Option<u32>,
-    /// `memory_hotplug`'s `auto_movable_numa_aware`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_movable_numa_aware: Option<bool>,
-    /// `auto_online_blocks`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auto_online_blocks: Option<OnlineWord>,
-    /// `/sys/firmware/acpi/hotplug/memory/enabled`
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub acpi_eject: Option<bool>,
-}
-
-/// Which of the guest's memory notifiers return `EBUSY` from now on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Inject {
-    /// When a block is to go offline.
-    pub going_offline: bool,
-    /// When a block is to go online.
-    pub going_online: bool,
-}
-
 /// What one step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action<'a> {
@@ -190,16 +80,30 @@ pub enum Action<'a> {
     Plug(&'a Plug),
     /// [`Step::unplug`]
     Unplug(&'a str),
+    /// [`Step::eject`]
+    Eject(&'a str),
     /// [`Step::resize`]
     Resize(&'a Resize),
     /// [`Step::online`]
     Online(&'a Blocks),
     /// [`Step::offline`]
     Offline(&'a BlockSet),
+    /// [`Step::write`]
+    Write(&'a Write),
+    /// [`Step::pin`]
+    Pin(&'a BlockSet),
+    /// [`Step::unpin`]
+    Unpin(&'a BlockSet),
+    /// [`Step::poison`]
+    Poison(&'a Poison),
     /// [`Step::set`]
     Set(&'a Parameters),
     /// [`Step::inject`]
     Inject(&'a Inject),
+    /// [`Step::fault`]
+    Fault(&'a [FaultText]),
+    /// [`Step::settle`]
+    Settle,
     /// [`Step::reboot`]
     Reboot,
 }
@@ -210,11 +114,18 @@ impl Action<'_> {
         match self {
             Self::Plug(_) => "plug",
             Self::Unplug(_) => "unplug",
+            Self::Eject(_) => "eject",
             Self::Resize(_) => "resize",
             Self::Online(_) => "online",
             Self::Offline(_) => "offline",
+            Self::Write(_) => "write",
+            Self::Pin(_) => "pin",
+            Self::Unpin(_) => "unpin",
+            Self::Poison(_) => "poison",
             Self::Set(_) => "set",
             Self::Inject(_) => "inject",
+            Self::Fault(_) => "fault",
+            Self::Settle => "settle",
             Self::Reboot => "reboot",
         }
     }
@@ -226,11 +137,18 @@ impl Step {
         let all = [
             self.plug.as_ref().map(Action::Plug),
             self.unplug.as_deref().map(Action::Unplug),
+            self.eject.as_deref().map(Action::Eject),
             self.resize.as_ref().map(Action::Resize),
             self.online.as_ref().map(Action::Online),
             self.offline.as_ref().map(Action::Offline),
+            self.write.as_ref().map(Action::Write),
+            self.pin.as_ref().map(Action::Pin),
+            self.unpin.as_ref().map(Action::Unpin),
+            self.poison.as_ref().map(Action::Poison),
             self.set.as_ref().map(Action::Set),
             self.inject.as_ref().map(Action::Inject),
+            self.fault.as_deref().map(Action::Fault),
+            self.settle.as_ref().map(|Empty {}| Action::Settle),
             self.reboot.as_ref().map(|Empty {}| Action::Reboot),
         ];
         all.into_iter().flatten().collect()
@@ -256,9 +174,10 @@ impl Step {
             [Action::Online(blocks)] if blocks.how == OnlineWord::Offline => {
                 Err("online: `how` must be online, online_kernel or online_movable".to_owned())
             }
-            [_] => Ok(()),
+            [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
             found => Err(format!(
-                "it must have exactly one of plug, unplug, resize, online, offline, set, inject and reboot, not {}",
+                "it must have exactly one of plug, unplug, eject, resize, online, offline, write, pin, unpin, poison, \
+                 set, inject, fault, settle and reboot, not {}",
                 found.len()
             )),
         }

@@ -33,6 +33,12 @@ pub trait Subject {
     /// # Errors
     /// When that is not known.
     fn requests(&mut self) -> Result<Requests, Self::Error>;
+
+    /// What the guest's kernel has logged since this was last asked, a line each.
+    ///
+    /// # Errors
+    /// When that is not known.
+    fn log(&mut self) -> Result<Vec<String>, Self::Error>;
 }
 
 impl Subject for Real {
@@ -48,6 +54,10 @@ impl Subject for Real {
 
     fn requests(&mut self) -> Result<Requests, RealError> {
         self.new_requests()
+    }
+
+    fn log(&mut self) -> Result<Vec<String>, RealError> {
+        self.new_log()
     }
 }
 
@@ -70,5 +80,9 @@ impl Subject for Prediction {
 
     fn requests(&mut self) -> Result<Requests, ModelError> {
         Ok(Self::requests(self))
+    }
+
+    fn log(&mut self) -> Result<Vec<String>, ModelError> {
+        Err(ModelError("a model has no log".to_owned()))
     }
 }

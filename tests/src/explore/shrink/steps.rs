@@ -58,6 +58,7 @@ fn one_of_two(first: &Step, second: &Step) -> Option<Step> {
                 auto_movable_numa_aware: other.auto_movable_numa_aware.or(one.auto_movable_numa_aware),
                 auto_online_blocks: other.auto_online_blocks.or(one.auto_online_blocks),
                 acpi_eject: other.acpi_eject.or(one.acpi_eject),
+                hwpoison_filter_dev_major: other.hwpoison_filter_dev_major.or(one.hwpoison_filter_dev_major),
             });
         }
         _ => return None,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::group::GroupKind;
-use super::super::memory::GroupId;
+use super::super::memory::{Errno, GroupId};
 use super::super::mistake::Mistake;
 use super::super::zone::PAGE;
 use super::Linux;
@@ -30,8 +30,24 @@ pub enum Ejected {
         /// The block that refused.
         block: u64,
     },
+    /// A page of a block is pinned: it goes on when that is let go.
+    Stuck {
+        /// The block.
+        block: u64,
+    },
     /// Ejecting is switched off.
     Disabled,
+}
+
+/// An ejection that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// The device.
+    pub id: String,
+    /// The block that it waits for.
+    pub block: u64,
+    /// The blocks that it has taken offline.
+    offlined: BTreeSet<u64>,
 }
 
 impl Ejected {
@@ -40,6 +56,7 @@ impl Ejected {
         match self {
             Self::Gone => vec![(3, 0x84), (3, 0)],
             Self::Refused { .. } => vec![(3, 0x84), (3, 0x82)],
+            Self::Stuck { .. } => vec![(3, 0x84)],
             Self::Disabled => vec![(3, 0x80)],
         }
     }
@@ -86,15 +103,33 @@ impl Linux {
         if !self.settings.eject_enabled {
             return Ejected::Disabled;
         }
+        self.eject_rest(id, BTreeSet::new())
+    }
+
+    /// The ejection that waits goes on, if it can. Returns the device and what came of it.
+    pub fn eject_stuck(&mut self) -> Option<(String, Ejected)> {
+        let Stuck { id, block, offlined } = self.stuck.take()?;
+        self.memory.set_going_offline(block, false);
+        let ejected = self.eject_rest(&id, offlined);
+        Some((id, ejected))
+    }
+
+    /// Ejects a device of which this ejection has already taken some blocks offline.
+    fn eject_rest(&mut self, id: &str, mut offlined: BTreeSet<u64>) -> Ejected {
         // A device that the driver is not bound to has nothing to take offline.
         let Some(dimm) = self.dimms.get(id).cloned() else { return Ejected::Gone };
-        let mut offlined = BTreeSet::new();
         // All are tried, and those that failed once more; it ends with the first that fails twice.
         let mut refused = None;
         for pass in 0..2 {
             for index in &dimm.blocks {
                 let online = self.memory.blocks().get(index).is_some_and(|block| block.is_online());
                 match online.then(|| self.offline(*index)) {
+                    Some(Err(Errno::EINTR)) => {
+                        // No signal reaches the kernel's own thread.
+                        self.memory.set_going_offline(*index, true);
+                        self.stuck = Some(Stuck { id: id.to_owned(), block: *index, offlined });
+                        return Ejected::Stuck { block: *index };
+                    }
                     Some(Ok(())) => drop(offlined.insert(*index)),
                     Some(Err(_)) if pass == 1 => refused = refused.or(Some(*index)),
                     _ => {}

@@ -16,8 +16,12 @@ pub enum Errno {
     EEXIST,
     /// There is no such page.
     ENXIO,
+    /// The same, of `soft_offline_page`.
+    EIO,
     /// A page is poisoned.
     EHWPOISON,
+    /// It never ended, until a signal interrupted it.
+    EINTR,
     /// Anything else, which no rule of the model ends in.
     Other,
 }
@@ -25,7 +29,8 @@ pub enum Errno {
 impl Errno {
     /// The one of this name.
     pub fn named(name: &str) -> Self {
-        let known = [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::ENXIO, Self::EHWPOISON];
+        let known =
+            [Self::EINVAL, Self::EBUSY, Self::EEXIST, Self::ENXIO, Self::EIO, Self::EHWPOISON, Self::EINTR];
         known.into_iter().find(|errno| errno.to_string() == name).unwrap_or(Self::Other)
     }
 }
@@ -41,6 +46,8 @@ impl fmt::Display for Errno {
 pub struct Shown {
     /// Whether it is online.
     pub online: bool,
+    /// Whether it is on its way offline, and waits for a page; it is then neither online nor offline.
+    pub going_offline: bool,
     /// The zones in their order; none at all for an online block without a single zone.
     pub zones: [Option<Zone>; 3],
 }
@@ -78,6 +85,8 @@ pub struct Block {
     pub holes: bool,
     /// How it is to go online next time, left by somebody who asked for it in vain while it was online.
     pub online_type: Option<OnlineType>,
+    /// Whether it is on its way offline, and waits for a page.
+    pub going_offline: bool,
     /// Pages at its start that hold its own memmap (`memmap_on_memory`) and never reach the page allocator.
     pub memmap: u64,
     /// Why it is in its zone; `None` for boot memory and for offline blocks.
@@ -94,6 +103,7 @@ impl Block {
             early: true,
             holes: false,
             online_type: None,
+            going_offline: false,
             memmap: 0,
             decision: None,
             node: 0,

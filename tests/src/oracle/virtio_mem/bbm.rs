@@ -59,9 +59,11 @@ impl BigBlocks {
                 return;
             }
             self.next = self.next.max(index + 1);
-            device.ask(Request::Plug(self.bytes(index)));
+            if !device.ask(linux, Request::Plug(self.bytes(index))) {
+                return;
+            }
             if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
-                device.ask(Request::Unplug(self.bytes(index)));
+                device.ask(linux, Request::Unplug(self.bytes(index)));
                 return;
             }
             self.plugged.insert(index);
@@ -82,8 +84,11 @@ impl BigBlocks {
                 if self.can_be_emptied(linux, device, index)
                     && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
                 {
+                    // Linux does not have it any more, whatever the device says.
+                    if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                        return;
+                    }
                     self.plugged.remove(&index);
-                    device.ask(Request::Unplug(self.bytes(index)));
                     count -= 1;
                 }
             }

@@ -78,7 +78,9 @@ impl SubBlocks {
         let filled = if linux.memory.makes(Mistake::PartialsAreNotFilled) { 0 } else { usize::MAX };
         for places in plug_order(linux.release).iter().take(filled) {
             for index in self.partial_in(linux, places) {
-                self.fill(device, index, &mut count);
+                if !self.fill(linux, device, index, &mut count) {
+                    return;
+                }
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
@@ -115,9 +117,12 @@ impl SubBlocks {
     /// Plugs the first sub-blocks of a block that Linux does not have, and adds it. Returns whether that
     /// went well.
     fn plug_new(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: u64) -> bool {
-        device.ask(Request::Plug(self.bytes(index, 0..count)));
+        if !device.ask(linux, Request::Plug(self.bytes(index, 0..count))) {
+            self.unused.insert(index);
+            return false;
+        }
         if linux.add_memory(index..index + 1, device.spec.node, device.group, 0).is_err() {
-            device.ask(Request::Unplug(self.bytes(index, 0..count)));
+            device.ask(linux, Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);
             return false;
         }
@@ -129,18 +134,24 @@ impl SubBlocks {
         true
     }
 
-    /// Plugs missing sub-blocks of a block, lowest runs first (`virtio_mem_sbm_plug_any_sb`).
-    fn fill(&mut self, device: &mut VirtioMem, index: u64, count: &mut u64) {
+    /// Plugs missing sub-blocks of a block, lowest runs first (`virtio_mem_sbm_plug_any_sb`). Returns whether the
+    /// device did as asked.
+    fn fill(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: &mut u64) -> bool {
         let per_block = self.per_block();
+        let mut went_well = true;
         let mut plugged = self.partial.remove(&index).unwrap_or_default();
         while let Some(start) = (0..per_block).find(|sub| !plugged.contains(sub)).filter(|_| *count > 0) {
             let run = (start..per_block).take_while(|sub| !plugged.contains(sub)).count() as u64;
             let run = run.min(*count);
+            went_well = device.ask(linux, Request::Plug(self.bytes(index, start..start + run)));
+            if !went_well {
+                break;
+            }
             plugged.extend(start..start + run);
             *count -= run;
-            device.ask(Request::Plug(self.bytes(index, start..start + run)));
         }
         self.put_back(index, plugged);
+        went_well
     }
 
     fn put_back(&mut self, index: u64, plugged: BTreeSet<u64>) {
@@ -163,7 +174,9 @@ impl SubBlocks {
             let mut passed = if bottom_up { 0 } else { self.next };
             while let Some(index) = next(self, linux, passed, places, whole).filter(|_| count > 0) {
                 passed = index;
-                self.unplug_some(linux, device, index, &mut count);
+                if !self.unplug_some(linux, device, index, &mut count) {
+                    return;
+                }
             }
         }
     }
@@ -196,41 +209,53 @@ impl SubBlocks {
         }
     }
 
-    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left.
-    fn unplug_some(&mut self, linux: &mut Linux, device: &mut VirtioMem, index: u64, count: &mut u64) {
+    /// Unplugs as much of a block as is wanted, and removes the block from Linux when nothing is left. Returns
+    /// whether the device did as asked.
+    fn unplug_some(
+        &mut self,
+        linux: &mut Linux,
+        device: &mut VirtioMem,
+        index: u64,
+        count: &mut u64,
+    ) -> bool {
         let whole = self.whole.remove(&index);
         let mut plugged = if whole {
             (0..self.per_block()).collect()
         } else {
             self.partial.remove(&index).unwrap_or_default()
         };
-        if place(linux, index) == Place::Offline {
-            self.unplug_offline(device, index, &mut plugged, count);
+        let went_well = if place(linux, index) == Place::Offline {
+            self.unplug_offline(linux, device, index, &mut plugged, count)
         } else {
-            self.unplug_online(linux, device, index, &mut plugged, count);
-        }
+            self.unplug_online(linux, device, index, &mut plugged, count)
+        };
         if plugged.is_empty() {
             self.remove_empty(linux, index);
         } else {
             self.put_back(index, plugged);
         }
+        went_well
     }
 
     /// Runs of sub-blocks, from the top (`virtio_mem_sbm_unplug_any_sb_raw`).
     fn unplug_offline(
         &self,
+        linux: &mut Linux,
         device: &mut VirtioMem,
         index: u64,
         plugged: &mut BTreeSet<u64>,
         count: &mut u64,
-    ) {
+    ) -> bool {
         while let Some(last) = plugged.last().copied().filter(|_| *count > 0) {
             let run = (0..=last).rev().take_while(|sub| plugged.contains(sub)).count() as u64;
             let start = last + 1 - run.min(*count);
+            if !device.ask(linux, Request::Unplug(self.bytes(index, start..last + 1))) {
+                return false;
+            }
             drop(plugged.split_off(&start));
             *count -= last + 1 - start;
-            device.ask(Request::Unplug(self.bytes(index, start..last + 1)));
         }
+        true
     }
 
     /// A whole block at once where that many are wanted, else and when a page of it is busy one sub-block after the
@@ -242,36 +267,40 @@ impl SubBlocks {
         index: u64,
         plugged: &mut BTreeSet<u64>,
         count: &mut u64,
-    ) {
+    ) -> bool {
         let per_block = self.per_block();
         let whole = *count >= per_block && plugged.len() as u64 == per_block;
-        if whole && self.take(linux, device, index, 0..per_block) {
-            plugged.clear();
-            *count -= per_block;
-            return;
+        if whole && self.can_take(linux, device, index, 0..per_block) {
+            let went_well = device.ask(linux, Request::Unplug(self.bytes(index, 0..per_block)));
+            if went_well {
+                plugged.clear();
+                *count -= per_block;
+            }
+            return went_well;
         }
         for sub in (0..per_block).rev() {
-            if *count > 0 && plugged.contains(&sub) && self.take(linux, device, index, sub..sub + 1) {
+            if *count > 0 && plugged.contains(&sub) && self.can_take(linux, device, index, sub..sub + 1) {
+                if !device.ask(linux, Request::Unplug(self.bytes(index, sub..sub + 1))) {
+                    return false;
+                }
                 plugged.remove(&sub);
                 *count -= 1;
             }
         }
+        true
     }
 
-    /// Takes sub-blocks out of an online block and unplugs them (`virtio_mem_sbm_unplug_sb_online`). Returns
-    /// whether no page of them was busy.
-    fn take(&self, linux: &mut Linux, device: &mut VirtioMem, index: u64, subs: Range<u64>) -> bool {
+    /// Whether sub-blocks can be taken out of an online block, since no page of them is busy
+    /// (`virtio_mem_sbm_unplug_sb_online`).
+    fn can_take(&self, linux: &mut Linux, device: &VirtioMem, index: u64, subs: Range<u64>) -> bool {
         let bytes = self.bytes(index, subs);
         if linux.held.contains(&index) || linux.holds_a_page_in(&bytes) {
             return false;
         }
         if place(linux, index) == Place::Kernel {
             linux.chance.leave_open(index);
-            if !device.is_let_go(&bytes) {
-                return false;
-            }
+            return device.is_let_go(&bytes);
         }
-        device.ask(Request::Unplug(bytes));
         true
     }
 

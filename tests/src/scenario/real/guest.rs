@@ -1,0 +1,132 @@
+//! Steps with memory blocks and parameters, in a real guest.
+
+use dimmer_agent::blocks::BlockList;
+use dimmer_agent::protocol::{BlockResult, Parameter, Status, ZoneKind};
+
+use super::{Real, RealError};
+use crate::oracle::memory::Errno;
+use crate::scenario::{BlockSet, Blocks, Effect, Inject, OnlineWord, OutcomeWord, Parameters, Write};
+
+/// Where `memory-notifier-error-inject` takes its errors.
+const ERRORS: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
+/// Where Linux has its memory blocks.
+const BLOCKS: &str = "/sys/devices/system/memory";
+/// Seconds after which a write is interrupted that does not end by itself.
+const INTERRUPT: u32 = 3;
+/// What the C library calls the errors of writes.
+const ERRNOS: [(&str, Errno); 6] = [
+    ("Invalid argument", Errno::EINVAL),
+    ("Device or resource busy", Errno::EBUSY),
+    ("Interrupted system call", Errno::EINTR),
+    ("Memory page has hardware error", Errno::EHWPOISON),
+    ("No such device or address", Errno::ENXIO),
+    ("Input/output error", Errno::EIO),
+];
+
+impl Real {
+    pub(super) fn online(&mut self, online: &Blocks) -> Result<Effect, RealError> {
+        Ok(blocks(&self.vm.guest().online(&block_list(&online.blocks), zone_kind(online.how))?))
+    }
+
+    /// Takes blocks offline; a write that is not to end by itself is interrupted.
+    pub(super) fn offline(&mut self, set: &BlockSet, predicted: &Effect) -> Result<Effect, RealError> {
+        if predicted.refused.iter().all(|(_, errno)| *errno != Errno::EINTR) {
+            return Ok(blocks(&self.vm.guest().offline(&block_list(set))?));
+        }
+        let mut refused = Vec::new();
+        for index in &set.0 {
+            let write = format!("echo offline > {BLOCKS}/memory{index}/state");
+            let command = ["timeout", "-s", "KILL", &INTERRUPT.to_string(), "sh", "-c", &write];
+            let executed = self.vm.guest().exec(&command, b"")?;
+            match executed.status {
+                Status::Code(0) => {}
+                Status::Signal(_) => refused.push((*index, Errno::EINTR)),
+                Status::Code(_) => refused.push((*index, errno(&executed.stderr.0))),
+            }
+        }
+        Ok(outcome(set.0.len(), refused))
+    }
+
+    pub(super) fn write(&mut self, write: &Write) -> Result<Effect, RealError> {
+        let file = format!("{BLOCKS}/memory{}/{}", write.block, write.file.name());
+        let refused = self.write_file(&file, &write.word)?;
+        Ok(outcome(1, refused.map(|errno| (write.block, errno)).into_iter().collect()))
+    }
+
+    /// Writes a word to a file; returns what that fails with.
+    pub(super) fn write_file(&mut self, file: &str, word: &str) -> Result<Option<Errno>, RealError> {
+        let executed = self.vm.guest().exec(&["sh", "-c", "cat > \"$0\"", file], word.as_bytes())?;
+        let failed = executed.status != Status::Code(0);
+        Ok(failed.then(|| errno(&executed.stderr.0)))
+    }
+
+    pub(super) fn set(&mut self, parameters: &Parameters) -> Result<Effect, RealError> {
+        let yes_no = |on: bool| if on { "Y" } else { "N" }.to_owned();
+        let settings = [
+            (Parameter::OnlinePolicy, parameters.online_policy.map(|word| word.word().to_owned())),
+            (Parameter::AutoMovableRatio, parameters.auto_movable_ratio.map(|ratio| ratio.to_string())),
+            (Parameter::AutoMovableNumaAware, parameters.auto_movable_numa_aware.map(yes_no)),
+            (Parameter::AutoOnlineBlocks, parameters.auto_online_blocks.map(|word| word.word().to_owned())),
+        ];
+        for (name, value) in settings {
+            if let Some(value) = value {
+                self.vm.guest().set(name, &value)?;
+            }
+        }
+        if let Some(major) = parameters.hwpoison_filter_dev_major {
+            self.vm.guest().load_module("hwpoison-inject")?;
+            let filter = "/sys/kernel/debug/hwpoison/corrupt-filter";
+            self.vm.shell(&format!("echo {major} > {filter}-dev-major; echo 1 > {filter}-enable"))?;
+        }
+        if let Some(on) = parameters.acpi_eject {
+            let value = u8::from(on);
+            self.vm.shell(&format!("echo {value} > /sys/firmware/acpi/hotplug/memory/enabled"))?;
+        }
+        Ok(Effect::default())
+    }
+
+    pub(super) fn inject(&mut self, inject: &Inject) -> Result<Effect, RealError> {
+        self.vm.guest().load_module("memory-notifier-error-inject")?;
+        for (action, on) in
+            [("MEM_GOING_OFFLINE", inject.going_offline), ("MEM_GOING_ONLINE", inject.going_online)]
+        {
+            let errno = if on { -16 } else { 0 };
+            self.vm.shell(&format!("echo {errno} > {ERRORS}/{action}/error"))?;
+        }
+        Ok(Effect::default())
+    }
+}
+
+/// The error that a command ended with, by what it said.
+fn errno(said: &[u8]) -> Errno {
+    let said = String::from_utf8_lossy(said);
+    ERRNOS.iter().find(|(text, _)| said.contains(text)).map_or(Errno::Other, |(_, errno)| *errno)
+}
+
+fn block_list(blocks: &BlockSet) -> BlockList {
+    blocks.to_string().parse().expect("both write block numbers the same way")
+}
+
+const fn zone_kind(how: OnlineWord) -> Option<ZoneKind> {
+    match how {
+        OnlineWord::Online | OnlineWord::Offline => None,
+        OnlineWord::OnlineKernel => Some(ZoneKind::Kernel),
+        OnlineWord::OnlineMovable => Some(ZoneKind::Movable),
+    }
+}
+
+/// What became of each block.
+fn blocks(results: &[BlockResult]) -> Effect {
+    let failed = |result: &BlockResult| Some((result.index, Errno::named(result.error.as_deref()?)));
+    outcome(results.len(), results.iter().filter_map(failed).collect())
+}
+
+/// What became of that many blocks, when these failed.
+pub(super) fn outcome(all: usize, refused: Vec<(u64, Errno)>) -> Effect {
+    let outcome = match refused.len() {
+        0 => OutcomeWord::Done,
+        failed if failed == all => OutcomeWord::Refused,
+        _ => OutcomeWord::Partial,
+    };
+    Effect { outcome: Some(outcome), refused, ..Effect::default() }
+}
