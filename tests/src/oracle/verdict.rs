@@ -10,7 +10,7 @@ mod groups;
 mod total;
 mod zones;
 
-pub use blocks::{block_agrees, blocks_agree, runs, shown, shown_state, why};
+pub use blocks::{Words, block_agrees, blocks_agree, runs, shown, why};
 pub use groups::groups;
 pub use total::{Baseline, corrupted, total};
 

@@ -1,62 +1,66 @@
 //! Blocks: what the model shows of each, held against what the guest shows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use dimmer_agent::report::{Block as SeenBlock, Layout};
 
 use super::{Difference, What};
-use crate::oracle::memory::{Memory, Shown};
+use crate::oracle::memory::{Block, Memory, Shown};
 use crate::oracle::policy::OnlineType;
 
 const ABSENT: &str = "absent";
 
-/// What the model shows of a block, in the words of a layout: `Movable`, `offline:Normal/Movable`, with the
-/// node when it is not node 0.
+/// What the model shows of a block; in the words of a layout: `Movable`, `offline:Normal/Movable`, with the node
+/// when it is not node 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a> {
+    shown: Shown,
+    block: &'a Block,
+}
+
+impl Words<'_> {
+    /// Whether the two are the same words.
+    fn are(&self, other: &Self) -> bool {
+        let nodes = (self.block.only_node(), other.block.only_node());
+        self.shown == other.shown && nodes.0 == nodes.1 && nodes.0.is_some()
+    }
+}
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown.fmt(f)?;
+        match self.block.only_node() {
+            Some(0) => Ok(()),
+            Some(node) => write!(f, " node {node}"),
+            None => f.write_str(&nodes(&self.block.nodes())),
+        }
+    }
+}
+
+/// The nodes of a block, behind its zones.
+fn nodes(nodes: &[u32]) -> String {
+    let nodes: Vec<String> = nodes.iter().map(u32::to_string).collect();
+    format!(" node {}", nodes.join("+"))
+}
+
+/// What the model shows of a block, `absent` when there is none.
 pub fn shown(memory: &Memory, index: u64) -> String {
     let Some(block) = memory.blocks().get(&index) else { return ABSENT.to_owned() };
-    words(memory.shown(index), &block.nodes())
-}
-
-/// The same without the node, of a block that is there.
-pub fn shown_state(memory: &Memory, index: u64) -> String {
-    words(memory.shown(index), &[0])
-}
-
-fn words(shown: Shown, nodes: &[u32]) -> String {
-    let zones: Vec<&str> = shown.words().collect();
-    let zones = zones.join("/");
-    let state = match shown {
-        Shown { online: true, .. } => zones,
-        Shown { going_offline: true, .. } => format!("going-offline:{zones}"),
-        _ => format!("offline:{zones}"),
-    };
-    with_nodes(state, nodes)
-}
-
-fn with_nodes(text: String, nodes: &[u32]) -> String {
-    if nodes == [0] {
-        return text;
-    }
-    let nodes: Vec<String> = nodes.iter().map(u32::to_string).collect();
-    format!("{text} node {}", nodes.join("+"))
+    Words { shown: memory.shown(index), block }.to_string()
 }
 
 /// What the model shows of all blocks: runs of neighbours that show the same, as first, last and words.
-pub fn runs(memory: &Memory) -> Vec<(u64, u64, String)> {
-    let mut runs: Vec<(u64, u64, Shown, Option<u32>)> = Vec::new();
+pub fn runs(memory: &Memory) -> Vec<(u64, u64, Words<'_>)> {
+    let mut runs: Vec<(u64, u64, Words<'_>)> = Vec::new();
     for (index, block, shown) in memory.all_shown() {
-        let node = block.only_node();
+        let words = Words { shown, block };
         match runs.last_mut() {
-            Some((_, last, same, on))
-                if *last + 1 == index && *same == shown && *on == node && node.is_some() =>
-            {
-                *last = index;
-            }
-            _ => runs.push((index, index, shown, node)),
+            Some((_, last, same)) if *last + 1 == index && same.are(&words) => *last = index,
+            _ => runs.push((index, index, words)),
         }
     }
-    let nodes = |first: u64| memory.blocks()[&first].nodes();
-    runs.into_iter().map(|(first, last, shown, _)| (first, last, words(shown, &nodes(first)))).collect()
+    runs
 }
 
 /// Whether the guest shows every block as the model does.
@@ -71,7 +75,8 @@ pub fn block_agrees(memory: &Memory, index: u64, layout: &Layout) -> bool {
 }
 
 fn seen_words(block: &SeenBlock) -> String {
-    with_nodes(crate::expect::shows(block), &block.nodes)
+    let zones = crate::expect::shows(block);
+    if block.nodes == [0] { zones } else { zones + &nodes(&block.nodes) }
 }
 
 pub(super) fn differences(memory: &Memory, layout: &Layout) -> Vec<Difference> {
