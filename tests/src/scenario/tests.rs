@@ -107,7 +107,7 @@ fn agrees(model: &Prediction, effect: &Effect, expected: &Expected, place: &str)
         let behind_boot =
             memory.blocks().iter().filter(|(_, block)| block.early).map(|(index, _)| index + 1).max();
         let first = wanted.keys().next().copied().or(behind_boot).unwrap();
-        let words = |index: &u64| crate::oracle::verdict::shown_state(memory, *index);
+        let words = |index: &u64| memory.shown(*index).to_string();
         let said = memory.blocks().range(first..).map(|(index, _)| (*index, words(index))).collect();
         let rows = crate::expect::compare(&wanted, &said, |_| String::new());
         let wrong: Vec<_> = rows.iter().filter(|row| !row.is_right()).collect();

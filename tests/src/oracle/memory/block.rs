@@ -60,6 +60,24 @@ impl Shown {
     }
 }
 
+/// As in a layout: `Movable`, `offline:Normal/Movable`.
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.online, self.going_offline) {
+            (true, _) => "",
+            (false, true) => "going-offline:",
+            (false, false) => "offline:",
+        })?;
+        for (number, zone) in self.words().enumerate() {
+            if number > 0 {
+                f.write_str("/")?;
+            }
+            f.write_str(zone)?;
+        }
+        Ok(())
+    }
+}
+
 /// Online page frames of one node in one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
