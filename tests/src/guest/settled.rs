@@ -23,13 +23,14 @@ impl Guest {
     /// [`GuestError::NotSettled`] after `deadline`, with what stood in the way.
     pub fn settled(&mut self, deadline: Duration) -> Result<Layout, GuestError> {
         let end = Instant::now() + deadline;
-        let mut previous: Option<Layout> = None;
+        // The last two reports, the older one first.
+        let (mut older, mut previous): (Option<Layout>, Option<Layout>) = (None, None);
         loop {
             let asked = Instant::now();
             let left = end.saturating_duration_since(asked);
             let layout = match self.ask_within::<Layout>(Action::Layout, left) {
                 Ok(layout) => layout,
-                Err(GuestError::Timeout { .. }) => return Err(not_settled(deadline, previous, None)),
+                Err(GuestError::Timeout { .. }) => return Err(not_settled(deadline, older, previous)),
                 Err(error) => return Err(error),
             };
             let busy = !layout.pending.is_empty();
@@ -39,7 +40,7 @@ impl Guest {
             if Instant::now() >= end {
                 return Err(not_settled(deadline, previous, Some(layout)));
             }
-            previous = Some(layout);
+            older = previous.replace(layout);
             if busy {
                 let pause = LOOK_AGAIN.max(asked.elapsed() * SHARE);
                 std::thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
