@@ -52,6 +52,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A directory has no modules of a kernel.
+    #[error(
+        "{path} has no modules: there is neither modules.builtin nor lib/modules/{release}/modules.builtin in it"
+    )]
+    NoModules {
+        /// The directory that was given.
+        path: PathBuf,
+        /// The kernel's release.
+        release: String,
+    },
     /// The `vmlinux` could not be extracted.
     #[error("Cannot extract vmlinux from {path}")]
     Vmlinux {
@@ -83,6 +93,8 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel that `name` says: a name of the table that has been fetched, or the path of a bzImage or `vmlinux`.
+    /// Modules of a path are looked for beside it, or are in the directory that is named with `PATH,modules=DIR`: a
+    /// `lib/modules/RELEASE`, or what `make modules_install` was told as `INSTALL_MOD_PATH`.
     ///
     /// # Errors
     /// [`Error`]; [`Error::NotFetched`] when [`fetch`](crate::fetch) would help.
@@ -156,7 +168,11 @@ pub(crate) fn directory(source: &Source, version: &str) -> PathBuf {
 }
 
 fn from_file(cache: &Cache, name: &str) -> Result<Kernel, Error> {
-    let path = Path::new(name);
+    let (file, given) = match name.split_once(",modules=") {
+        Some((file, directory)) => (file, Some(Path::new(directory))),
+        None => (name, None),
+    };
+    let path = Path::new(file);
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::Unknown { name: name.into() });
@@ -171,7 +187,11 @@ fn from_file(cache: &Cache, name: &str) -> Result<Kernel, Error> {
     } else {
         return Err(Error::NoKernel { path: absolute });
     };
-    let modules = release.as_deref().and_then(|release| modules_beside(&absolute, release));
+    let beside = || release.as_deref().and_then(|release| modules_beside(&absolute, release));
+    let modules = match given {
+        Some(directory) => Some(modules_in(directory, release.as_deref().unwrap_or("unknown"))?),
+        None => beside(),
+    };
     let release = release.unwrap_or_else(|| "unknown".into());
     Ok(Kernel { name: name.into(), version: None, release, bzimage, vmlinux, modules, cache: cache.clone() })
 }
@@ -185,6 +205,15 @@ fn banner(vmlinux: &[u8]) -> Option<String> {
         std::str::from_utf8(word).ok().filter(|word| word.starts_with(|first: char| first.is_ascii_digit()))
     });
     words.map(str::to_owned).next()
+}
+
+/// The modules in a directory that somebody named.
+fn modules_in(directory: &Path, release: &str) -> Result<PathBuf, Error> {
+    let places = [directory.to_owned(), directory.join("lib/modules").join(release)];
+    let found = places.into_iter().find(|place| place.join("modules.builtin").is_file());
+    let none = || Error::NoModules { path: directory.into(), release: release.into() };
+    let found = found.ok_or_else(none)?;
+    fs::canonicalize(&found).map_err(|cause| Error::Read { path: found, cause })
 }
 
 /// The modules of the kernel file `path`: beside it as in the cache, below the root it is in, or the machine's.

@@ -90,3 +90,22 @@ fn modules_of_a_file_are_found_beside_it() {
     let kernel = Kernel::resolve_in(&cache, image.to_str().unwrap()).unwrap();
     assert_eq!(kernel.modules, Some(fs::canonicalize(installed).unwrap()));
 }
+
+#[test]
+fn modules_of_a_file_are_where_they_are_said_to_be() {
+    let (root, cache) = cache();
+    let image = root.path().join("bzImage");
+    fs::write(&image, bzimage("6.5.0")).unwrap();
+    let tree = root.path().join("tree");
+    let installed = tree.join("lib/modules/6.5.0");
+    fs::create_dir_all(&installed).unwrap();
+    let resolve = |directory: &Path| {
+        Kernel::resolve_in(&cache, &format!("{},modules={}", image.display(), directory.display()))
+    };
+    let error = resolve(&tree).unwrap_err().to_string();
+    assert!(error.contains("tree has no modules") && error.contains("lib/modules/6.5.0"), "{error}");
+    fs::write(installed.join("modules.builtin"), "").unwrap();
+    for directory in [&tree, &installed] {
+        assert_eq!(resolve(directory).unwrap().modules, Some(fs::canonicalize(&installed).unwrap()));
+    }
+}

@@ -22,7 +22,7 @@ pub struct Check {
     /// Scenario files, directories of such, or names of the library's; the whole library when there are none.
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// Name or path of a kernel (may be repeated).
+    /// Name of a kernel, or the path of one (`PATH[,modules=DIR]`); may be repeated.
     #[arg(long, value_name = "KERNEL", default_values = ["6.1", "6.12"])]
     kernel: Vec<String>,
     /// How many guests to run at a time [default: one per processor, as far as there is memory].

@@ -29,7 +29,7 @@ pub struct Explore {
     /// Begin no history after this time, such as 30m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     budget: Option<Duration>,
-    /// Name or path of a kernel (may be repeated)
+    /// Name of a kernel, or the path of one (`PATH[,modules=DIR]`); may be repeated
     #[arg(long, value_name = "KERNEL", default_values = ["6.12"])]
     kernel: Vec<String>,
     /// Guests at a time

@@ -28,7 +28,7 @@ enum Action {
     List,
     /// Print the path of a kernel and that of its initramfs, a line each
     Path {
-        /// Name or path of a kernel
+        /// Name of a kernel, or the path of one (`PATH[,modules=DIR]`)
         #[arg(value_name = "KERNEL")]
         kernel: String,
     },
