@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::oracle::release::Release;
 
 mod addresses;
+mod amount;
 mod blocks;
 pub mod check;
 mod difference;
@@ -27,6 +28,7 @@ mod tests;
 mod validate;
 
 pub use addresses::Addresses;
+pub use amount::Amount;
 pub use blocks::BlockSet;
 pub use difference::{By, Difference};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
@@ -145,6 +147,12 @@ pub struct Guest {
     pub memmap_on_memory: bool,
     /// `movable_node`
     pub movable_node: bool,
+    /// `kernelcore`: the least boot memory that any allocation may use
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernelcore: Option<Amount>,
+    /// `movablecore`: boot memory that movable allocations alone may use
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub movablecore: Option<Amount>,
     /// Whether its kernel must know machine checks and broken pages. Debian's 6.1 for clouds does not; its general
     /// one is booted instead.
     pub machine_checks: bool,
@@ -159,6 +167,8 @@ impl Default for Guest {
             auto_online_blocks: OnlineWord::Online,
             memmap_on_memory: false,
             movable_node: false,
+            kernelcore: None,
+            movablecore: None,
             machine_checks: false,
         }
     }
@@ -175,9 +185,11 @@ impl Guest {
             auto_online_blocks: _,
             memmap_on_memory,
             movable_node,
+            kernelcore,
+            movablecore,
             machine_checks,
-        } = *self;
-        Self { memmap_on_memory, movable_node, machine_checks, ..Self::default() }
+        } = self.clone();
+        Self { memmap_on_memory, movable_node, kernelcore, movablecore, machine_checks, ..Self::default() }
     }
 }
 

@@ -39,6 +39,8 @@ fn guest(dice: &mut Dice) -> Guest {
         auto_online_blocks: online_word(dice),
         memmap_on_memory: dice.chance(10),
         movable_node: dice.chance(8),
+        kernelcore: None,
+        movablecore: None,
         machine_checks: false,
     }
 }

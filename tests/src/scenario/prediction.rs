@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use dimmer_agent::report::Layout;
 
 use super::addresses::Addresses;
-use super::{Action, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario};
+use super::{
+    Action, Amount, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario,
+};
+use crate::oracle::boot::movable::Core;
 use crate::oracle::chance::Chance;
 use crate::oracle::faults;
 use crate::oracle::linux::{Linux, Settings};
@@ -93,7 +96,8 @@ impl Prediction {
             slots.insert(slot, Slot { id: plug.id, node: plug.node, ranges, seen: true });
         }
         let guest = scenario.guest.clone();
-        let mut linux = Linux::new(release, settings(&guest), addresses.boot.boot(policy(&guest)));
+        let mut linux =
+            Linux::new(release, settings(&guest), addresses.boot.boot_with(policy(&guest), core(&guest)));
         linux.memory.mistake = mistake;
         let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new() };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
@@ -108,7 +112,7 @@ impl Prediction {
         let keeps = before.memory.makes(Mistake::ResetKeepsParameters);
         let policy = if keeps { before.memory.policy } else { policy(&self.guest) };
         let settings = if keeps { before.settings } else { settings(&self.guest) };
-        let mut memory = self.addresses.boot.boot(policy);
+        let mut memory = self.addresses.boot.boot_with(policy, core(&self.guest));
         memory.mistake = before.memory.mistake;
         let faults = std::mem::take(&mut self.linux.faults);
         self.linux = Linux::new(self.linux.release, settings, memory);
@@ -332,6 +336,11 @@ fn policy(guest: &Guest) -> Policy {
         numa_aware: guest.auto_movable_numa_aware,
         movable_node: guest.movable_node,
     }
+}
+
+fn core(guest: &Guest) -> Core {
+    let amount = |given: &Option<Amount>| given.as_ref().map(Amount::amount);
+    Core { kernel: amount(&guest.kernelcore), movable: amount(&guest.movablecore) }
 }
 
 fn settings(guest: &Guest) -> Settings {

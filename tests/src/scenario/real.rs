@@ -21,6 +21,8 @@ mod pages;
 /// How long something is waited for that is to come on its own, and the time between two looks.
 const SOON: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What the lab itself puts into the guest's log.
+const LOG_IS_READ: &str = "dimmer-lab-reads-the-log";
 /// Has the kernel say why a block cannot go offline.
 const SAY_WHY: &str = "dyndbg=\"file memory_hotplug.c +p\"";
 
@@ -159,9 +161,13 @@ impl Real {
     /// # Errors
     /// [`RealError::Guest`].
     pub fn new_log(&mut self) -> Result<Vec<String>, RealError> {
+        // Some of Linux's messages lack their newline, such as that of an unaligned range: they stay open for more, and
+        // nobody can read them, until the next message comes (`prb_commit`).
+        self.vm.shell(&format!("echo {LOG_IS_READ} > /dev/kmsg"))?;
         let log = self.vm.guest().kernel_log(self.log)?;
         self.log = log.next;
-        Ok(log.records.into_iter().map(|record| record.text).collect())
+        let texts = log.records.into_iter().map(|record| record.text);
+        Ok(texts.filter(|text| text != LOG_IS_READ).collect())
     }
 
     fn reboot(&mut self) -> Result<Effect, RealError> {
@@ -224,6 +230,9 @@ fn cmdline(guest: &Guest) -> String {
     }
     if guest.movable_node {
         words.push("movable_node".to_owned());
+    }
+    for (name, amount) in [("kernelcore", &guest.kernelcore), ("movablecore", &guest.movablecore)] {
+        words.extend(amount.iter().map(|amount| format!("{name}={}", amount.text())));
     }
     words.join(" ")
 }
