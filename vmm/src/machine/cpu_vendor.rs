@@ -16,6 +16,12 @@ const AMD: [u32; 3] = [0x6874_7541, 0x6974_6e65, 0x444d_4163];
 /// Linux not to look for model-specific registers that KVM does not have.
 const INTEL_SIGNATURE: u32 = 0x0001_06a0;
 
+/// KVM's features that a guest uses by hypercall: MMU_OP, PV_UNHALT, PV_SEND_IPI, PV_SCHED_YIELD, HC_MAP_GPA_RANGE
+/// (KVM documentation, CPUID bits, leaf 0x4000_0001). Each vendor has an instruction of its own for that, and Linux takes
+/// that of the vendor it sees. KVM writes the other one in its place, as the guest: Linux, whose code is read-only, stops
+/// at a page fault. Without these it makes no hypercall.
+const BY_HYPERCALL: u32 = 1 << 2 | 1 << 7 | 1 << 11 | 1 << 13 | 1 << 16;
+
 /// The guest cannot be given processors of this vendor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -76,6 +82,7 @@ fn intel_leaf(mut leaf: kvm_cpuid_entry2) -> kvm_cpuid_entry2 {
         1 => leaf.eax = INTEL_SIGNATURE,
         // Descriptor 0xff: leaf 4 describes the caches.
         2 => (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = (1, 0xff, 0, 0),
+        0x4000_0001 => leaf.eax &= !BY_HYPERCALL,
         0x8000_0000 => (leaf.eax, leaf.ebx, leaf.ecx, leaf.edx) = (0x8000_0008, 0, 0, 0),
         0x8000_0001 => {
             (leaf.eax, leaf.ebx) = (0, 0);
@@ -115,6 +122,7 @@ mod tests {
             leaf(4, 0, [0; 4]),
             leaf(7, 0, [1, 2, 3, 4]),
             leaf(0x4000_0000, 0, [0x4000_0001, 0x4b4d_564b, 0x564b_4d56, 0x4d]),
+            leaf(0x4000_0001, 0, [0x0103_fefb, 0, 0, 1]),
             leaf(0x8000_0000, 0, [0x8000_0021, AMD[0], AMD[2], AMD[1]]),
             leaf(0x8000_0001, 0, all),
             leaf(0x8000_0005, 0, all),
@@ -163,6 +171,7 @@ mod tests {
         for function in [7, 0x4000_0000] {
             assert_eq!(find(&intel, function, 0), find(&amd(), function, 0));
         }
+        assert_eq!(find(&intel, 0x4000_0001, 0), [0x0102_d67b, 0, 0, 1]);
         assert_eq!(find(&intel, 1, 0), [0x106a0, 1, 2, 3]);
         assert_eq!(find(&intel, 0x8000_0000, 0), [0x8000_0008, 0, 0, 0]);
         assert_eq!(find(&intel, 0x8000_0001, 0), [0, 0, 0x121, 0x2c10_0800]);
