@@ -17,6 +17,10 @@ use libtest_mimic::{Arguments, Trial};
 /// Processors of a host.
 const CPUS: usize = 2;
 
+/// Seconds that a file may take in its host, several times what the longest one takes. A host that goes idle for good is
+/// started once more then.
+const SECONDS: u64 = 20 * 60;
+
 /// Runs all tests and prints what each file's said, then the sums.
 pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
@@ -66,6 +70,7 @@ fn next(queue: &Mutex<Vec<String>>) -> Option<String> {
 fn in_a_host(file: &str) -> io::Result<Output> {
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1)).arg(format!("::{file}::")).env(host::CPUS, CPUS.to_string());
+    command.env(host::SECONDS, SECONDS.to_string());
     command.output()
 }
 

@@ -35,6 +35,10 @@ const EMULATED: &str = "emulated";
 /// not set.
 pub const CPUS: &str = "DIMMER_HOST_CPUS";
 
+/// Environment variable with the seconds that a program which runs itself in an emulated host may take there; without it,
+/// any time. A host that went idle for good is found by nothing else.
+pub const SECONDS: &str = "DIMMER_HOST_SECONDS";
+
 /// Exit status of a command that took longer than it may, as timeout(1) has it.
 pub const TIMED_OUT: u8 = 124;
 
@@ -142,7 +146,8 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
     let program =
         env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
     let arguments = std::iter::once(program.into_os_string()).chain(env::args_os().skip(1));
-    let options = Options { timeout: None, emulated: false, size: size() };
+    let options =
+        Options { timeout: number(SECONDS).map(Duration::from_secs), emulated: false, size: size() };
     let invocation = invocation(arguments)?;
     match run(&options, invocation.clone()) {
         // The emulation of nested virtualization is not perfect. What the program found is lost with the host, so it
@@ -151,15 +156,24 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
             eprintln!("dimmer-lab: {}; starting once more", crate::chain(&error));
             run(&options, invocation)
         }
+        Ok(TIMED_OUT) => {
+            eprintln!("dimmer-lab: starting once more");
+            run(&options, invocation)
+        }
         result => result,
     }
 }
 
 /// The size of an emulated host in which this program runs itself.
 fn size() -> qemu::Size {
-    let cpus = env::var(CPUS).ok().and_then(|cpus| cpus.parse().ok()).filter(|cpus| *cpus > 0);
+    let cpus = number(CPUS).and_then(|cpus| u32::try_from(cpus).ok());
     let size = qemu::Size::default();
     qemu::Size { cpus: cpus.unwrap_or(size.cpus), ..size }
+}
+
+/// The number above zero that an environment variable has.
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
 /// Says why `program` could not be started, and gives the exit status that a shell would: 127 when it is not there, 126
