@@ -6,7 +6,7 @@
 //!                                         │
 //!            a guest or a model ──► hunt ─┤         (check it beside the oracle)
 //!                                         │ a difference
-//!                                      shrink ──► explore-SEED-RUN.toml
+//!                                      shrink ──► explore-SEED-RUN-KERNEL.toml
 //!                                         │
 //!                                      record       (a line for each run, the sum of all)
 //! ```

@@ -14,7 +14,7 @@ use dimmer_lab::oracle::mistake::Mistake;
 use dimmer_lab::oracle::release::Release;
 
 /// Hunts for a memory block that is not where the oracle says: random machines and histories, checked after
-/// every step. What shows a difference is shrunk to a small scenario file, `explore-SEED-RUN.toml`.
+/// every step. What shows a difference is shrunk to a small scenario file, `explore-SEED-RUN-KERNEL.toml`.
 #[derive(Debug, Args)]
 pub struct Explore {
     /// Seed of all machines and histories

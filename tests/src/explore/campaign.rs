@@ -139,7 +139,9 @@ impl Campaign {
         rules: Rules,
         carry_out: &impl Fn(&Scenario) -> Answer,
     ) -> io::Result<PathBuf> {
-        let file = self.directory.join(format!("explore-{}-{run}.toml", self.seed));
+        // A kernel may be a path.
+        let on = kernel.rsplit('/').next().unwrap_or(kernel);
+        let file = self.directory.join(format!("explore-{}-{run}-{on}.toml", self.seed));
         write(&file, &scenario, kernel)?;
         let mut last = Vec::new();
         let shrunk = shrink(scenario, step, rules, ATTEMPTS, |candidate| {
