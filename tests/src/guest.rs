@@ -140,7 +140,7 @@ impl Guest {
         self.ask(Action::Layout)
     }
 
-    /// Fills the memory groups of `layout` in, or the reason why they are not known.
+    /// Fills the memory groups of `layout` in, and what of its zones is boot memory; or the reason why these are not known.
     ///
     /// # Errors
     /// See [`GuestError`]; that the guest's kernel does not tell is none.
@@ -157,6 +157,11 @@ impl Guest {
             let place = membership.blocks.binary_search_by_key(&block.index, |(index, _)| *index);
             let number = place.ok().map(|place| membership.blocks[place].1);
             block.group = membership.groups.iter().find(|group| Some(group.id) == number).cloned();
+        }
+        for zone in &mut layout.zones {
+            let mut early = membership.early.iter();
+            let here = early.find(|early| early.node == zone.node && early.zone == zone.name);
+            zone.present_early = here.map(|early| early.pages);
         }
         Ok(())
     }

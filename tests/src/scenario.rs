@@ -16,6 +16,7 @@ pub mod check;
 mod difference;
 mod expectation;
 mod explain;
+pub mod forecast;
 mod keys;
 mod prediction;
 pub mod real;

@@ -3,7 +3,8 @@
 //! The kernel is as it comes: where its variables are says /proc/kallsyms ([`symbols`]), what they look
 //! like its BTF in /sys/kernel/btf/vmlinux ([`shapes`]), and what is in them /proc/kcore ([`kcore`]). Two
 //! XArrays are walked ([`xarray`]): `memory_groups` of mm/memory_hotplug.c's groups by number, and
-//! `memory_blocks` of drivers/base/memory.c's blocks, each of which points to its group.
+//! `memory_blocks` of drivers/base/memory.c's blocks, each of which points to its group. The nodes' zones
+//! tell what they have of boot memory ([`zones`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,9 @@ mod kcore;
 mod shapes;
 mod symbols;
 mod xarray;
+mod zones;
+
+pub use zones::EarlyPages;
 
 /// The kernel's groups cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +56,20 @@ pub struct Groups {
     /// Address of the XArray of groups, and of that of blocks.
     groups: u64,
     blocks: u64,
+    /// Address of the array of nodes.
+    nodes: u64,
 }
 
-/// The groups, and which of them each memory block is in.
+/// The groups, which of them each memory block is in, and what of each zone is boot memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// By number, ascending.
     pub groups: Vec<Group>,
     /// Block number and group number, ascending; blocks without a group are missing.
     pub blocks: Vec<(u64, u32)>,
+    /// Boot memory of the zones of all nodes; an older agent does not say.
+    #[serde(default)]
+    pub early: Vec<EarlyPages>,
 }
 
 impl Groups {
@@ -70,8 +79,8 @@ impl Groups {
     /// # Errors
     /// [`GroupsError`] says what the kernel does not tell.
     pub fn find() -> Result<Self, GroupsError> {
-        let [groups, blocks] = address_of(["memory_groups", "memory_blocks"])?;
-        Ok(Self { shapes: Shapes::read()?, groups, blocks })
+        let [groups, blocks, nodes] = address_of(["memory_groups", "memory_blocks", "node_data"])?;
+        Ok(Self { shapes: Shapes::read()?, groups, blocks, nodes })
     }
 
     /// Reads all groups as they are now.
@@ -85,7 +94,8 @@ impl Groups {
     }
 
     fn walk(&self, kcore: &Kcore) -> io::Result<Membership> {
-        let mut found = Membership::default();
+        let early = zones::early(kcore, &self.shapes.zone, self.nodes)?;
+        let mut found = Membership { early, ..Membership::default() };
         let mut numbers = BTreeMap::new();
         for (number, address) in xarray::entries(kcore, &self.shapes.xarray, self.groups)? {
             let number =

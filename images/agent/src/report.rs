@@ -118,6 +118,10 @@ pub struct Zone {
     pub present: u64,
     /// Pages that the page allocator has.
     pub managed: u64,
+    /// Those of the pages that exist which are boot memory (`present_early_pages`); absent where only the kernel's own
+    /// structures would tell, and nobody asked or they cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present_early: Option<u64>,
 }
 
 impl From<&str> for BlockState {

@@ -92,6 +92,7 @@ Node 1, zone  Movable
             spanned,
             present,
             managed,
+            present_early: None,
         };
         let expected = [
             zone(0, "DMA", 1, 4095, 3998, 3840),

@@ -1,12 +1,15 @@
 //! `dimmer-lab predict`: what the oracle says about a scenario, without a machine.
 
+use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 use dimmer_lab::library::find;
 use dimmer_lab::oracle::release::Release;
-use dimmer_lab::oracle::verdict;
-use dimmer_lab::scenario::{BlockSet, Effect, Prediction};
+use dimmer_lab::scenario::Scenario;
+use dimmer_lab::scenario::forecast::{Moment, forecast, json, text};
+use serde_json::{Value, json};
 
 /// `dimmer-lab predict`
 #[derive(Debug, Args)]
@@ -17,44 +20,39 @@ pub struct Predict {
     /// Release of the guest's kernel.
     #[arg(long, value_name = "RELEASE", default_value = "6.12")]
     kernel: Release,
+    /// Print all of memory after each step as JSON, instead of what changes as text.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Predict {
-    /// Prints the blocks after the boot and after each step.
+    /// Prints memory after the boot and what each step does to it.
     pub fn run(&self) -> super::Result {
         let [source] = &find(&self.scenario)?[..] else {
             return Err(format!("{} holds several scenarios; name one of them", self.scenario).into());
         };
-        let scenario = &source.scenario;
-        let mut model = Prediction::new(scenario, self.kernel)?;
-        println!("boot");
-        print(&model, &Effect::default());
-        for (number, step) in (1..).zip(&scenario.steps) {
-            let action = step.action();
-            let effect = model.apply(&action).map_err(|problem| format!("step {number}: {problem}"))?;
-            println!("step {number}: {}", action.name());
-            print(&model, &effect);
-        }
+        let output = if self.json { self.json(&source.scenario)? } else { self.text(&source.scenario)? };
+        std::io::stdout().write_all(output.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
-}
 
-fn print(model: &Prediction, effect: &Effect) {
-    for (first, last, shown) in verdict::runs(&model.linux.memory) {
-        let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
-        println!("  {range:<12} {shown}");
+    fn text(&self, scenario: &Scenario) -> Result<String, Box<dyn Error>> {
+        let mut all = String::new();
+        forecast(scenario, self.kernel, |moment: Moment<'_>| {
+            text::write(&moment, &mut all).map_err(Box::<dyn Error>::from)
+        })?;
+        Ok(all)
     }
-    for (source, status) in &effect.ost {
-        println!("  _OST({source:#x}, {status:#x})");
-    }
-    if let Some(plugged) = effect.plugged {
-        println!("  plugged {} MiB", plugged >> 20);
-    }
-    for (index, errno) in &effect.refused {
-        println!("  block {index}: {errno}");
-    }
-    if !effect.open.is_empty() {
-        let blocks = BlockSet(effect.open.clone());
-        println!("  open: {blocks} may also stay online; that all of it can be moved is assumed");
+
+    fn json(&self, scenario: &Scenario) -> Result<String, Box<dyn Error>> {
+        let mut block_size = 0;
+        let mut steps: Vec<Value> = Vec::new();
+        forecast(scenario, self.kernel, |moment: Moment<'_>| {
+            block_size = moment.model.linux.memory.block_size();
+            steps.push(json::value(&moment));
+            Ok::<_, Box<dyn Error>>(())
+        })?;
+        let all = json!({"kernel": self.kernel.to_string(), "block_size": block_size, "steps": steps});
+        Ok(format!("{all:#}\n"))
     }
 }

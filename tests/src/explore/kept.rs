@@ -34,8 +34,8 @@ impl Subject for Guest {
         self.real.new_requests()
     }
 
-    fn log(&mut self) -> Result<Vec<String>, RealError> {
-        self.real.new_log()
+    fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
+        self.real.new_log(wanted)
     }
 }
 

@@ -75,7 +75,7 @@ impl<S: Subject> Subject for Timed<S> {
         self.subject.requests()
     }
 
-    fn log(&mut self) -> Result<Vec<String>, S::Error> {
-        self.subject.log()
+    fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, S::Error> {
+        self.subject.log(wanted)
     }
 }

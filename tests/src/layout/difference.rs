@@ -34,8 +34,11 @@ fn unaligned(line: &str) -> String {
 }
 
 fn zone(zone: &Zone) -> String {
-    let Zone { node, name, start_pfn, spanned, present, managed } = zone;
-    format!("node {node} {name}: start_pfn {start_pfn} spanned {spanned} present {present} managed {managed}")
+    let Zone { node, name, start_pfn, spanned, present, managed, present_early } = zone;
+    let early = present_early.map_or_else(String::new, |early| format!(" early {early}"));
+    format!(
+        "node {node} {name}: start_pfn {start_pfn} spanned {spanned} present {present}{early} managed {managed}"
+    )
 }
 
 fn parameters(layout: &Layout) -> [String; 7] {

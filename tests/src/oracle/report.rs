@@ -70,5 +70,6 @@ fn reported(memory: &Memory, node: u32, zone: Zone) -> ReportedZone {
         spanned: state.span.end - state.span.start,
         present: state.present,
         managed: state.present,
+        present_early: Some(state.early),
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use dimmer_devices::fault::{ActionName, Point};
+use serde::Serialize;
 
 use super::group::GroupKind;
 use super::linux::Linux;
@@ -40,7 +41,8 @@ pub struct DeviceSpec {
 }
 
 /// What the driver asks the device for, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// To plug these.
     Plug(Range<u64>),
@@ -101,6 +103,11 @@ impl VirtioMem {
             Mode::Big(big) => big.plugged(),
             Mode::Refused => 0,
         }
+    }
+
+    /// Its memory group; `None` where the release has none.
+    pub const fn group(&self) -> Option<GroupId> {
+        self.group
     }
 
     /// Pages that are not plugged of those of its blocks for which `online` says so.

@@ -15,8 +15,9 @@ use super::{Machine, NotifyWord, Plug};
 use crate::oracle::boot::BootMemory;
 use crate::oracle::virtio_mem::DeviceSpec;
 
-/// Physical address bits of the CPU that scenarios are written for.
-const ADDRESS_BITS: u8 = 40;
+/// Physical address bits that a scenario may use: what Linux maps with page tables of four levels. Whether the CPU of a
+/// real machine has that many is its own business.
+const ADDRESS_BITS: u8 = 46;
 /// Devices of at least this size are aligned to it, smaller ones to a memory section.
 const BIG: u64 = 1 << 30;
 const SMALL: u64 = 128 << 20;

@@ -101,6 +101,17 @@ pub enum OutcomeWord {
     InProgress,
 }
 
+impl fmt::Display for OutcomeWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::InProgress => "in-progress",
+        })
+    }
+}
+
 impl Expected {
     /// The `_OST` pairs.
     ///

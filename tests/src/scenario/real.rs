@@ -9,9 +9,9 @@ use dimmer_images::Kernel;
 use serde_json::Value;
 
 use super::requests::RequestLog;
+use super::subject::Requests;
 use super::{Action, Effect, Guest, Scenario};
 use crate::layout::Layout;
-use crate::oracle::virtio_mem::Request;
 use crate::vm::{Setup, TestVm, VmError};
 
 mod devices;
@@ -113,10 +113,10 @@ impl Real {
             Action::Inject(inject) => self.inject(inject)?,
             Action::Fault(faults) => self.fault(faults)?,
             Action::Settle => self.settle()?,
-            Action::Reboot => self.reboot()?,
+            Action::Reboot => self.reboot(predicted)?,
         };
         effect.ost = self.new_reports(predicted.ost.len())?;
-        effect.requests = self.new_requests()?;
+        add(&mut effect.requests, self.new_requests()?);
         effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;
         self.stuck = predicted.stuck;
         Ok(effect)
@@ -139,7 +139,7 @@ impl Real {
     ///
     /// # Errors
     /// [`RealError::Rest`].
-    pub fn new_requests(&mut self) -> Result<BTreeMap<String, Vec<Request>>, RealError> {
+    pub fn new_requests(&mut self) -> Result<Requests, RealError> {
         Ok(self.requests.new_requests(&self.vm.rest)?)
     }
 
@@ -156,11 +156,25 @@ impl Real {
         }
     }
 
-    /// What the kernel's log has since this was last asked, a line each.
+    /// What the kernel's log has since this was last asked, a line each. Texts that are `wanted` are waited for, since
+    /// the kernel may say them after what they are about has ended.
     ///
     /// # Errors
     /// [`RealError::Guest`].
-    pub fn new_log(&mut self) -> Result<Vec<String>, RealError> {
+    pub fn new_log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
+        let end = Instant::now() + SOON;
+        let mut all = Vec::new();
+        loop {
+            all.extend(self.more_log()?);
+            let is_said = |text: &String| all.iter().any(|line: &String| line.contains(text.as_str()));
+            if wanted.iter().all(is_said) || Instant::now() >= end {
+                return Ok(all);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn more_log(&mut self) -> Result<Vec<String>, RealError> {
         // Some of Linux's messages lack their newline, such as that of an unaligned range: they stay open for more, and
         // nobody can read them, until the next message comes (`prb_commit`).
         self.vm.shell(&format!("echo {LOG_IS_READ} > /dev/kmsg"))?;
@@ -170,14 +184,31 @@ impl Real {
         Ok(texts.filter(|text| text != LOG_IS_READ).collect())
     }
 
-    fn reboot(&mut self) -> Result<Effect, RealError> {
+    /// Resets the machine. The guest's agent is there before all drivers are done, so that their requests are waited for.
+    fn reboot(&mut self, predicted: &Effect) -> Result<Effect, RealError> {
         self.resets += 1;
         self.log = 0;
         self.pinned.clear();
         self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
         self.vm.wait_for_resets(self.resets)?;
         self.vm.connect()?;
-        Ok(Effect::default())
+        let mut requests = Requests::new();
+        let all_there = |requests: &Requests| {
+            predicted
+                .requests
+                .iter()
+                .all(|(id, all)| requests.get(id).is_some_and(|seen| seen.len() >= all.len()))
+        };
+        let mut last = Instant::now();
+        while !all_there(&requests) && last.elapsed() < SOON {
+            let new = self.new_requests()?;
+            if !new.is_empty() {
+                last = Instant::now();
+            }
+            add(&mut requests, new);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(Effect { requests, ..Effect::default() })
     }
 
     /// The `_OST` pairs since this was last asked; as many as `expected` are waited for, since the guest's
@@ -212,6 +243,13 @@ impl Real {
         };
         let reports = events.iter().filter(|event| event["event"] == "ost");
         Ok(reports.map(|event| (number(event, "source"), number(event, "status"))).collect())
+    }
+}
+
+/// Adds later requests to earlier ones.
+fn add(all: &mut Requests, more: Requests) {
+    for (id, requests) in more {
+        all.entry(id).or_default().extend(requests);
     }
 }
 

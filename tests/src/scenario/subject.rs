@@ -34,11 +34,11 @@ pub trait Subject {
     /// When that is not known.
     fn requests(&mut self) -> Result<Requests, Self::Error>;
 
-    /// What the guest's kernel has logged since this was last asked, a line each.
+    /// What the guest's kernel has logged since this was last asked, a line each; texts that are `wanted` are waited for.
     ///
     /// # Errors
     /// When that is not known.
-    fn log(&mut self) -> Result<Vec<String>, Self::Error>;
+    fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, Self::Error>;
 }
 
 impl Subject for Real {
@@ -56,8 +56,8 @@ impl Subject for Real {
         self.new_requests()
     }
 
-    fn log(&mut self) -> Result<Vec<String>, RealError> {
-        self.new_log()
+    fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
+        self.new_log(wanted)
     }
 }
 
@@ -82,7 +82,7 @@ impl Subject for Prediction {
         Ok(Self::requests(self))
     }
 
-    fn log(&mut self) -> Result<Vec<String>, ModelError> {
+    fn log(&mut self, _: &[String]) -> Result<Vec<String>, ModelError> {
         Err(ModelError("a model has no log".to_owned()))
     }
 }

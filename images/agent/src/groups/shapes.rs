@@ -42,9 +42,22 @@ pub(super) struct GroupShape {
     pub(super) unit_pages: u64,
 }
 
+/// Where a node has its zones: offsets in bytes within `struct pglist_data` and `struct zone`.
+#[derive(Debug)]
+pub(super) struct ZoneShape {
+    /// Of the array of zones, within the node.
+    pub(super) zones: u64,
+    /// Bytes of a zone, and how many there are.
+    pub(super) size: u64,
+    pub(super) count: u64,
+    pub(super) name: u64,
+    pub(super) early: u64,
+}
+
 /// All offsets that are needed.
 #[derive(Debug)]
 pub(super) struct Shapes {
+    pub(super) zone: ZoneShape,
     pub(super) xarray: XArrayShape,
     pub(super) group: GroupShape,
     /// Offset of `group` within `struct memory_block`.
@@ -56,6 +69,13 @@ impl Shapes {
         let btf = open()?;
         let field = |structure: &str, path: &[&str]| offset(&btf, structure, path);
         Ok(Self {
+            zone: ZoneShape {
+                zones: field("pglist_data", &["node_zones"])?,
+                size: size(&btf, "zone")?,
+                count: length(&btf, "pglist_data", "node_zones")?,
+                name: field("zone", &["name"])?,
+                early: field("zone", &["present_early_pages"])?,
+            },
             xarray: XArrayShape {
                 head: field("xarray", &["xa_head"])?,
                 node_shift: field("xa_node", &["shift"])?,
@@ -92,6 +112,29 @@ fn offset(btf: &Btf, structure: &str, path: &[&str]) -> Result<u64, ShapesError>
     let members = types.into_iter().find_map(members_of).ok_or_else(missing)?;
     let bits = bits(btf, &members, path).map_err(ShapesError::Btf)?.ok_or_else(missing)?;
     Ok(u64::from(bits / 8))
+}
+
+/// Bytes of a structure.
+fn size(btf: &Btf, structure: &str) -> Result<u64, ShapesError> {
+    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
+    let size = types.into_iter().find_map(|kind| match kind {
+        Type::Struct(found) => Some(found.size() as u64),
+        _ => None,
+    });
+    size.ok_or_else(|| ShapesError::Missing(structure.to_owned()))
+}
+
+/// Elements of a field that is an array.
+fn length(btf: &Btf, structure: &str, field: &str) -> Result<u64, ShapesError> {
+    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
+    for member in types.into_iter().find_map(members_of).unwrap_or_default() {
+        if btf.resolve_name(&member).map_err(ShapesError::Btf)? == field {
+            if let Type::Array(array) = btf.resolve_chained_type(&member).map_err(ShapesError::Btf)? {
+                return Ok(array.len() as u64);
+            }
+        }
+    }
+    Err(ShapesError::Missing(format!("{structure}.{field}[]")))
 }
 
 fn members_of(kind: Type) -> Option<Vec<Member>> {

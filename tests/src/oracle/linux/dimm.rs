@@ -20,6 +20,13 @@ pub struct PluggedDimm {
     group: Option<GroupId>,
 }
 
+impl PluggedDimm {
+    /// Its memory group; `None` where the release has none.
+    pub const fn group(&self) -> Option<GroupId> {
+        self.group
+    }
+}
+
 /// How an ejection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ejected {

@@ -29,32 +29,12 @@ impl Words<'_> {
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        State(self.shown).fmt(f)?;
+        self.shown.fmt(f)?;
         match self.block.only_node() {
             Some(0) => Ok(()),
             Some(node) => write!(f, " node {node}"),
             None => f.write_str(&nodes(&self.block.nodes())),
         }
-    }
-}
-
-/// What a block shows but its nodes.
-struct State(Shown);
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Shown { online: true, .. } => {}
-            Shown { going_offline: true, .. } => f.write_str("going-offline:")?,
-            _ => f.write_str("offline:")?,
-        }
-        for (number, zone) in self.0.words().enumerate() {
-            if number > 0 {
-                f.write_str("/")?;
-            }
-            f.write_str(zone)?;
-        }
-        Ok(())
     }
 }
 
@@ -72,7 +52,7 @@ pub fn shown(memory: &Memory, index: u64) -> String {
 
 /// The same without the node, of a block that is there.
 pub fn shown_state(memory: &Memory, index: u64) -> String {
-    State(memory.shown(index)).to_string()
+    memory.shown(index).to_string()
 }
 
 /// What the model shows of all blocks: runs of neighbours that show the same, as first, last and words.

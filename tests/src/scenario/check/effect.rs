@@ -79,5 +79,5 @@ pub(super) fn requests(
 }
 
 pub(super) fn word(outcome: Option<OutcomeWord>) -> String {
-    outcome.map_or_else(|| "nothing".to_owned(), |outcome| format!("{outcome:?}").to_lowercase())
+    outcome.map_or_else(|| "nothing".to_owned(), |outcome| outcome.to_string())
 }

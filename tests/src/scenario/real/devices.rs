@@ -84,10 +84,9 @@ impl Real {
         } else {
             let path = format!("/memory-devices/{}", segment(&resize.id));
             self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
-            if predicted.open.is_empty() {
-                self.wait_for_plugged(&resize.id, predicted.plugged)?;
-            } else {
-                wait_until_quiet(&self.vm.rest, &resize.id)?;
+            match predicted.plugged {
+                Some(plugged) if predicted.open.is_empty() => self.wait_for_plugged(&resize.id, plugged)?,
+                _ => wait_until_quiet(&self.vm.rest, &resize.id)?,
             }
             self.vm.settled()?;
         }
@@ -99,9 +98,9 @@ impl Real {
     }
 
     /// Waits until the device has as much plugged as it is to have, or for a while.
-    fn wait_for_plugged(&self, id: &str, plugged: Option<u64>) -> Result<(), RealError> {
+    fn wait_for_plugged(&self, id: &str, plugged: u64) -> Result<(), RealError> {
         let end = Instant::now() + SOON;
-        while self.vm.rest.device(id)?["plugged_size"].as_u64() != plugged && Instant::now() < end {
+        while self.vm.rest.device(id)?["plugged_size"].as_u64() != Some(plugged) && Instant::now() < end {
             std::thread::sleep(LOOK_AGAIN);
         }
         Ok(())
