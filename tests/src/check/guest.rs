@@ -160,6 +160,10 @@ impl Guest {
         if scenario.steps.iter().any(|step| step.inject.is_some()) {
             self.real.apply(&Action::Inject(&Inject::default()), &Effect::default())?;
         }
+        if scenario.steps.iter().any(|step| step.fault.is_some()) {
+            self.real.apply(&Action::Fault(&[]), &Effect::default())?;
+        }
+        self.real.unpin_all()?;
         let eject = Parameters { acpi_eject: Some(true), ..Parameters::default() };
         if scenario.steps.iter().any(|step| step.set.is_some_and(|set| set.acpi_eject.is_some())) {
             self.real.apply(&Action::Set(&eject), &Effect::default())?;

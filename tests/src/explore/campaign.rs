@@ -108,7 +108,7 @@ impl Campaign {
         lock(record).add(&line)?;
         let seconds = times.total().as_secs_f64();
         let name = format!("run {run} on {kernel}");
-        match found {
+        match &found {
             Found::Nothing { blocks } => {
                 println!(
                     "{name}: {} steps as the oracle says, {blocks} block checks, {seconds:.1} s",
@@ -120,22 +120,23 @@ impl Campaign {
                 println!(
                     "{name}: a difference after step {step} of {}{}",
                     scenario.steps.len(),
-                    indented(&lines)
+                    indented(lines)
                 );
-                let file = self.shrunk(run, kernel, scenario, step, rules, carry_out)?;
+                let file = self.shrunk(run, kernel, scenario, &found, rules, carry_out)?;
                 println!("{name}: repeat it with: dimmer-lab check {} --kernel {kernel}", file.display());
             }
         }
         Ok(())
     }
 
-    /// Shrinks a scenario that shows a difference, and writes it to a file.
+    /// Shrinks a scenario that shows a difference, and writes it to a file. Only candidates count that show something of
+    /// the same kind: another difference would be another finding.
     fn shrunk(
         &self,
         run: u64,
         kernel: &str,
         scenario: Scenario,
-        step: usize,
+        found: &Found,
         rules: Rules,
         carry_out: &impl Fn(&Scenario) -> Answer,
     ) -> io::Result<PathBuf> {
@@ -143,9 +144,14 @@ impl Campaign {
         let on = kernel.rsplit('/').next().unwrap_or(kernel);
         let file = self.directory.join(format!("explore-{}-{run}-{on}.toml", self.seed));
         write(&file, &scenario, kernel)?;
+        let (step, kinds) = (found.step().unwrap_or(scenario.steps.len()), found.kinds());
         let mut last = Vec::new();
         let shrunk = shrink(scenario, step, rules, ATTEMPTS, |candidate| {
-            let Found::Difference { step, lines } = carry_out(candidate).found else { return None };
+            let again = carry_out(candidate).found;
+            if again.kinds().is_disjoint(&kinds) {
+                return None;
+            }
+            let Found::Difference { step, lines } = again else { return None };
             println!("run {run} on {kernel}: {} steps still differ", candidate.steps.len().min(step));
             last = lines;
             Some(step)

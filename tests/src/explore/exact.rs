@@ -1,12 +1,17 @@
 //! Which steps have one outcome only.
 //!
 //! Linux may or may not be able to empty a block in a kernel zone, and drivers that work at the same time
-//! may come in any order. The oracle says where the first may be; the second is known here.
+//! may come in any order. The oracle says where the first may be; the second is known here. So is what would
+//! never end: while an ejection waits for a page, most of what touches memory waits for the ejection.
 
+use crate::oracle::memory::Errno;
 use crate::scenario::{Action, BlockSet, Effect, Prediction};
 
 /// Whether `action` can only end in one way, given the model before it and what comes of it.
 pub fn is_exact(before: &Prediction, action: &Action<'_>, effect: &Effect) -> bool {
+    if before.linux.stuck.is_some() {
+        return matches!(action, Action::Unpin(_) | Action::Plug(_));
+    }
     let races = match action {
         Action::Online(blocks) => online_races(before, &blocks.blocks),
         // The devices grow at the same time, each on a thread of its own.
@@ -16,6 +21,8 @@ pub fn is_exact(before: &Prediction, action: &Action<'_>, effect: &Effect) -> bo
             let device = before.linux.virtio_mem.get(&resize.id);
             before.linux.injected.offline && device.is_some_and(|device| resize.to.0 < device.plugged())
         }
+        // The write is only interrupted when it is a step `offline`.
+        Action::Write(_) => effect.refused.iter().any(|(_, errno)| *errno == Errno::EINTR),
         _ => false,
     };
     effect.open.is_empty() && !races

@@ -1,5 +1,6 @@
 //! One scenario on a guest, and what came of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,13 @@ impl Found {
             Self::Difference { step, .. } => Some(*step),
             Self::Nothing { .. } | Self::Lost { .. } => None,
         }
+    }
+
+    /// What differs, without numbers: `block`, `zone`, `request`, …; empty where nothing does.
+    pub fn kinds<'a>(&'a self) -> BTreeSet<&'a str> {
+        let Self::Difference { lines, .. } = self else { return BTreeSet::new() };
+        let word = |line: &'a String| line.split([' ', ':']).next().unwrap_or_default();
+        lines.iter().map(|line| word(line).trim_end_matches('s')).collect()
     }
 }
 

@@ -1,13 +1,13 @@
 //! Random steps, of which many lie at an edge of what the model says. They need not be possible.
 
-use std::collections::BTreeSet;
-
 use super::dice::Dice;
-use super::{edges, machine};
-use crate::oracle::zone::Zone;
-use crate::scenario::{
-    BlockSet, Blocks, Empty, Inject, OnlineWord, Parameters, PolicyWord, Prediction, Resize, Size, Step,
-};
+use super::edges;
+use crate::scenario::{Empty, NotifyWord, Prediction, Resize, Size, Step};
+
+mod blocks;
+mod guest;
+
+pub use guest::settings;
 
 const MIB: u64 = 1 << 20;
 
@@ -28,12 +28,17 @@ pub struct Moment<'a> {
 pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let make = dice.weighted::<fn(&mut Dice, &Moment<'_>) -> Option<Step>>(&[
         (22, plug),
-        (12, unplug),
+        (10, unplug),
+        (3, eject),
         (26, resize),
-        (11, offline),
-        (12, online),
-        (12, set),
-        (4, inject),
+        (11, blocks::offline),
+        (12, blocks::online),
+        (5, blocks::write),
+        (2, blocks::pin),
+        (4, blocks::unpin),
+        (12, guest::set),
+        (4, guest::inject),
+        (2, guest::fault),
         (1, |_, _| Some(Step { reboot: Some(Empty {}), ..Step::default() })),
     ]);
     make(dice, moment)
@@ -64,6 +69,12 @@ fn plug(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
             plug.count = Some(dice.weighted(&[(2, 2), (2, 3), (1, 5)]));
             plug.id.push('-');
         }
+        33..=40 => {
+            plug.size = Some(Size(dice.number(1..=3) * block));
+            plug.count = dice.chance(50).then_some(2);
+            plug.id.push_str(if plug.count.is_some() { "-" } else { "" });
+            plug.notify = dice.weighted(&[(1, NotifyWord::None), (2, NotifyWord::BusCheck)]);
+        }
         _ => plug.size = Some(Size(size)),
     }
     Some(Step { plug: Some(plug), ..Step::default() })
@@ -72,6 +83,12 @@ fn plug(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
 fn unplug(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let all: Vec<String> = moment.model.dimms().map(str::to_owned).collect();
     Some(Step { unplug: Some(dice.one_of(&all)?), ..Step::default() })
+}
+
+/// As [`unplug`], but the guest begins, which it only can with a device that its driver is bound to.
+fn eject(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
+    let bound: Vec<String> = moment.model.linux.dimms.keys().cloned().collect();
+    Some(Step { eject: Some(dice.one_of(&bound)?), ..Step::default() })
 }
 
 fn resize(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
@@ -99,85 +116,4 @@ fn resize(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
 
 fn edge_index(dice: &mut Dice) -> usize {
     dice.weighted(&[(1, 0), (1, 1), (1, 2)])
-}
-
-fn offline(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
-    let memory = &moment.model.linux.memory;
-    let any = moment.model.linux.injected.offline || dice.chance(10);
-    let fits = |zone| zone == Some(Zone::Movable) || any;
-    let online = memory.blocks().iter().filter(|(_, block)| block.is_online() && fits(block.zone()));
-    let blocks = some(dice, &online.map(|(index, _)| *index).collect::<Vec<_>>())?;
-    Some(Step { offline: Some(blocks), ..Step::default() })
-}
-
-fn online(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
-    let offline: Vec<u64> = moment.model.linux.memory.offline_blocks().iter().copied().collect();
-    let blocks = some(dice, &offline)?;
-    let how = dice.weighted(&[
-        (5, OnlineWord::Online),
-        (2, OnlineWord::OnlineKernel),
-        (2, OnlineWord::OnlineMovable),
-    ]);
-    Some(Step { online: Some(Blocks { blocks, how }), ..Step::default() })
-}
-
-/// Some blocks of `all`: one, often the first or the last, or a few neighbours, or all of them.
-fn some(dice: &mut Dice, all: &[u64]) -> Option<BlockSet> {
-    let last = all.len().checked_sub(1)?;
-    let index = |dice: &mut Dice| usize::try_from(dice.number(0..=last as u64)).unwrap_or(0);
-    let range = match dice.number(1..=10) {
-        1 | 2 => 0..=0,
-        3 | 4 => last..=last,
-        5 | 6 => 0..=last,
-        7 => {
-            let one = index(dice);
-            one..=one
-        }
-        _ => {
-            let first = index(dice);
-            first..=(first + index(dice).min(8)).min(last)
-        }
-    };
-    Some(BlockSet(all[range].iter().copied().collect::<BTreeSet<_>>()))
-}
-
-/// All parameters at once.
-pub fn settings(dice: &mut Dice) -> Step {
-    let contig = dice.chance(25);
-    let set = Parameters {
-        online_policy: Some(if contig { PolicyWord::ContigZones } else { PolicyWord::AutoMovable }),
-        auto_movable_ratio: Some(machine::ratio(dice)),
-        auto_movable_numa_aware: Some(dice.chance(60)),
-        auto_online_blocks: Some(machine::online_word(dice)),
-        acpi_eject: None,
-        hwpoison_filter_dev_major: None,
-    };
-    Step { set: Some(set), ..Step::default() }
-}
-
-fn set(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
-    let mut set = Parameters::default();
-    match dice.number(1..=12) {
-        1..=4 => {
-            let node = u32::try_from(dice.number(0..=moment.nodes - 1)).ok()?;
-            let edge = edges::ratio(moment.model, node)?;
-            set.auto_movable_ratio = Some(edge + dice.weighted(&[(1, 0), (1, 1)]));
-        }
-        5 | 6 => set.auto_movable_ratio = Some(machine::ratio(dice)),
-        7 | 8 => {
-            let contig = dice.chance(40);
-            set.online_policy = Some(if contig { PolicyWord::ContigZones } else { PolicyWord::AutoMovable });
-        }
-        9 => set.auto_movable_numa_aware = Some(dice.chance(50)),
-        10 | 11 => set.auto_online_blocks = Some(machine::online_word(dice)),
-        _ => set.acpi_eject = Some(dice.chance(60)),
-    }
-    Some(Step { set: Some(set), ..Step::default() })
-}
-
-fn inject(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
-    let now = moment.model.linux.injected;
-    let clear = now.offline || now.online;
-    let inject = Inject { going_offline: !clear && dice.chance(60), going_online: !clear && dice.chance(50) };
-    Some(Step { inject: Some(inject), ..Step::default() })
 }

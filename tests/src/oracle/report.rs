@@ -37,7 +37,11 @@ fn block(memory: &Memory, index: u64) -> Block {
     let block = &memory.blocks()[&index];
     Block {
         index,
-        state: if block.is_online() { BlockState::Online } else { BlockState::Offline },
+        state: match block.is_online() {
+            true if block.going_offline => BlockState::GoingOffline,
+            true => BlockState::Online,
+            false => BlockState::Offline,
+        },
         zones: memory.valid_zones(index).into_iter().map(str::to_owned).collect(),
         nodes: block.nodes(),
         removable: Some(true),

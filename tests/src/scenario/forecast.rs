@@ -166,7 +166,7 @@ boot
   blocks 1-15        DMA32
   blocks 32-47       Normal
   zone DMA of node 0: start_pfn 0x1, 4095 pages spanned, 3998 present, 3998 of them early
-  zone DMA32 of node 0: start_pfn 0x1000, 520192 pages spanned, 520192 present, 520192 of them early
+  zone DMA32 of node 0: start_pfn 0x1000, 1044480 pages spanned, 520192 present, 520192 of them early
   zone Normal of node 0: start_pfn 0x100000, 524288 pages spanned, 524288 present, 524288 of them early
 ";
         assert_eq!(all[0], boot);

@@ -2,28 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dimmer_agent::report::Layout;
-
 use super::addresses::Addresses;
-use super::{
-    Action, Amount, FaultText, Guest, OnlineWord, OutcomeWord, Parameters, PolicyWord, Resize, Scenario,
-};
-use crate::oracle::boot::movable::Core;
+use super::{Action, FaultText, Guest, OutcomeWord, Parameters, Resize, Scenario};
 use crate::oracle::chance::Chance;
 use crate::oracle::faults;
-use crate::oracle::linux::{Linux, Settings};
+use crate::oracle::linux::Linux;
 use crate::oracle::memory::Errno;
 use crate::oracle::mistake::Mistake;
-use crate::oracle::policy::{OnlinePolicy, OnlineType, Policy};
+use crate::oracle::policy::OnlineType;
 use crate::oracle::release::Release;
-use crate::oracle::verdict;
 use crate::oracle::virtio_mem::{Request, VirtioMem};
 
 mod dimms;
+mod follow;
 mod pages;
+mod words;
 
 use dimms::Slot;
+pub use follow::Seen;
 pub use pages::broken_page;
+use words::{core, online_policy, online_type, policy, settings};
 
 /// A machine with its guest, as the model has them.
 #[derive(Debug, Clone)]
@@ -60,15 +58,6 @@ pub struct Effect {
     pub requests: BTreeMap<String, Vec<Request>>,
     /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
     pub open: BTreeSet<u64>,
-}
-
-/// What was seen of a guest in one step.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// What came of the step.
-    pub effect: &'a Effect,
-    /// The layout after it.
-    pub layout: &'a Layout,
 }
 
 impl Prediction {
@@ -143,54 +132,6 @@ impl Prediction {
     pub fn apply(&mut self, action: &Action<'_>) -> Result<Effect, String> {
         self.linux.follow_requests(|_| None);
         self.carry_out(action, Chance::default())
-    }
-
-    /// Carries out one step as a guest was seen to, where Linux leaves it open. What comes of it is exact, given
-    /// which kernel memory could be moved; it differs from what was seen where that is not allowed at all.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub fn follow(&mut self, action: &Action<'_>, seen: Seen<'_>) -> Result<Effect, String> {
-        self.linux.follow_requests(|id| Some(seen.effect.requests.get(id).cloned().unwrap_or_default()));
-        let mut first = None;
-        for chance in self.chances(action, seen)? {
-            let mut model = self.clone();
-            let effect = model.carry_out(action, chance)?;
-            model.adopt(seen.effect);
-            if effect.outcome == seen.effect.outcome
-                && verdict::blocks_agree(&model.linux.memory, seen.layout)
-            {
-                *self = model;
-                return Ok(effect);
-            }
-            first.get_or_insert((model, effect));
-        }
-        let (model, effect) = first.ok_or("there is always one way to go on")?;
-        *self = model;
-        Ok(effect)
-    }
-
-    /// What may have been the case, the likeliest first. For `offline` the guest says which blocks refused. When
-    /// it refuses to eject a device, those that stayed in their zone all the time are not told from those that
-    /// went and came back to it: any of them may be; beyond that, only the outermost matter to zones.
-    fn chances(&self, action: &Action<'_>, seen: Seen<'_>) -> Result<Vec<Chance>, String> {
-        match action {
-            Action::Offline(_) | Action::Write(_) => {
-                let busy = seen.effect.refused.iter().filter(|(_, errno)| *errno == Errno::EBUSY);
-                Ok(vec![Chance::all_but(busy.map(|(index, _)| *index).collect())])
-            }
-            Action::Unplug(_) | Action::Eject(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
-                let open = self.clone().apply(action)?.open;
-                let memory = &self.linux.memory;
-                let stayed =
-                    open.iter().copied().filter(|index| verdict::block_agrees(memory, *index, seen.layout));
-                let ends = open
-                    .iter()
-                    .flat_map(|first| open.range(first..).map(|last| BTreeSet::from([*first, *last])));
-                Ok(std::iter::once(stayed.collect()).chain(ends).map(Chance::all_but).collect())
-            }
-            _ => Ok(vec![Chance::default()]),
-        }
     }
 
     /// Carries out one step under assumptions about kernel memory.
@@ -327,42 +268,4 @@ fn each(blocks: &std::collections::BTreeSet<u64>, mut act: impl FnMut(u64) -> Re
         _ => OutcomeWord::Partial,
     };
     Effect { outcome: Some(outcome), refused, ..Effect::default() }
-}
-
-fn policy(guest: &Guest) -> Policy {
-    Policy {
-        policy: online_policy(guest.online_policy),
-        ratio: guest.auto_movable_ratio,
-        numa_aware: guest.auto_movable_numa_aware,
-        movable_node: guest.movable_node,
-    }
-}
-
-fn core(guest: &Guest) -> Core {
-    let amount = |given: &Option<Amount>| given.as_ref().map(Amount::amount);
-    Core { kernel: amount(&guest.kernelcore), movable: amount(&guest.movablecore) }
-}
-
-fn settings(guest: &Guest) -> Settings {
-    Settings {
-        auto_online: online_type(guest.auto_online_blocks),
-        memmap_on_memory: guest.memmap_on_memory,
-        eject_enabled: true,
-    }
-}
-
-const fn online_policy(word: PolicyWord) -> OnlinePolicy {
-    match word {
-        PolicyWord::ContigZones => OnlinePolicy::ContigZones,
-        PolicyWord::AutoMovable => OnlinePolicy::AutoMovable,
-    }
-}
-
-const fn online_type(word: OnlineWord) -> Option<OnlineType> {
-    match word {
-        OnlineWord::Offline => None,
-        OnlineWord::Online => Some(OnlineType::Policy),
-        OnlineWord::OnlineKernel => Some(OnlineType::Kernel),
-        OnlineWord::OnlineMovable => Some(OnlineType::Movable),
-    }
 }

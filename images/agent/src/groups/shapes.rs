@@ -67,29 +67,31 @@ pub(super) struct Shapes {
 impl Shapes {
     pub(super) fn read() -> Result<Self, ShapesError> {
         let btf = open()?;
-        let field = |structure: &str, path: &[&str]| offset(&btf, structure, path);
+        let [xarray, node] = [Structure::find(&btf, "xarray")?, Structure::find(&btf, "xa_node")?];
+        let [group, block] = [Structure::find(&btf, "memory_group")?, Structure::find(&btf, "memory_block")?];
+        let [node_data, zone] = [Structure::find(&btf, "pglist_data")?, Structure::find(&btf, "zone")?];
         Ok(Self {
             zone: ZoneShape {
-                zones: field("pglist_data", &["node_zones"])?,
-                size: size(&btf, "zone")?,
-                count: length(&btf, "pglist_data", "node_zones")?,
-                name: field("zone", &["name"])?,
-                early: field("zone", &["present_early_pages"])?,
+                zones: node_data.offset(&["node_zones"])?,
+                size: zone.size,
+                count: node_data.length("node_zones")?,
+                name: zone.offset(&["name"])?,
+                early: zone.offset(&["present_early_pages"])?,
             },
             xarray: XArrayShape {
-                head: field("xarray", &["xa_head"])?,
-                node_shift: field("xa_node", &["shift"])?,
-                node_slots: field("xa_node", &["slots"])?,
+                head: xarray.offset(&["xa_head"])?,
+                node_shift: node.offset(&["shift"])?,
+                node_slots: node.offset(&["slots"])?,
             },
             group: GroupShape {
-                node: field("memory_group", &["nid"])?,
-                present_kernel: field("memory_group", &["present_kernel_pages"])?,
-                present_movable: field("memory_group", &["present_movable_pages"])?,
-                is_dynamic: field("memory_group", &["is_dynamic"])?,
-                max_pages: field("memory_group", &["s", "max_pages"])?,
-                unit_pages: field("memory_group", &["d", "unit_pages"])?,
+                node: group.offset(&["nid"])?,
+                present_kernel: group.offset(&["present_kernel_pages"])?,
+                present_movable: group.offset(&["present_movable_pages"])?,
+                is_dynamic: group.offset(&["is_dynamic"])?,
+                max_pages: group.offset(&["s", "max_pages"])?,
+                unit_pages: group.offset(&["d", "unit_pages"])?,
             },
-            block_group: field("memory_block", &["group"])?,
+            block_group: block.offset(&["group"])?,
         })
     }
 }
@@ -105,36 +107,48 @@ fn open() -> Result<Btf, ShapesError> {
     Btf::from_file_with_backend(path, Backend::Mmap).map_err(ShapesError::Btf)
 }
 
-/// Offset in bytes of a field, which may be one of a member structure, also of one without a name.
-fn offset(btf: &Btf, structure: &str, path: &[&str]) -> Result<u64, ShapesError> {
-    let missing = || ShapesError::Missing(format!("{}.{}", structure, path.join(".")));
-    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
-    let members = types.into_iter().find_map(members_of).ok_or_else(missing)?;
-    let bits = bits(btf, &members, path).map_err(ShapesError::Btf)?.ok_or_else(missing)?;
-    Ok(u64::from(bits / 8))
+/// A structure of the kernel. Finding one by its name goes through all types.
+struct Structure<'a> {
+    btf: &'a Btf,
+    name: &'static str,
+    members: Vec<Member>,
+    /// Its bytes.
+    size: u64,
 }
 
-/// Bytes of a structure.
-fn size(btf: &Btf, structure: &str) -> Result<u64, ShapesError> {
-    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
-    let size = types.into_iter().find_map(|kind| match kind {
-        Type::Struct(found) => Some(found.size() as u64),
-        _ => None,
-    });
-    size.ok_or_else(|| ShapesError::Missing(structure.to_owned()))
-}
+impl<'a> Structure<'a> {
+    fn find(btf: &'a Btf, name: &'static str) -> Result<Self, ShapesError> {
+        let types = btf.resolve_types_by_name(name).map_err(ShapesError::Btf)?;
+        let found = types.into_iter().find_map(|kind| match kind {
+            Type::Struct(found) => Some(found),
+            _ => None,
+        });
+        let found = found.ok_or_else(|| ShapesError::Missing(name.to_owned()))?;
+        let size = found.size() as u64;
+        Ok(Self { btf, name, members: found.members, size })
+    }
 
-/// Elements of a field that is an array.
-fn length(btf: &Btf, structure: &str, field: &str) -> Result<u64, ShapesError> {
-    let types = btf.resolve_types_by_name(structure).map_err(ShapesError::Btf)?;
-    for member in types.into_iter().find_map(members_of).unwrap_or_default() {
-        if btf.resolve_name(&member).map_err(ShapesError::Btf)? == field {
-            if let Type::Array(array) = btf.resolve_chained_type(&member).map_err(ShapesError::Btf)? {
+    /// Offset in bytes of a field, which may be one of a member structure, also of one without a name.
+    fn offset(&self, path: &[&str]) -> Result<u64, ShapesError> {
+        let bits = bits(self.btf, &self.members, path).map_err(ShapesError::Btf)?;
+        Ok(u64::from(bits.ok_or_else(|| self.missing(&path.join(".")))? / 8))
+    }
+
+    /// Elements of a field that is an array.
+    fn length(&self, field: &str) -> Result<u64, ShapesError> {
+        for member in &self.members {
+            if self.btf.resolve_name(member).map_err(ShapesError::Btf)? == field
+                && let Type::Array(array) = self.btf.resolve_chained_type(member).map_err(ShapesError::Btf)?
+            {
                 return Ok(array.len() as u64);
             }
         }
+        Err(self.missing(field))
     }
-    Err(ShapesError::Missing(format!("{structure}.{field}[]")))
+
+    fn missing(&self, field: &str) -> ShapesError {
+        ShapesError::Missing(format!("{}.{field}", self.name))
+    }
 }
 
 fn members_of(kind: Type) -> Option<Vec<Member>> {

@@ -16,6 +16,10 @@ pub(super) fn rebased(old: &Scenario, mut candidate: Scenario, rules: Rules) -> 
             let ranks = ranks(&from.linux.memory, blocks);
             *blocks = at_ranks(&to.linux.memory, &ranks)?;
         }
+        if let Some(write) = &mut after.write {
+            let ranks = ranks(&from.linux.memory, &BlockSet([write.block].into()));
+            write.block = at_ranks(&to.linux.memory, &ranks)?.0.pop_first()?;
+        }
         from.apply(&before.action()).ok()?;
         to.apply(&after.action()).ok()?;
     }
@@ -23,7 +27,8 @@ pub(super) fn rebased(old: &Scenario, mut candidate: Scenario, rules: Rules) -> 
 }
 
 fn blocks_of(step: &mut Step) -> Option<&mut BlockSet> {
-    step.online.as_mut().map(|online| &mut online.blocks).or(step.offline.as_mut())
+    let online = step.online.as_mut().map(|online| &mut online.blocks);
+    online.or(step.offline.as_mut()).or(step.pin.as_mut()).or(step.unpin.as_mut())
 }
 
 /// The blocks that no boot memory is in, ascending.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::scenario::{BlockSet, Guest, Inject, Parameters, Plug, Scenario, Size, Step};
+use crate::scenario::{BlockSet, Guest, Inject, NotifyWord, Parameters, Plug, Scenario, Size, Step};
 
 /// Sizes that a person would choose.
 const ROUND: [u64; 6] = [128 << 20, 256 << 20, 512 << 20, 1 << 30, 2 << 30, 4 << 30];
@@ -119,6 +119,9 @@ fn smaller_step(step: &Step) -> Vec<Step> {
         let sets = fewer_blocks(&online.blocks).into_iter();
         return sets.map(|set| Step { online: Some(with(set)), ..step.clone() }).collect();
     }
+    if let Some(id) = &step.eject {
+        return vec![Step { eject: None, unplug: Some(id.clone()), ..step.clone() }];
+    }
     step.inject.map_or_else(Vec::new, |inject| {
         let one = |inject| Step { inject: Some(inject), ..step.clone() };
         vec![one(Inject { going_online: false, ..inject }), one(Inject { going_offline: false, ..inject })]
@@ -130,6 +133,9 @@ fn smaller_plugs(plug: &Plug) -> Vec<Plug> {
     if let Some(count) = plug.count {
         all.push(Plug { count: None, ..plug.clone() });
         all.extend((1..count).map(|count| Plug { count: Some(count), ..plug.clone() }));
+    }
+    if plug.notify != NotifyWord::default() {
+        all.push(Plug { notify: NotifyWord::default(), ..plug.clone() });
     }
     if plug.ranges.is_some() {
         for size in [128 << 20, 1 << 30] {
