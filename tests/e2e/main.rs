@@ -4,8 +4,9 @@
 //! Each test runs on each of [`KERNELS`]; its name is `KERNEL::FILE::TEST`. To add one: a function
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
 //!
-//! Files about what the host does, which is the same for each kernel, run on the last of them; on the others only when
-//! ignored tests are asked for: `cargo test --workspace -- --include-ignored`.
+//! Files about the guest's drivers ([`ABOUT_THE_GUEST`]), which differ from kernel to kernel, run on both; the others on the
+//! last of them alone. Everything runs on everything when ignored tests are asked for:
+//! `cargo test --workspace -- --include-ignored`.
 
 mod agent;
 mod api;
@@ -25,6 +26,7 @@ mod input;
 mod kernels;
 mod kexec;
 mod layouts;
+mod library;
 mod lifecycle;
 mod numa;
 mod patience;
@@ -63,8 +65,20 @@ macro_rules! tests {
     };
 }
 
-/// Files about what the host does with a guest's memory and requests, whatever the guest's kernel is.
-const ABOUT_THE_HOST: [&str; 7] = ["api", "audit", "backing", "bare", "hugetlb", "input", "reach"];
+/// Files about what the guest's kernel makes of memory devices.
+const ABOUT_THE_GUEST: [&str; 11] = [
+    "check",
+    "dimm",
+    "dimm_announced",
+    "dimm_faults",
+    "dimm_stuck",
+    "layouts",
+    "lifecycle",
+    "poison",
+    "virtio_mem",
+    "virtio_mem_driver",
+    "virtio_mem_faults",
+];
 
 /// One gibibyte, and one mebibyte.
 const GIB: u64 = 1 << 30;
@@ -104,8 +118,8 @@ fn fetched(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
     Ok(kernels)
 }
 
-fn is_about_the_host(test: &str) -> bool {
-    test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_HOST.contains(&file))
+fn is_about_the_guest(test: &str) -> bool {
+    test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_GUEST.contains(&file))
 }
 
 fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
@@ -137,7 +151,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
     ];
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
-        let ignored = is_about_the_host(name) && !kernel.name.starts_with(KERNELS[1]);
+        let ignored = !is_about_the_guest(name) && !kernel.name.starts_with(KERNELS[1]);
         Trial::test(format!("{}::{name}", kernel.name), move || {
             let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
             let result = match run() {
@@ -156,5 +170,6 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
     let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| trial(test, kernel)).collect::<Vec<_>>();
     let tests = files.into_iter().flatten().flat_map(|test| on(&usual, test));
     let tests = tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
+    let tests = tests.chain(library::trials(&usual, &poison));
     Ok(tests.chain(kernels::trials(arguments)?).collect())
 }

@@ -13,9 +13,12 @@ use crate::rest::Rest;
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
 /// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
-/// default and virtio-mem's driver then does to all memory that it gives back; and with the policy
-/// of the kernel series that introduced memory groups.
-pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 memhp_default_state=online \
+/// default and virtio-mem's driver then does to all memory that it gives back; without what takes time
+/// at boot or with every change of memory and has no part in it: mitigations, audits and security modules, tests of
+/// ciphers, more than one serial port, and the patience of RCU; and with the policy of the kernel series that
+/// introduced memory groups.
+pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 mitigations=off audit=0 apparmor=0 \
+    cryptomgr.notests 8250.nr_uarts=1 rcupdate.rcu_expedited=1 tsc=reliable no_timer_check memhp_default_state=online \
     memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
 
 /// What a machine is to be started with.

@@ -1,0 +1,45 @@
+//! The library of scenarios, in shares: what the built-in scenarios say holds on real guests.
+//!
+//! On each kernel another share runs, all of them when ignored tests are asked for; `dimmer-lab check` runs the same.
+
+use dimmer_images::Kernel;
+use dimmer_lab::check::{Entry, Format, Plan, Report, Shard, run};
+use dimmer_lab::library::library;
+use dimmer_lab::{chain, vm};
+use libtest_mimic::{Failed, Trial};
+
+use crate::Outcome;
+
+/// How many shares there are.
+const SHARES: usize = 4;
+
+/// A test for each share on each of `kernels`. `flavours` are the kernels that some scenarios boot instead.
+pub fn trials(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Trial> {
+    let trial = |turn: usize, kernel: &Kernel, share: usize| {
+        let (kernel, flavours) = (kernel.clone(), flavours.to_vec());
+        let name = format!("{}::library::share_{}_of_{SHARES}", kernel.name, share + 1);
+        let run = move || {
+            vm::audited(|| holds(share, &kernel, &flavours)).map_err(|error| Failed::from(chain(&*error)))
+        };
+        Trial::test(name, run).with_ignored_flag(share != turn)
+    };
+    let shares = |(turn, kernel)| (0..SHARES).map(move |share| trial(turn, kernel, share));
+    kernels.iter().enumerate().flat_map(shares).collect()
+}
+
+fn holds(share: usize, kernel: &Kernel, flavours: &[Kernel]) -> Outcome {
+    let (sources, kernels) = (library()?, [kernel.clone()]);
+    let plan = Plan::new(&sources, &kernels, flavours, true);
+    let share = Shard::new(share, SHARES).ok_or("there is no such share")?;
+    let batches = share.select(plan.batches, |batch| batch.cost());
+    let mut entries: Vec<Entry> = Vec::new();
+    run::run(&batches, 1, |entry| entries.push(entry));
+    assert!(!entries.is_empty(), "every share has scenarios in it");
+    let report = Report { shard: Some(share.to_string()), entries, seconds: 0.0 };
+    if report.status() == 0 {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    report.write(Format::Human, &mut text)?;
+    Err(String::from_utf8_lossy(&text).into_owned().into())
+}
