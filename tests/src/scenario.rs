@@ -49,7 +49,7 @@ pub use validate::validate;
 pub struct Scenario {
     /// What it shows, in a sentence.
     pub shows: String,
-    /// The releases that it is about, such as `["6.1", "6.12"]`; all when empty.
+    /// The releases that it is about, such as `["6.1", "6.12"]`, or with all later ones: `["5.15+"]`; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<String>,
     /// The machine.
@@ -194,6 +194,9 @@ impl Guest {
     }
 }
 
+/// Behind a release in `kernels`: and all later ones.
+const LATER: char = '+';
+
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -256,9 +259,12 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Whether it is about the kernel of this name, such as `6.12-cloud`.
-    pub fn is_about(&self, kernel: &str) -> bool {
-        let named = |release: &String| kernel.parse::<Release>().ok() == release.parse().ok();
+    /// Whether it is about this release.
+    pub fn is_about(&self, release: Release) -> bool {
+        let named = |wanted: &String| match wanted.strip_suffix(LATER) {
+            Some(first) => first.parse().is_ok_and(|first: Release| release >= first),
+            None => wanted.parse() == Ok(release),
+        };
         self.kernels.is_empty() || self.kernels.iter().any(named)
     }
 

@@ -22,6 +22,10 @@ pub use last_audit::{LastWords, audited};
 pub use process::{as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
 
+/// What a machine says whose guest is lost that way. In an emulated host that happens to about one guest in a hundred, on
+/// its way up or later; the cause is not established.
+pub const TRIPLE_FAULT: &str = "the guest met a triple fault";
+
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 

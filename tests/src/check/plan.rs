@@ -46,7 +46,9 @@ impl<'a> Plan<'a> {
     pub fn new(sources: &'a [Source], kernels: &'a [Kernel], flavours: &'a [Kernel], shared: bool) -> Self {
         let mut plan = Self::default();
         for kernel in kernels {
-            let about = |source: &&Source| source.scenario.is_about(&kernel.name);
+            // A kernel whose release is not known is whatever its owner says it is.
+            let release: Option<Release> = kernel.release.parse().ok();
+            let about = |source: &&Source| release.is_none_or(|release| source.scenario.is_about(release));
             let (wanted, skipped): (Vec<_>, Vec<_>) = sources.iter().partition(about);
             plan.skipped.extend(skipped.into_iter().map(|source| (source, kernel)));
             let (usual, others): (Vec<_>, Vec<_>) =
@@ -56,7 +58,7 @@ impl<'a> Plan<'a> {
             };
             let other = others.first().and_then(|source| flavour(source)).unwrap_or(kernel);
             for (kernel, sources) in [(kernel, usual), (other, others)] {
-                let release = kernel.release.parse().ok().filter(|_| shared);
+                let release = release.filter(|_| shared);
                 let batches = batches(sources, release);
                 plan.batches.extend(batches.into_iter().map(|sources| Batch { kernel, sources }));
             }

@@ -38,6 +38,9 @@ pub struct Explore {
     /// Write a JSON line for each history to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Print the histories as scenarios, and run none
+    #[arg(long)]
+    print: bool,
     /// Directory for scenario files
     #[arg(long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
@@ -58,6 +61,12 @@ impl Explore {
         let kernels = self.kernels()?;
         if self.worker {
             worker::serve(&kernels, usize::from(self.jobs))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.print {
+            for (name, scenario) in self.campaign(&kernels)?.scenarios() {
+                println!("# On {name}.\n{}", scenario.to_toml());
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let pool = Pool::new(self.worker_arguments())?;

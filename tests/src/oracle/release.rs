@@ -60,6 +60,11 @@ impl Release {
         self.is_at_least(6, 9)
     }
 
+    /// Whether ACPI memory devices can hold their own memmap (`memmap_on_memory`, since 5.13).
+    pub const fn has_memmap_on_memory(self) -> bool {
+        self.is_at_least(5, 13)
+    }
+
     /// Whether every block of an ACPI memory device can hold its own memmap, rather than only a device of
     /// one block (since 6.6).
     pub const fn has_memmap_on_every_block(self) -> bool {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Addresses, Expect, Prediction, Scenario, Step};
+use super::{Addresses, Expect, LATER, Prediction, Scenario, Step};
 use crate::expect;
 use crate::oracle::release::Release;
 
@@ -67,7 +67,8 @@ fn releases(scenario: &Scenario) -> Result<Vec<Release>, String> {
     if scenario.kernels.is_empty() {
         return Ok(RELEASES.to_vec());
     }
-    let read = |name: &String| name.parse::<Release>().map_err(|error| format!("kernels: {error}"));
+    let release = |name: &String| name.trim_end_matches(LATER).parse::<Release>();
+    let read = |name: &String| release(name).map_err(|error| format!("kernels: {error}"));
     scenario.kernels.iter().map(read).collect()
 }
 

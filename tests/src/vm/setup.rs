@@ -8,7 +8,7 @@ use dimmer_images::Kernel;
 
 use super::last_audit::Expected;
 use super::process::{dimmer, on_one_processor};
-use super::{TestVm, VmError, at};
+use super::{TRIPLE_FAULT, TestVm, VmError, at};
 use crate::rest::Rest;
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
@@ -86,7 +86,7 @@ impl<'a> Setup<'a> {
             // is not established: the emulation has other defects (see `on_one_processor`), but nothing rules the
             // machine out. Nothing else is tried again, and where KVM is real, not even this.
             Err(VmError::Ended { context, .. })
-                if crate::host::is_emulated() && context.contains("triple fault") =>
+                if crate::host::is_emulated() && context.contains(TRIPLE_FAULT) =>
             {
                 eprintln!("a guest met a triple fault on its way up, and is started once more:{context}");
                 self.boot_once()

@@ -87,6 +87,7 @@ impl Linux {
         for range in &ranges {
             let size = self.memory.block_size();
             memmap_asked |= self.settings.memmap_on_memory
+                && self.release.has_memmap_on_memory()
                 && (self.release.has_memmap_on_every_block() || range.end - range.start == size);
             let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind

@@ -5,6 +5,7 @@ use dimmer_agent::protocol::{BlockResult, Parameter, Status, ZoneKind};
 
 use super::{Real, RealError};
 use crate::oracle::memory::Errno;
+use crate::oracle::release::Release;
 use crate::scenario::{BlockSet, Blocks, Effect, Inject, OnlineWord, OutcomeWord, Parameters, Write};
 
 /// Where `memory-notifier-error-inject` takes its errors.
@@ -62,13 +63,17 @@ impl Real {
 
     pub(super) fn set(&mut self, parameters: &Parameters) -> Result<Effect, RealError> {
         let yes_no = |on: bool| if on { "Y" } else { "N" }.to_owned();
-        let settings = [
+        let policy = [
             (Parameter::OnlinePolicy, parameters.online_policy.map(|word| word.word().to_owned())),
             (Parameter::AutoMovableRatio, parameters.auto_movable_ratio.map(|ratio| ratio.to_string())),
             (Parameter::AutoMovableNumaAware, parameters.auto_movable_numa_aware.map(yes_no)),
-            (Parameter::AutoOnlineBlocks, parameters.auto_online_blocks.map(|word| word.word().to_owned())),
         ];
-        for (name, value) in settings {
+        let auto_online = parameters.auto_online_blocks.map(|word| word.word().to_owned());
+        let release: Option<Release> = self.vm.guest().kernel().parse().ok();
+        // A kernel without the policy has no such parameters either: it does as it does.
+        let has_policy = release.is_none_or(Release::has_groups);
+        let policy = policy.into_iter().filter(|_| has_policy);
+        for (name, value) in policy.chain([(Parameter::AutoOnlineBlocks, auto_online)]) {
             if let Some(value) = value {
                 self.vm.guest().set(name, &value)?;
             }
