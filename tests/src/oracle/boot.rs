@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::memory::{Memory, Part};
 use super::policy::Policy;
-use super::zone::{PAGE, SECTION, Zone};
+use super::zone::{PAGE, SECTION, SUBSECTION, Zone};
 use movable::Borders;
 
 pub mod movable;
@@ -105,14 +105,14 @@ impl BootMemory {
     }
 }
 
-/// A piece of RAM with the holes around it: those of a section belong to the RAM behind them, and behind the last RAM
-/// of a section to that (`init_unavailable_range`).
+/// A piece of RAM with the holes around it, as far as there are page structures for them: in subsections that have some RAM.
+/// They belong to the RAM behind them, and behind the last RAM to that (`init_unavailable_range`, `pfn_section_valid`).
 fn with_holes(frames: &[(Range<u64>, u32)], index: usize) -> Range<u64> {
     let range = &frames[index].0;
     let before = index.checked_sub(1).map_or(0, |before| frames[before].0.end);
-    let start = before.max(range.start / SECTION * SECTION);
-    let next = frames.get(index + 1).map_or(u64::MAX, |(next, _)| next.start / SECTION * SECTION);
-    start..range.end.next_multiple_of(SECTION).min(next.max(range.end))
+    let start = before.max(range.start / SUBSECTION * SUBSECTION);
+    let is_last = frames.get(index + 1).is_none();
+    start..if is_last { range.end.next_multiple_of(SUBSECTION) } else { range.end }
 }
 
 /// A zone spans its share of everything between the node's first and last RAM, holes included.

@@ -220,6 +220,18 @@ impl Memory {
         Ok(decision)
     }
 
+    /// What is left of putting an offline block online when a notifier refuses: its zone grew before, and shrinks again
+    /// to what is online, which need not be where it was (`move_pfn_range_to_zone`, `remove_pfn_range_from_zone`).
+    ///
+    /// # Panics
+    /// When there is no such block.
+    pub fn online_in_vain(&mut self, index: u64, how: OnlineType) {
+        let candidate = self.candidate(index);
+        let zone = self.zone_for(&candidate, how).zone;
+        self.zone_mut(candidate.node, zone).grow(&candidate.frames);
+        self.shrink(index, zone);
+    }
+
     /// Takes an online block offline (`memory_block_offline`), as far as zones and holes decide; whether its
     /// pages can be moved is another question.
     ///

@@ -8,7 +8,7 @@ pub const PAGE: u64 = 4096;
 /// Pages of a memory section, 128 MiB on x86-64 (`SECTION_SIZE_BITS`).
 pub const SECTION: u64 = 32768;
 /// Pages of a subsection, 2 MiB: the step in which a zone's new edge is searched.
-const SUBSECTION: u64 = 512;
+pub const SUBSECTION: u64 = 512;
 
 /// A zone, in the order of their addresses; the movable zone is last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -53,6 +53,8 @@ pub struct Stuck {
     pub id: String,
     /// The block that it waits for.
     pub block: u64,
+    /// Whether the guest began it, rather than the machine.
+    pub by_guest: bool,
     /// The blocks that it has taken offline.
     offlined: BTreeSet<u64>,
 }
@@ -114,12 +116,15 @@ impl Linux {
         self.eject_rest(id, BTreeSet::new())
     }
 
-    /// The ejection that waits goes on, if it can. Returns the device and what came of it.
-    pub fn eject_stuck(&mut self) -> Option<(String, Ejected)> {
-        let Stuck { id, block, offlined } = self.stuck.take()?;
-        self.memory.set_going_offline(block, false);
-        let ejected = self.eject_rest(&id, offlined);
-        Some((id, ejected))
+    /// The ejection that waits goes on, if it can. Returns what it was, and what came of it.
+    pub fn eject_stuck(&mut self) -> Option<(Stuck, Ejected)> {
+        let before = self.stuck.take()?;
+        self.memory.set_going_offline(before.block, false);
+        let ejected = self.eject_rest(&before.id, before.offlined.clone());
+        if let Some(stuck) = &mut self.stuck {
+            stuck.by_guest = before.by_guest;
+        }
+        Some((before, ejected))
     }
 
     /// Ejects a device of which this ejection has already taken some blocks offline.
@@ -135,7 +140,8 @@ impl Linux {
                     Some(Err(Errno::EINTR)) => {
                         // No signal reaches the kernel's own thread.
                         self.memory.set_going_offline(*index, true);
-                        self.stuck = Some(Stuck { id: id.to_owned(), block: *index, offlined });
+                        self.stuck =
+                            Some(Stuck { id: id.to_owned(), block: *index, by_guest: false, offlined });
                         return Ejected::Stuck { block: *index };
                     }
                     Some(Ok(())) => drop(offlined.insert(*index)),

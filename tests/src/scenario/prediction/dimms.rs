@@ -89,6 +89,9 @@ impl Prediction {
     pub(super) fn eject(&mut self, id: &str) -> Result<Effect, String> {
         let number = self.slot_of(id).ok_or_else(|| format!("eject: there is no DIMM {id:?}"))?;
         let ejected = self.linux.eject_dimm(id);
+        if let Some(stuck) = &mut self.linux.stuck {
+            stuck.by_guest = true;
+        }
         let outcome = Some(self.ejected(number, &ejected));
         let ost = match ejected {
             Ejected::Disabled => Vec::new(),
@@ -131,14 +134,15 @@ impl Prediction {
 
     /// An ejection that waited goes on if it can, and then all that waited for it. Returns what the guest reports.
     pub(super) fn go_on(&mut self) -> Vec<(u32, u32)> {
-        let Some((id, ejected)) = self.linux.eject_stuck() else { return Vec::new() };
-        if let Some(number) = self.slot_of(&id) {
+        let Some((before, ejected)) = self.linux.eject_stuck() else { return Vec::new() };
+        if let Some(number) = self.slot_of(&before.id) {
             self.ejected(number, &ejected);
         }
         if matches!(ejected, Ejected::Stuck { .. }) {
             return Vec::new();
         }
-        let mut reports = ejected.ost().split_off(1);
+        let all = ejected.ost();
+        let mut reports = if before.by_guest { own(&all) } else { all }.split_off(1);
         let waiting = self.slots.iter().filter(|(_, slot)| !slot.seen).map(|(number, _)| *number);
         for number in waiting.collect::<Vec<_>>() {
             self.enumerate(number);
