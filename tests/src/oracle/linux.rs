@@ -128,7 +128,9 @@ impl Linux {
             return Err(Errno::EHWPOISON);
         }
         if self.injected.online && !self.memory.makes(Mistake::RefusalsAreIgnored) {
-            self.memory.online_in_vain(index, how);
+            if !self.memory.makes(Mistake::RefusalMovesNoZone) {
+                self.memory.online_in_vain(index, how);
+            }
             return Err(Errno::EBUSY);
         }
         self.forget_poison(index);

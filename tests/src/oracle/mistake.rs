@@ -48,6 +48,10 @@ pub enum Mistake {
     MemmapOnEveryBlock,
     /// Blocks that come are put online although a notifier refuses.
     RefusalsAreIgnored,
+    /// A refusal to go online leaves the zone as it was.
+    RefusalMovesNoZone,
+    /// An ejection that waited reports itself as the machine's, whoever began it.
+    WaitingEjectionForgetsWhoBegan,
     /// A reset changes nothing about the parameters that were set at run time.
     ResetKeepsParameters,
     /// `movable_node` decides whatever zones span a block.

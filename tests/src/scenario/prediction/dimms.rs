@@ -142,7 +142,8 @@ impl Prediction {
             return Vec::new();
         }
         let all = ejected.ost();
-        let mut reports = if before.by_guest { own(&all) } else { all }.split_off(1);
+        let forgets = self.linux.memory.makes(Mistake::WaitingEjectionForgetsWhoBegan);
+        let mut reports = if before.by_guest && !forgets { own(&all) } else { all }.split_off(1);
         let waiting = self.slots.iter().filter(|(_, slot)| !slot.seen).map(|(number, _)| *number);
         for number in waiting.collect::<Vec<_>>() {
             self.enumerate(number);
