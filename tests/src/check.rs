@@ -6,12 +6,14 @@
 //! | [`plan`] | batches: scenarios that one guest runs, one after the other |
 //! | [`guest`] | the guest of a batch, and how it is brought back to what it was after its boot |
 //! | [`run`] | batches on several guests at a time |
+//! | [`away`] | the same in an emulated host, and in another one when that is lost |
 //! | [`entry`] | what became of one scenario on one kernel |
 //! | [`report`] | all of it for people, as JSON, as JUnit's XML and as TAP |
 //!
 //! No result depends on what ran before: a scenario that does not end as expected on a guest that has run others is run
 //! once more on a fresh one, and only that counts.
 
+pub mod away;
 pub mod entry;
 pub mod guest;
 pub mod plan;

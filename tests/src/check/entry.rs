@@ -1,13 +1,13 @@
 //! What became of one scenario on one kernel.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::library::Source;
 use crate::scenario::Difference;
 
 /// What became of one scenario on one kernel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// The scenario's name.
     pub scenario: String,
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 /// What became of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
     /// All is as expected.
@@ -62,7 +62,7 @@ pub enum Outcome {
 }
 
 /// What machine and guest had to say.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Evidence {
     /// The machine's events since the scenario began, as `GET /events` has them.
     pub events: Vec<Value>,
@@ -71,7 +71,7 @@ pub struct Evidence {
 }
 
 /// The guest that ran a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Which {
     /// One that had just booted.

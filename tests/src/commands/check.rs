@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::check::entry::{self, Which};
+use dimmer_lab::check::entry::{self, Evidence, Which};
 use dimmer_lab::check::shard::Assigned;
-use dimmer_lab::check::{Entry, Format, Outcome, Plan, Report, Shard, run};
+use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Shard, away, run};
 use dimmer_lab::host;
 use dimmer_lab::library::{Source, find_all};
 
@@ -41,6 +41,9 @@ pub struct Check {
     /// Boot a guest for every scenario.
     #[arg(long)]
     fresh: bool,
+    /// Check what standard input asks for: the part that runs on the host with KVM.
+    #[arg(long, hide = true)]
+    worker: bool,
 }
 
 impl Check {
@@ -51,30 +54,39 @@ impl Check {
         let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
         let kernels = kernels(&names)?;
         let flavours = kernels_of_another_flavour(&sources, &kernels)?;
-        let assigned = self.shard()?;
-        self.redirect()?;
-        host::reexec_if_needed();
+        let share = self.share()?;
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
-        let report = self.check(plan, assigned)?;
-        let mut out = io::stdout().lock();
-        report.write(self.format, &mut out)?;
-        out.flush()?;
+        if self.worker {
+            let shard = share.map_or(Shard::whole(), |assigned| assigned.shard);
+            let batches = away::asked_for(shard.select(plan.batches, |batch| batch.cost()))?;
+            // Nobody takes an entry only when the other side is gone, and this host with it.
+            run::run(&batches, self.jobs(&batches), |entry| drop(away::answer(&entry)));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut output = self.output()?;
+        let report = self.check(plan, share)?;
+        report.write(self.format, &mut output)?;
+        output.flush()?;
         Ok(ExitCode::from(report.status()))
     }
 
     /// The share by the flag, else by the environment.
-    fn shard(&self) -> Result<Option<Assigned>, Box<dyn Error>> {
+    fn share(&self) -> Result<Option<Assigned>, Box<dyn Error>> {
         match self.shard {
             Some(shard) => Ok(Some(Assigned { shard, by: "--shard".to_owned() })),
             None => Ok(Shard::from_environment(|name| std::env::var(name).ok())?),
         }
     }
 
-    /// Makes `--output` standard output, which an emulated host carries to here; in it there are no files to write to.
-    fn redirect(&self) -> Result<(), Box<dyn Error>> {
-        let Some(path) = self.output.as_ref().filter(|_| !host::is_emulated()) else { return Ok(()) };
+    /// Where the report goes.
+    fn output(&self) -> Result<Box<dyn Write>, Box<dyn Error>> {
+        let Some(path) = &self.output else { return Ok(Box::new(io::stdout())) };
         let file = File::create(path).map_err(|error| format!("--output {}: {error}", path.display()))?;
-        Ok(rustix::stdio::dup2_stdout(file)?)
+        Ok(Box::new(file))
+    }
+
+    fn jobs(&self, batches: &[Batch<'_>]) -> usize {
+        self.jobs.map_or_else(|| run::jobs(batches), usize::from)
     }
 
     fn check(&self, plan: Plan<'_>, share: Option<Assigned>) -> io::Result<Report> {
@@ -82,24 +94,42 @@ impl Check {
         let shard = share.as_ref().map_or(Shard::whole(), |assigned| assigned.shard);
         let batches = shard.select(plan.batches, |batch| batch.cost());
         let skipped = shard.select(plan.skipped, |_| 1);
-        let total: usize = batches.iter().map(|batch| batch.sources.len()).sum();
-        let jobs = self.jobs.map_or_else(|| run::jobs(&batches), usize::from);
+        let checks: Vec<away::Check> = batches.iter().flat_map(away::names).collect();
+        let total = checks.len();
         let mut progress = io::stderr();
         if let Some(Assigned { shard, by }) = &share {
             writeln!(progress, "shard {shard}, as {by} says")?;
         }
-        writeln!(progress, "{total} checks with {} guests, {jobs} at a time", batches.len())?;
+        writeln!(progress, "{total} checks with {} guests", batches.len())?;
         let mut entries: Vec<Entry> = skipped.iter().map(|(source, kernel)| skip(source, kernel)).collect();
         let before = entries.len();
-        run::run(&batches, jobs, |entry| {
+        let mut done = |entry| {
             entries.push(entry);
             // A report without its progress is still a report.
             let _ =
                 writeln!(progress, "{}", line(&entries[entries.len() - 1], entries.len() - before, total));
-        });
+        };
+        if host::needs_emulation() {
+            let left = away::run(&self.worker_arguments(), checks, &mut done)?;
+            batches.iter().flat_map(|batch| lost(batch, &left)).for_each(done);
+        } else {
+            run::run(&batches, self.jobs(&batches), done);
+        }
         entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));
         let shard = share.map(|assigned| assigned.shard.to_string());
         Ok(Report { shard, entries, seconds: begun.elapsed().as_secs_f64() })
+    }
+
+    /// The same check, for the host with KVM.
+    fn worker_arguments(&self) -> Vec<String> {
+        let mut all = vec!["check".to_owned(), "--worker".to_owned()];
+        all.extend(self.kernel.iter().map(|kernel| format!("--kernel={kernel}")));
+        all.extend(self.jobs.map(|jobs| format!("--jobs={jobs}")));
+        all.extend(self.shard.map(|shard| format!("--shard={shard}")));
+        all.extend(self.fresh.then(|| "--fresh".to_owned()));
+        all.push("--".to_owned());
+        all.extend(self.scenarios.iter().cloned());
+        all
     }
 }
 
@@ -120,6 +150,16 @@ fn kernels_of_another_flavour(sources: &[Source], kernels: &[Kernel]) -> Result<
     let names: BTreeSet<&str> =
         flavours.filter(|(flavour, name)| flavour != name).map(|(name, _)| name).collect();
     self::kernels(&names.into_iter().collect::<Vec<_>>())
+}
+
+/// What no host could check of a batch.
+fn lost<'a>(batch: &'a Batch<'_>, left: &'a [away::Check]) -> impl Iterator<Item = Entry> + 'a {
+    let is_left = |source: &&&Source| left.contains(&(source.name.clone(), batch.kernel.name.clone()));
+    let error = || "the emulated host was lost each time".to_owned();
+    batch.sources.iter().filter(is_left).map(move |source| Entry {
+        outcome: Outcome::Failed { error: error(), evidence: Evidence::default() },
+        ..skip(source, batch.kernel)
+    })
 }
 
 fn skip(source: &Source, kernel: &Kernel) -> Entry {

@@ -1,0 +1,114 @@
+//! Batches on another host: where there is no hardware-assisted KVM, this program runs itself in an emulated host, which
+//! hands back what becomes of each scenario, a JSON line each. A host that is lost, or falls silent, takes only what it was at
+//! work on with it: another one goes on with what is left.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::{Batch, Entry};
+
+/// Hosts in a row that may be lost without having checked anything.
+const FRUITLESS: usize = 2;
+/// How long a host may have nothing to tell: several times what the longest scenario takes. One that goes idle for good is
+/// found by nothing else.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// A scenario's name and a kernel's.
+pub type Check = (String, String);
+
+/// The names of what a batch checks.
+pub fn names<'a>(batch: &'a Batch<'_>) -> impl Iterator<Item = Check> + 'a {
+    batch.sources.iter().map(|source| (source.name.clone(), batch.kernel.name.clone()))
+}
+
+/// Has hosts check `all`, one after the other as long as they are lost: each runs this program with `arguments`, which
+/// [`answer`]s there. Gives what no host could check.
+///
+/// # Errors
+/// When no host can be started.
+pub fn run(arguments: &[String], all: Vec<Check>, mut done: impl FnMut(Entry)) -> io::Result<Vec<Check>> {
+    let mut left = all;
+    let mut fruitless = 0;
+    while !left.is_empty() && fruitless < FRUITLESS {
+        let before = left.len();
+        one_host(arguments, &left.clone(), |entry| {
+            left.retain(|(scenario, kernel)| (scenario, kernel) != (&entry.scenario, &entry.kernel));
+            done(entry);
+        })?;
+        fruitless = if left.len() < before { 0 } else { fruitless + 1 };
+        if !left.is_empty() {
+            eprintln!("dimmer-lab: the host was lost; {} checks are left", left.len());
+        }
+    }
+    Ok(left)
+}
+
+fn one_host(arguments: &[String], wanted: &[Check], mut done: impl FnMut(Entry)) -> io::Result<()> {
+    let program = std::env::current_exe()?;
+    let mut command = Command::new(&program);
+    command.args(["host", "--"]).arg(&program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut host = Host(command.spawn()?);
+    let missing = || io::Error::other("the host has no standard streams");
+    let (mut stdin, stdout) =
+        (host.0.stdin.take().ok_or_else(missing)?, host.0.stdout.take().ok_or_else(missing)?);
+    // A host that is gone already shows at the end of its output.
+    let _ = writeln!(stdin, "{}", serde_json::to_string(wanted)?);
+    let (send, lines) = channel();
+    std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines
+            .map_while(|line| serde_json::from_str::<Entry>(&line).ok())
+            .try_for_each(|entry| send.send(entry))
+    });
+    loop {
+        match lines.recv_timeout(SILENCE) {
+            Ok(entry) => done(entry),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!("dimmer-lab: the host has said nothing for {} minutes", SILENCE.as_secs() / 60);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The process that has the host; dropping it ends both.
+struct Host(Child);
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The other side: keeps of `batches` what standard input asks for.
+///
+/// # Errors
+/// When it asks for nothing that can be read.
+pub fn asked_for<'a>(batches: Vec<Batch<'a>>) -> io::Result<Vec<Batch<'a>>> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let wanted: Vec<Check> = serde_json::from_str(&line)?;
+    let keep = |mut batch: Batch<'a>| {
+        let kernel = &batch.kernel.name;
+        batch
+            .sources
+            .retain(|source| wanted.iter().any(|(scenario, on)| (scenario, on) == (&source.name, kernel)));
+        (!batch.sources.is_empty()).then_some(batch)
+    };
+    Ok(batches.into_iter().filter_map(keep).collect())
+}
+
+/// The other side: hands an entry back.
+///
+/// # Errors
+/// When nobody is there to take it.
+pub fn answer(entry: &Entry) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(entry)?)?;
+    stdout.flush()
+}
