@@ -17,8 +17,8 @@ use crate::{chain, host, vm};
 
 /// Lines of the kernel's log that are kept of a guest that does not do as expected.
 const LOG: usize = 40;
-/// Seconds that the removal of a device may take; a boot takes less.
-const REMOVAL: u32 = 20;
+/// Seconds that the removal of a device may take before a boot is the quicker way.
+const REMOVAL: u32 = 4;
 
 /// A guest that is as right after its boot.
 #[derive(Debug)]

@@ -44,9 +44,15 @@ pub(super) fn write(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     Some(Step { write: Some(Write { block, file, word: word.to_owned() }), ..Step::default() })
 }
 
+/// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free.
+const MOST_SEARCHED: u64 = 2 << 30;
+
 /// One block that is movable: in others a page may not be free to be pinned.
 pub(super) fn pin(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let linux = &moment.model.linux;
+    if linux.memory.blocks().len() as u64 * linux.memory.block_size() > MOST_SEARCHED {
+        return None;
+    }
     let is_free = |index: &u64| linux.fixed.range(linux.memory.frames(*index)).next().is_none();
     let movable = linux.memory.blocks().iter();
     let movable = movable.filter(|(index, block)| block.zone() == Some(Zone::Movable) && is_free(index));

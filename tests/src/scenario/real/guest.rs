@@ -13,7 +13,7 @@ const ERRORS: &str = "/sys/kernel/debug/notifier-error-inject/memory/actions";
 /// Where Linux has its memory blocks.
 const BLOCKS: &str = "/sys/devices/system/memory";
 /// Seconds after which a write is interrupted that does not end by itself.
-const INTERRUPT: u32 = 3;
+const INTERRUPT: u32 = 1;
 /// What the C library calls the errors of writes.
 const ERRNOS: [(&str, Errno); 6] = [
     ("Invalid argument", Errno::EINVAL),
@@ -29,23 +29,33 @@ impl Real {
         Ok(blocks(&self.vm.guest().online(&block_list(&online.blocks), zone_kind(online.how))?))
     }
 
-    /// Takes blocks offline; a write that is not to end by itself is interrupted.
+    /// Takes blocks offline, in ascending order; a write that is not to end by itself is interrupted.
     pub(super) fn offline(&mut self, set: &BlockSet, predicted: &Effect) -> Result<Effect, RealError> {
-        if predicted.refused.iter().all(|(_, errno)| *errno != Errno::EINTR) {
+        let never_ends = |index: &u64| predicted.refused.contains(&(*index, Errno::EINTR));
+        if !set.0.iter().any(never_ends) {
             return Ok(blocks(&self.vm.guest().offline(&block_list(set))?));
         }
         let mut refused = Vec::new();
         for index in &set.0 {
-            let write = format!("echo offline > {BLOCKS}/memory{index}/state");
-            let command = ["timeout", "-s", "KILL", &INTERRUPT.to_string(), "sh", "-c", &write];
-            let executed = self.vm.guest().exec(&command, b"")?;
-            match executed.status {
-                Status::Code(0) => {}
-                Status::Signal(_) => refused.push((*index, Errno::EINTR)),
-                Status::Code(_) => refused.push((*index, errno(&executed.stderr.0))),
+            if never_ends(index) {
+                refused.extend(self.offline_for_a_while(*index)?.map(|errno| (*index, errno)));
+            } else {
+                refused.extend(blocks(&self.vm.guest().offline(&BlockList::one(*index))?).refused);
             }
         }
         Ok(outcome(set.0.len(), refused))
+    }
+
+    /// Writes `offline` to the state of a block, and interrupts that when it takes too long.
+    fn offline_for_a_while(&mut self, index: u64) -> Result<Option<Errno>, RealError> {
+        let write = format!("echo offline > {BLOCKS}/memory{index}/state");
+        let command = ["timeout", "-s", "KILL", &INTERRUPT.to_string(), "sh", "-c", &write];
+        let executed = self.vm.guest().exec(&command, b"")?;
+        Ok(match executed.status {
+            Status::Code(0) => None,
+            Status::Signal(_) => Some(Errno::EINTR),
+            Status::Code(_) => Some(errno(&executed.stderr.0)),
+        })
     }
 
     pub(super) fn write(&mut self, write: &Write) -> Result<Effect, RealError> {
