@@ -57,8 +57,9 @@ const fn newest(series: &'static str) -> Wanted {
 }
 
 /// Every kernel that has a name.
-pub const SOURCES: [Source; 7] = [
+pub const SOURCES: [Source; 8] = [
     row("5.10-cloud", Some("5.10"), "bullseye", Wanted::Metapackage("linux-image-cloud-amd64")),
+    row("5.10-amd64", None, "bullseye", Wanted::Metapackage("linux-image-amd64")),
     row("6.1-cloud", Some("6.1"), "bookworm", Wanted::Metapackage("linux-image-cloud-amd64")),
     row("6.1-amd64", None, "bookworm", Wanted::Metapackage("linux-image-amd64")),
     row("6.12-cloud", Some("6.12"), "bookworm", Wanted::Metapackage("linux-image-6.12-cloud-amd64")),

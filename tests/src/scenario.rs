@@ -154,8 +154,8 @@ pub struct Guest {
     /// `movablecore`: boot memory that movable allocations alone may use
     #[serde(skip_serializing_if = "Option::is_none")]
     pub movablecore: Option<Amount>,
-    /// Whether its kernel must know machine checks and broken pages. Debian's 6.1 for clouds does not; its general
-    /// one is booted instead.
+    /// Whether its kernel must know machine checks and broken pages. Debian's 5.10 and 6.1 for clouds do not; their
+    /// general ones are booted instead.
     pub machine_checks: bool,
 }
 
@@ -272,6 +272,7 @@ impl Scenario {
     /// lacks what the scenario needs.
     pub fn kernel<'a>(&self, kernel: &'a str) -> &'a str {
         match kernel {
+            "5.10" | "5.10-cloud" if self.guest.machine_checks => "5.10-amd64",
             "6.1" | "6.1-cloud" if self.guest.machine_checks => "6.1-amd64",
             other => other,
         }
