@@ -155,9 +155,9 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
         Trial::test(format!("{}::{name}", kernel.name), move || {
             let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
             let result = match run() {
-                // As when a guest boots (see `Setup::boot`): in an emulated host alone, and once.
-                Err(error) if host::is_emulated() && error.contains(vm::TRIPLE_FAULT) => {
-                    eprintln!("a guest met a triple fault, and its test is run once more: {error}");
+                // In an emulated host alone, and once.
+                Err(error) if vm::is_lost(&error) => {
+                    eprintln!("a guest was lost, and its test is run once more: {error}");
                     run()
                 }
                 result => result,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use dimmer_agent::frames::Invocation;
 
-mod bound;
+pub(crate) mod bound;
 pub mod detect;
 pub mod direct;
 pub mod doctor;

@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::{Batch, Entry};
+use crate::host::bound;
 
 /// Hosts in a row that may be lost without having checked anything.
 const FRUITLESS: usize = 2;
@@ -49,6 +50,7 @@ fn one_host(arguments: &[String], wanted: &[Check], mut done: impl FnMut(Entry))
     let program = std::env::current_exe()?;
     let mut command = Command::new(&program);
     command.args(["host", "--"]).arg(&program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    bound::bind(&mut command, Vec::new());
     let mut host = Host(command.spawn()?);
     let missing = || io::Error::other("the host has no standard streams");
     let (mut stdin, stdout) =
@@ -58,9 +60,11 @@ fn one_host(arguments: &[String], wanted: &[Check], mut done: impl FnMut(Entry))
     let (send, lines) = channel();
     std::thread::spawn(move || {
         let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        lines
-            .map_while(|line| serde_json::from_str::<Entry>(&line).ok())
-            .try_for_each(|entry| send.send(entry))
+        for entry in lines.map_while(|line| serde_json::from_str::<Entry>(&line).ok()) {
+            if send.send(entry).is_err() {
+                break;
+            }
+        }
     });
     loop {
         match lines.recv_timeout(SILENCE) {

@@ -12,8 +12,7 @@ use crate::library::Source;
 use crate::scenario::check::{Open, Verdict, check_on};
 use crate::scenario::real::{Real, RealError};
 use crate::scenario::{Action, Difference, Effect, Inject, Parameters, Scenario};
-use crate::vm::TRIPLE_FAULT;
-use crate::{chain, host, vm};
+use crate::{chain, vm};
 
 /// Lines of the kernel's log that are kept of a guest that does not do as expected.
 const LOG: usize = 40;
@@ -65,8 +64,8 @@ fn run_one(guest: &mut Option<Guest>, source: &Source, kernel: &Kernel, another:
     let mut fresh = || attempt(guest, || Guest::boot(&source.scenario, kernel), &source.scenario, another);
     match fresh() {
         // As in end-to-end tests: in an emulated host alone, and once.
-        Outcome::Failed { error, .. } if host::is_emulated() && error.contains(TRIPLE_FAULT) => {
-            eprintln!("a guest met a triple fault, and {} is run once more: {error}", source.name);
+        Outcome::Failed { error, .. } if vm::is_lost(&error) => {
+            eprintln!("a guest was lost, and {} is run once more: {error}", source.name);
             (fresh(), Which::Again)
         }
         outcome => (outcome, Which::Fresh),

@@ -8,18 +8,17 @@ use dimmer_images::Kernel;
 
 use super::last_audit::Expected;
 use super::process::{dimmer, on_one_processor};
-use super::{TRIPLE_FAULT, TestVm, VmError, at};
+use super::{TestVm, VmError, at, is_lost};
 use crate::rest::Rest;
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
 /// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
 /// default and virtio-mem's driver then does to all memory that it gives back; without what takes time
-/// at boot or with every change of memory and has no part in it: mitigations, audits and security modules, tests of
-/// ciphers, more than one serial port, and the patience of RCU; and with the policy of the kernel series that
-/// introduced memory groups.
+/// at boot and has no part in memory: mitigations, audits and security modules, tests of ciphers, more
+/// than one serial port; and with the policy of the kernel series that introduced memory groups.
 pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 mitigations=off audit=0 apparmor=0 \
-    cryptomgr.notests 8250.nr_uarts=1 rcupdate.rcu_expedited=1 tsc=reliable no_timer_check memhp_default_state=online \
-    memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301";
+    cryptomgr.notests 8250.nr_uarts=1 memhp_default_state=online memory_hotplug.online_policy=auto-movable \
+    memory_hotplug.auto_movable_ratio=301";
 
 /// What a machine is to be started with.
 #[derive(Debug)]
@@ -82,12 +81,8 @@ impl<'a> Setup<'a> {
     /// [`VmError`] with the console's last lines.
     pub fn boot(self) -> Result<TestVm, VmError> {
         match self.boot_once() {
-            // About one guest in a hundred meets a triple fault in its first second there, with one vCPU too. The cause
-            // is not established: the emulation has other defects (see `on_one_processor`), but nothing rules the
-            // machine out. Nothing else is tried again, and where KVM is real, not even this.
-            Err(VmError::Ended { context, .. })
-                if crate::host::is_emulated() && context.contains(TRIPLE_FAULT) =>
-            {
+            // Once, and nothing else is tried again.
+            Err(VmError::Ended { context, .. }) if is_lost(&context) => {
                 eprintln!("a guest met a triple fault on its way up, and is started once more:{context}");
                 self.boot_once()
             }
