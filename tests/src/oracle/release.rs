@@ -83,6 +83,12 @@ impl Release {
         self.is_at_least(5, 11)
     }
 
+    /// Whether the virtio-mem driver promises to leave unplugged memory alone (`VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE`,
+    /// since 5.17). The machine maps no such memory, and takes no driver that does not.
+    pub const fn leaves_unplugged_memory_alone(self) -> bool {
+        self.is_at_least(5, 17)
+    }
+
     /// Whether the virtio-mem driver tells movable blocks from others: plugs these first and unplugs them last
     /// (since 5.14).
     pub const fn prefers_to_unplug_movable(self) -> bool {

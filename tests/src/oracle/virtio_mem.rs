@@ -78,7 +78,7 @@ pub struct VirtioMem {
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
-    /// Whether an answer made the driver give the device up.
+    /// Whether the driver gave the device up: for an answer of it, or since they could not agree on features.
     pub broken: bool,
     id: String,
     /// Bytes of memory that is added at a time.

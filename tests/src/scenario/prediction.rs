@@ -114,6 +114,9 @@ impl Prediction {
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
             self.linux.probe_virtio_mem(&id, spec);
+            if let Some(device) = self.linux.virtio_mem.get_mut(&id) {
+                device.broken = !self.linux.release.leaves_unplugged_memory_alone();
+            }
             let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
             self.linux.resize_virtio_mem(&id, wanted, size);
         }
