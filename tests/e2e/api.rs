@@ -7,6 +7,7 @@ use dimmer_lab::promised;
 use dimmer_lab::vm::{self, Setup, TestVm};
 use serde_json::{Value, json};
 
+use crate::patience::wait_until;
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -16,12 +17,14 @@ fn events_are_in_order(kernel: &Kernel) -> Outcome {
     let vm = Setup::new(kernel).arguments("--memory-hotplug method=acpi,slots=2,size=2G").boot()?;
     vm.rest.add_dimm("d0", GIB)?;
     assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
+    let expected =
+        ["booting", "accepted", "ost", "finished", "accepted", "ost", "finished", "removed", "ost"];
+    // The guest reports on an ejection after it has ejected.
+    wait_until("the last report", || Ok(vm.rest.events()?.len() >= expected.len()))?;
     let events = vm.rest.events()?;
     let numbers: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().unwrap_or(0)).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "numbers have no gaps");
     let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap_or("")).collect();
-    let expected =
-        ["booting", "accepted", "ost", "finished", "accepted", "ost", "finished", "removed", "ost"];
     assert_eq!(names, expected, "{events:?}");
     assert_eq!(events[3]["device"]["last"]["outcome"], "done");
     assert_eq!(events[3]["device"]["plugged_size"], GIB);

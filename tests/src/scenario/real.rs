@@ -134,17 +134,18 @@ impl Real {
         Ok(layout)
     }
 
-    /// The layout once the block is on its way offline.
+    /// The layout once the block is on its way offline: what came before it in the ejection stands still from then on.
     fn stuck_at(&mut self, stuck: u64) -> Result<Layout, RealError> {
         let end = Instant::now() + SOON;
-        loop {
-            let layout = self.vm.guest().layout()?;
+        let is_stuck = |layout: &Layout| {
             let block = layout.blocks.iter().find(|block| block.index == stuck);
-            if block.is_some_and(|block| block.state == BlockState::GoingOffline) || Instant::now() >= end {
-                return Ok(layout);
-            }
+            block.is_some_and(|block| block.state == BlockState::GoingOffline)
+        };
+        while !is_stuck(&self.vm.guest().layout()?) && Instant::now() < end {
             std::thread::sleep(LOOK_AGAIN);
         }
+        // A look is no single moment: the one that found the block may have begun before the blocks ahead of it were done.
+        Ok(self.vm.guest().layout()?)
     }
 
     /// Resets the machine. The guest's agent is there before all drivers are done, so that their requests are waited for.

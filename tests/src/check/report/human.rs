@@ -1,4 +1,5 @@
-//! For people: what went wrong, each with all that it takes to find out why, and a summary.
+//! For people: what went wrong, each with all that it takes to find out why, and a summary that says it again in a line
+//! each, since a long report is read from its end.
 
 use std::io::{self, Write};
 
@@ -18,6 +19,10 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                 writeln!(out, "{} on {}: {remark}", entry.scenario, entry.kernel)?;
             }
         }
+    }
+    for entry in report.entries.iter().filter(|entry| details(entry).is_some()) {
+        let (scenario, kernel) = (&entry.scenario, &entry.kernel);
+        writeln!(out, "{scenario} on {kernel}: {}, {}", entry.outcome.word(), entry.outcome.line())?;
     }
     let [passed, differ, failed, skipped] = report.counts();
     let shard = report.shard.as_ref().map(|shard| format!("shard {shard}: ")).unwrap_or_default();

@@ -68,8 +68,12 @@ fn people_get_the_table_the_reason_the_traces_and_the_command() {
         text.contains("02-a#b on 6.12: FAILED\n  Something\n  the machine ended\n  for a reason\n"),
         "{text}"
     );
-    let summary =
-        "shard 1/2: 1 as expected, 1 not, 1 could not be carried out, 1 not about the kernel; 6 s\n";
+    let summary = "\
+01-a#b on 6.1: DIFFERS, step 2 (plug): blocks 48-55: the oracle says Normal, seen Movable \
+(Normal: 3932160+32768 > 301 % of 1048478 early kernel pages) (and 1 more)
+02-a#b on 6.12: FAILED, the machine ended
+shard 1/2: 1 as expected, 1 not, 1 could not be carried out, 1 not about the kernel; 6 s
+";
     assert!(text.ends_with(summary), "{text}");
     assert!(text.contains("00-a#b on 6.1: step 2: open\n"), "{text}");
     assert!(!text.contains("03-a#b"), "{text}");
