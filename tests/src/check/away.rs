@@ -24,17 +24,32 @@ pub fn names<'a>(batch: &'a Batch<'_>) -> impl Iterator<Item = Check> + 'a {
     batch.sources.iter().map(|source| (source.name.clone(), batch.kernel.name.clone()))
 }
 
-/// Has hosts check `all`, one after the other as long as they are lost: each runs this program with `arguments`, which
-/// [`answer`]s there. Gives what no host could check.
+/// The command that runs this program with `arguments` in an emulated host, where it [`answer`]s.
+///
+/// # Errors
+/// When this program does not know itself.
+pub fn host(arguments: &[String]) -> io::Result<Command> {
+    let program = std::env::current_exe()?;
+    let mut command = Command::new(&program);
+    command.args(["host", "--"]).arg(&program).args(arguments);
+    bound::bind(&mut command, Vec::new());
+    Ok(command)
+}
+
+/// Has hosts check `all`, one after the other as long as they are lost. Gives what no host could check.
 ///
 /// # Errors
 /// When no host can be started.
-pub fn run(arguments: &[String], all: Vec<Check>, mut done: impl FnMut(Entry)) -> io::Result<Vec<Check>> {
+pub fn run(
+    host: impl Fn() -> io::Result<Command>,
+    all: Vec<Check>,
+    mut done: impl FnMut(Entry),
+) -> io::Result<Vec<Check>> {
     let mut left = all;
     let mut fruitless = 0;
     while !left.is_empty() && fruitless < FRUITLESS {
         let before = left.len();
-        one_host(arguments, &left.clone(), |entry| {
+        one_host(host()?, &left.clone(), |entry| {
             left.retain(|(scenario, kernel)| (scenario, kernel) != (&entry.scenario, &entry.kernel));
             done(entry);
         })?;
@@ -46,11 +61,8 @@ pub fn run(arguments: &[String], all: Vec<Check>, mut done: impl FnMut(Entry)) -
     Ok(left)
 }
 
-fn one_host(arguments: &[String], wanted: &[Check], mut done: impl FnMut(Entry)) -> io::Result<()> {
-    let program = std::env::current_exe()?;
-    let mut command = Command::new(&program);
-    command.args(["host", "--"]).arg(&program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-    bound::bind(&mut command, Vec::new());
+fn one_host(mut command: Command, wanted: &[Check], mut done: impl FnMut(Entry)) -> io::Result<()> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut host = Host(command.spawn()?);
     let missing = || io::Error::other("the host has no standard streams");
     let (mut stdin, stdout) =
@@ -115,4 +127,65 @@ pub fn answer(entry: &Entry) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(entry)?)?;
     stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::entry::{Outcome, Which};
+
+    fn checks(count: usize) -> Vec<Check> {
+        (0..count).map(|number| (format!("0{number}-a"), "6.1".to_owned())).collect()
+    }
+
+    fn passed((scenario, kernel): &Check) -> Entry {
+        Entry {
+            scenario: scenario.clone(),
+            shows: String::new(),
+            kernel: kernel.clone(),
+            outcome: Outcome::Passed { steps: 1, remarks: Vec::new() },
+            guest: Which::Fresh,
+            seconds: 0.0,
+            repeat: String::new(),
+        }
+    }
+
+    /// Reads what is wanted, and tells of as many of those entries as `$1` says.
+    const TELL: &str = r#"
+        read -r wanted; left=$1; shift
+        for entry; do
+            name=${entry#*:\"}; name=${name%%\"*}
+            case $wanted in *\"$name\"*) [ $left -gt 0 ] || exit 1; left=$((left - 1)); echo "$entry";; esac
+        done"#;
+
+    /// A host that tells of the first `count` checks that it is asked for, and is lost then.
+    fn short_lived(count: usize) -> Command {
+        let all =
+            checks(9).iter().map(|check| serde_json::to_string(&passed(check)).unwrap()).collect::<Vec<_>>();
+        let mut command = Command::new("sh");
+        command.args(["-c", TELL, "sh", &count.to_string()]).args(all);
+        command
+    }
+
+    #[test]
+    fn another_host_goes_on_with_what_is_left() {
+        let (mut told, hosts) = (Vec::new(), std::cell::Cell::new(0));
+        let host = || {
+            hosts.set(hosts.get() + 1);
+            Ok(short_lived(2))
+        };
+        let left = run(host, checks(5), |entry| told.push((entry.scenario, entry.kernel))).unwrap();
+        assert_eq!((left, told, hosts.get()), (Vec::new(), checks(5), 3));
+    }
+
+    #[test]
+    fn hosts_that_get_nothing_done_are_not_started_for_ever() {
+        let hosts = std::cell::Cell::new(0);
+        let host = || {
+            hosts.set(hosts.get() + 1);
+            Ok(short_lived(if hosts.get() == 1 { 1 } else { 0 }))
+        };
+        let left = run(host, checks(3), drop).unwrap();
+        assert_eq!((left, hosts.get()), (checks(3).split_off(1), 3));
+    }
 }

@@ -110,7 +110,7 @@ impl Check {
                 writeln!(progress, "{}", line(&entries[entries.len() - 1], entries.len() - before, total));
         };
         if host::needs_emulation() {
-            let left = away::run(&self.worker_arguments(), checks, &mut done)?;
+            let left = away::run(|| away::host(&self.worker_arguments()), checks, &mut done)?;
             batches.iter().flat_map(|batch| lost(batch, &left)).for_each(done);
         } else {
             run::run(&batches, self.jobs(&batches), done);
