@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p dimmer-lab --bench oracle`. Each step ends with what `dimmer-lab predict` shows of all blocks.
 
-use dimmer_lab::oracle::boot::BootMemory;
+use dimmer_lab::oracle::boot::{BootMemory, Core};
 use dimmer_lab::oracle::linux::{Linux, Settings};
 use dimmer_lab::oracle::policy::{OnlinePolicy, OnlineType, Policy};
 use dimmer_lab::oracle::release::Release;
@@ -27,7 +27,9 @@ fn grown() -> Linux {
     let policy = Policy { policy: OnlinePolicy::AutoMovable, ..Policy::default() };
     let settings =
         Settings { auto_online: Some(OnlineType::Policy), memmap_on_memory: false, eject_enabled: true };
-    let mut linux = Linux::new(Release::new(6, 12), settings, boot.boot(policy));
+    let release = Release::new(6, 12);
+    let memory = boot.boot_with(release, policy, Core::default());
+    let mut linux = Linux::new(release, settings, memory);
     let region = 6 * GIB..1030 * GIB;
     linux.probe_virtio_mem("v", DeviceSpec { region, block_size: 2 * MIB, node: 0 });
     linux.resize_virtio_mem("v", 1024 * GIB, 1024 * GIB);

@@ -1,5 +1,5 @@
 //! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent, which starts
-//! `/init kexec` to go over to another kernel.
+//! `/init kexec` to go over to another kernel, and `/init reserve` to hold memory for it.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -26,6 +26,11 @@ fn main() -> ExitCode {
             complain(&kexec::start(&Tree::new("/")));
             ExitCode::FAILURE
         }
+        Some(oom::RESERVE) => {
+            let Err(error) = oom::be_reserve();
+            complain(&error);
+            ExitCode::FAILURE
+        }
         _ => {
             eprintln!("usage: as PID 1 of a guest, or dimmer-agent {SERVE} inside one");
             ExitCode::from(2)
@@ -36,6 +41,9 @@ fn main() -> ExitCode {
 /// Serves the agent's port. A machine without that port needs no agent: that is a success.
 fn serve() -> ExitCode {
     if let Err(error) = oom::protect_self() {
+        complain(&error);
+    }
+    if let Err(error) = oom::start_reserve() {
         complain(&error);
     }
     let port = match find_port(PORT_NAME, PORT_DEADLINE) {

@@ -14,12 +14,13 @@ pub const SLOTS: usize = 16;
 
 /// A scenario without steps.
 pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
-    let guest = guest(dice);
+    let mut guest = guest(dice);
     let mut ram =
         MIB * dice.weighted(&[(1, 256), (1, 384), (1, 512), (1, 576), (1, 768), (1, 1024), (1, 2048)]);
     if dice.chance(35) {
         ram = edges::ram(dice, &guest, release).unwrap_or(ram);
     }
+    share_boot_memory(dice, ram, &mut guest);
     let nodes = if dice.chance(35) { dice.number(2..=3) } else { 1 };
     let machine = Machine {
         memory: memory(dice, ram),
@@ -43,6 +44,21 @@ fn guest(dice: &mut Dice) -> Guest {
         movablecore: None,
         machine_checks: false,
     }
+}
+
+/// At times some boot memory is movable, if there is enough for the kernel to keep its books in the rest.
+fn share_boot_memory(dice: &mut Dice, ram: u64, guest: &mut Guest) {
+    if ram < GIB || !dice.chance(15) {
+        return;
+    }
+    let kernel = dice.chance(50);
+    let text = if kernel {
+        dice.weighted(&[(2, "50%"), (1, "75%"), (1, "768M"), (1, "700M")])
+    } else {
+        dice.weighted(&[(2, "25%"), (1, "128M"), (1, "256M"), (1, "300M")])
+    };
+    let share = if kernel { &mut guest.kernelcore } else { &mut guest.movablecore };
+    *share = Some(text.parse().expect("these are amounts"));
 }
 
 /// A ratio in percent.

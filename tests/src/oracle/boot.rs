@@ -4,9 +4,12 @@ use std::ops::Range;
 
 use super::memory::{Memory, Part};
 use super::policy::Policy;
-use super::zone::{PAGE, SECTION, SUBSECTION, Zone};
+use super::release::Release;
+use super::zone::{PAGE, SECTION, Zone};
+use holes::Ram;
 use movable::Borders;
 
+mod holes;
 pub mod movable;
 
 pub use movable::{Amount, Core};
@@ -63,21 +66,17 @@ impl BootMemory {
         all
     }
 
-    /// Memory as the kernel has it after boot, all blocks online.
-    pub fn boot(&self, policy: Policy) -> Memory {
-        self.boot_with(policy, Core::default())
-    }
-
-    /// Memory as the kernel has it after boot with `kernelcore=` or `movablecore=`.
-    pub fn boot_with(&self, policy: Policy, core: Core) -> Memory {
+    /// Memory as a kernel of this release has it after boot with `kernelcore=` or `movablecore=`, all blocks online.
+    pub fn boot_with(&self, release: Release, policy: Policy, core: Core) -> Memory {
         let mut memory = Memory::new(self.block_size(), policy);
         let frames = self.frames();
         let borders = if policy.movable_node { Borders::default() } else { core.borders(&frames) };
+        let ram = Ram { frames: &frames, borders: &borders };
         for node in self.node_numbers() {
             set_spans(&mut memory, node, &frames, &borders);
         }
         for (index, (present, node)) in frames.iter().enumerate() {
-            let with_holes = with_holes(&frames, index);
+            let with_holes = ram.with_holes(index, release);
             for zone in Zone::ALL {
                 let cut = |range: &Range<u64>| {
                     let zone = borders.cut(*node, zone);
@@ -93,7 +92,7 @@ impl BootMemory {
                 }
             }
         }
-        mark_holes(&mut memory, &frames);
+        ram.mark_holes(&mut memory, release);
         memory
     }
 
@@ -103,16 +102,6 @@ impl BootMemory {
         nodes.dedup();
         nodes
     }
-}
-
-/// A piece of RAM with the holes around it, as far as there are page structures for them: in subsections that have some RAM.
-/// They belong to the RAM behind them, and behind the last RAM to that (`init_unavailable_range`, `pfn_section_valid`).
-fn with_holes(frames: &[(Range<u64>, u32)], index: usize) -> Range<u64> {
-    let range = &frames[index].0;
-    let before = index.checked_sub(1).map_or(0, |before| frames[before].0.end);
-    let start = before.max(range.start / SUBSECTION * SUBSECTION);
-    let is_last = frames.get(index + 1).is_none();
-    start..if is_last { range.end.next_multiple_of(SUBSECTION) } else { range.end }
 }
 
 /// A zone spans its share of everything between the node's first and last RAM, holes included.
@@ -128,17 +117,11 @@ fn set_spans(memory: &mut Memory, node: u32, frames: &[(Range<u64>, u32)], borde
     }
 }
 
-/// Marks the blocks that RAM does not fill.
-fn mark_holes(memory: &mut Memory, frames: &[(Range<u64>, u32)]) {
-    let indices: Vec<u64> = memory.blocks().keys().copied().collect();
-    for index in indices {
-        let block = memory.frames(index);
-        let inside =
-            |range: &Range<u64>| range.end.min(block.end).saturating_sub(range.start.max(block.start));
-        let present: u64 = frames.iter().map(|(range, _)| inside(range)).sum();
-        if present < block.end - block.start {
-            memory.mark_holes(index);
-        }
+#[cfg(test)]
+impl BootMemory {
+    /// Memory as 6.12 has it after boot without any of that.
+    pub fn boot(&self, policy: Policy) -> Memory {
+        self.boot_with(Release::new(6, 12), policy, Core::default())
     }
 }
 
@@ -180,15 +163,6 @@ mod tests {
         for (index, words) in [(0, "none"), (1, "DMA32"), (15, "DMA32"), (32, "Normal"), (47, "Normal")] {
             assert_eq!(memory.valid_zones(index), [words], "block {index}");
         }
-    }
-
-    #[test]
-    fn a_block_that_ram_does_not_fill_can_not_go_offline() {
-        let mut memory = one_node(&[MIB..2 * GIB, 4 * GIB..6 * GIB + 64 * MIB]).boot(Policy::default());
-        assert_eq!(memory.valid_zones(48), ["Normal"]);
-        assert!(memory.offline(48).is_err());
-        assert!(memory.offline(0).is_err(), "it has two zones");
-        assert!(memory.offline(47).is_ok());
     }
 
     #[test]

@@ -10,8 +10,10 @@ use super::policy::{Candidate, Decision, OnlineType, Policy};
 use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
 pub mod block;
+mod shown;
 
-pub use block::{Block, Errno, Part, Shown};
+pub use block::{Block, Errno, Part};
+pub use shown::{Shown, ShowsZone};
 
 /// A group's number; the model's own, the kernel's differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,10 +138,11 @@ impl Memory {
         }
     }
 
-    /// Marks a boot block as one that RAM does not fill.
-    pub fn mark_holes(&mut self, index: u64) {
+    /// Marks a boot block as one that RAM does not fill, and says when it shows its zone for all that.
+    pub fn mark_holes(&mut self, index: u64, shows_zone: ShowsZone) {
         if let Some(block) = self.blocks.get_mut(&index) {
             block.holes = true;
+            block.shows_zone = shows_zone;
         }
     }
 
@@ -287,44 +290,5 @@ impl Memory {
         debug_assert!(frame.is_multiple_of(SECTION), "page frame {frame:#x} is no section's first");
         let block = self.blocks.get(&(frame / self.block_pages()))?;
         block.parts.iter().find(|part| part.frames.contains(&frame)).map(|part| part.zone)
-    }
-
-    /// What a block shows: its zone when it is online, else where it would go, the default first
-    /// (`valid_zones_show`).
-    ///
-    /// # Panics
-    /// When there is no such block.
-    pub fn shown(&self, index: u64) -> Shown {
-        self.shown_of(index, &self.blocks[&index])
-    }
-
-    /// What all blocks show, ascending.
-    pub fn all_shown(&self) -> impl Iterator<Item = (u64, &Block, Shown)> {
-        self.blocks.iter().map(|(index, block)| (*index, block, self.shown_of(*index, block)))
-    }
-
-    fn shown_of(&self, index: u64, block: &Block) -> Shown {
-        let going_offline = block.going_offline;
-        if block.is_online() && !going_offline {
-            return Shown { online: true, going_offline, zones: [block.zone(), None, None] };
-        }
-        let candidate = self.candidate(index);
-        let ways = [OnlineType::Policy, OnlineType::Kernel, OnlineType::Movable];
-        let [first, kernel, movable] = ways.map(|how| self.zone_for(&candidate, how).zone);
-        let kernel = (kernel != first).then_some(kernel);
-        let movable = (movable != first).then_some(movable);
-        let mut zones = [Some(first), kernel, movable];
-        if self.makes(Mistake::ValidZonesSorted) {
-            zones.sort_unstable();
-        }
-        Shown { online: false, going_offline, zones }
-    }
-
-    /// The words of `valid_zones` of a block.
-    ///
-    /// # Panics
-    /// When there is no such block.
-    pub fn valid_zones(&self, index: u64) -> Vec<&'static str> {
-        self.shown(index).words().collect()
     }
 }

@@ -83,6 +83,18 @@ impl Release {
         self.is_at_least(5, 11)
     }
 
+    /// Whether page structures of a subsection without RAM are known as such (since 5.12); before, all of a section that has
+    /// some RAM count as online.
+    pub const fn knows_holes_in_sections(self) -> bool {
+        self.is_at_least(5, 12)
+    }
+
+    /// Whether a boot block remembers its zone from boot on (since 5.18); before, Linux looks at a page in every 4 MiB, and
+    /// shows none when a hole is of another zone or outside of it.
+    pub const fn remembers_zones_of_blocks(self) -> bool {
+        self.is_at_least(5, 18)
+    }
+
     /// Whether the virtio-mem driver promises to leave unplugged memory alone (`VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE`,
     /// since 5.17). The machine maps no such memory, and takes no driver that does not.
     pub const fn leaves_unplugged_memory_alone(self) -> bool {

@@ -75,6 +75,11 @@ impl ZoneState {
         !self.span.is_empty() && frames.start < self.span.end && self.span.start < frames.end
     }
 
+    /// Whether it spans all of `frames` (`zone_spans_pfn`).
+    pub fn spans(&self, frames: &Range<u64>) -> bool {
+        frames.is_empty() || (self.span.start <= frames.start && frames.end <= self.span.end)
+    }
+
     /// Makes the span cover `frames` (`resize_zone_range`).
     pub fn grow(&mut self, frames: &Range<u64>) {
         let start = if self.span.is_empty() { frames.start } else { self.span.start.min(frames.start) };

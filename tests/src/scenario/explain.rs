@@ -93,11 +93,13 @@ fn boot_memory(memory: &Memory, index: u64) -> String {
     }
     let several = if parts.len() > 1 { "; of more than one zone, it can never go offline" } else { "" };
     let holes = if block.holes { "; not all of it is RAM, so it can never go offline" } else { "" };
+    let shown = memory.shown(index).zones[0].is_some();
+    let hidden = if shown || parts.len() > 1 { "" } else { "; its holes hide its zone from this release" };
     let part = |Part { frames, node, zone }: &Part| {
         format!("{zone} of node {node} ({:#x}-{:#x})", frames.start, frames.end - 1)
     };
     let parts: Vec<String> = parts.iter().map(part).collect();
-    format!("boot memory: page frames in {}{several}{holes}", parts.join(" and "))
+    format!("boot memory: page frames in {}{several}{holes}{hidden}", parts.join(" and "))
 }
 
 #[cfg(test)]

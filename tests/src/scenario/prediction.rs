@@ -85,8 +85,8 @@ impl Prediction {
             slots.insert(slot, Slot { id: plug.id, node: plug.node, ranges, seen: true });
         }
         let guest = scenario.guest.clone();
-        let mut linux =
-            Linux::new(release, settings(&guest), addresses.boot.boot_with(policy(&guest), core(&guest)));
+        let memory = addresses.boot.boot_with(release, policy(&guest), core(&guest));
+        let mut linux = Linux::new(release, settings(&guest), memory);
         linux.memory.mistake = mistake;
         let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new() };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
@@ -101,7 +101,7 @@ impl Prediction {
         let keeps = before.memory.makes(Mistake::ResetKeepsParameters);
         let policy = if keeps { before.memory.policy } else { policy(&self.guest) };
         let settings = if keeps { before.settings } else { settings(&self.guest) };
-        let mut memory = self.addresses.boot.boot_with(policy, core(&self.guest));
+        let mut memory = self.addresses.boot.boot_with(self.linux.release, policy, core(&self.guest));
         memory.mistake = before.memory.mistake;
         let faults = std::mem::take(&mut self.linux.faults);
         self.linux = Linux::new(self.linux.release, settings, memory);

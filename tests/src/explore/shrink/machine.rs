@@ -23,6 +23,8 @@ fn settings(guest: &Guest) -> Vec<Guest> {
         Guest { auto_online_blocks: usual.auto_online_blocks, ..guest.clone() },
         Guest { memmap_on_memory: usual.memmap_on_memory, ..guest.clone() },
         Guest { movable_node: usual.movable_node, ..guest.clone() },
+        Guest { kernelcore: usual.kernelcore, ..guest.clone() },
+        Guest { movablecore: usual.movablecore, ..guest.clone() },
     ]
 }
 

@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use crate::oracle::boot::BootMemory;
     use crate::oracle::policy::Policy;
+    use crate::oracle::release::Release;
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
@@ -199,14 +200,15 @@ mod tests {
             // The kernel's 3 GiB are all there, although 98 pages of low memory are missing.
             (core("3G", ""), ["Normal", "none", "Movable"]),
         ] {
-            let memory = s4(vec![(0..u64::MAX, 0)]).boot_with(Policy::default(), core);
+            let memory = s4(vec![(0..u64::MAX, 0)]).boot_with(Release::new(6, 12), Policy::default(), core);
             assert_eq!([39, 40, 41].map(|index| memory.valid_zones(index)[0]), shown, "{core:?}");
         }
     }
 
     #[test]
     fn a_border_within_a_block_leaves_it_without_a_zone() {
-        let memory = s4(vec![(0..u64::MAX, 0)]).boot_with(Policy::default(), core("", "1000M"));
+        let memory =
+            s4(vec![(0..u64::MAX, 0)]).boot_with(Release::new(6, 12), Policy::default(), core("", "1000M"));
         assert_eq!(memory.valid_zones(40), ["none"]);
         let movable = memory.zone(0, Zone::Movable);
         assert_eq!(
@@ -219,7 +221,7 @@ mod tests {
     #[test]
     fn nodes_below_4_gib_have_none_while_others_have() {
         let nodes = vec![(0..2 * GIB, 0), (4 * GIB..6 * GIB, 1)];
-        let memory = s4(nodes).boot_with(Policy::default(), core("", "1G"));
+        let memory = s4(nodes).boot_with(Release::new(6, 12), Policy::default(), core("", "1G"));
         assert_eq!((memory.valid_zones(15), memory.valid_zones(47)), (vec!["DMA32"], vec!["Movable"]));
         assert!(memory.zone(0, Zone::Movable).span.is_empty());
     }
@@ -227,7 +229,7 @@ mod tests {
     #[test]
     fn too_much_or_nothing_makes_no_movable_zone() {
         for core in [core("8G", ""), core("0", ""), core("", "0"), core("100%", "")] {
-            let memory = s4(vec![(0..u64::MAX, 0)]).boot_with(Policy::default(), core);
+            let memory = s4(vec![(0..u64::MAX, 0)]).boot_with(Release::new(6, 12), Policy::default(), core);
             assert!(memory.zone(0, Zone::Movable).span.is_empty(), "{core:?}");
         }
         assert!("12Q".parse::<Amount>().is_err());

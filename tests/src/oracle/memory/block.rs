@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Decision, GroupId, OnlineType, Zone};
+use super::{Decision, GroupId, OnlineType, ShowsZone, Zone};
 
 /// What a step is refused with, as Linux numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,43 +41,6 @@ impl fmt::Display for Errno {
     }
 }
 
-/// What a block shows in `state` and `valid_zones`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shown {
-    /// Whether it is online.
-    pub online: bool,
-    /// Whether it is on its way offline, and waits for a page; it is then neither online nor offline.
-    pub going_offline: bool,
-    /// The zones in their order; none at all for an online block without a single zone.
-    pub zones: [Option<Zone>; 3],
-}
-
-impl Shown {
-    /// The words of `valid_zones`.
-    pub fn words(self) -> impl Iterator<Item = &'static str> {
-        let none = self.zones.iter().all(Option::is_none).then_some("none");
-        self.zones.into_iter().flatten().map(Zone::name).chain(none)
-    }
-}
-
-/// As in a layout: `Movable`, `offline:Normal/Movable`.
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.online, self.going_offline) {
-            (true, _) => "",
-            (false, true) => "going-offline:",
-            (false, false) => "offline:",
-        })?;
-        for (number, zone) in self.words().enumerate() {
-            if number > 0 {
-                f.write_str("/")?;
-            }
-            f.write_str(zone)?;
-        }
-        Ok(())
-    }
-}
-
 /// Online page frames of one node in one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -101,6 +64,8 @@ pub struct Block {
     pub early: bool,
     /// Whether some of its pages are no RAM, so that it can never go offline.
     pub holes: bool,
+    /// When it shows the one zone that it is online in, which holes can hide.
+    pub shows_zone: ShowsZone,
     /// How it is to go online next time, left by somebody who asked for it in vain while it was online.
     pub online_type: Option<OnlineType>,
     /// Whether it is on its way offline, and waits for a page.
@@ -120,6 +85,7 @@ impl Block {
             group: None,
             early: true,
             holes: false,
+            shows_zone: ShowsZone::Always,
             online_type: None,
             going_offline: false,
             memmap: 0,
