@@ -201,9 +201,10 @@ mod tests {
     fn finish(hold: &Hold, guest: &Guest, threads: Vec<JoinHandle<()>>) {
         guest.end.store(true, Ordering::SeqCst);
         for thread in threads {
+            // Signals queue up: a thread that gets them faster than it handles them never gets anywhere.
             while !thread.is_finished() {
                 hold.kick();
-                std::thread::yield_now();
+                std::thread::sleep(KICK_AGAIN);
             }
             thread.join().unwrap();
         }
