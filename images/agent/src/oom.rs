@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -33,12 +33,16 @@ pub fn expose(pid: u32) {
     let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "0");
 }
 
-/// Starts the reserve, which goes with the thread that calls this.
+/// Starts the reserve, which goes with the thread that calls this, and waits until it has its memory.
 ///
 /// # Errors
-/// When there can be no other process.
+/// When there can be no other process, or it gets no memory.
 pub fn start_reserve() -> io::Result<()> {
-    let mut reserve = Command::new("/proc/self/exe").arg(RESERVE).stdin(Stdio::null()).spawn()?;
+    let mut command = Command::new("/proc/self/exe");
+    let mut reserve = command.arg(RESERVE).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    if let Some(mut stdout) = reserve.stdout.take() {
+        stdout.read_exact(&mut [0])?;
+    }
     std::thread::Builder::new().name("reserve".to_owned()).spawn(move || reserve.wait())?;
     Ok(())
 }
@@ -54,6 +58,8 @@ pub fn be_reserve() -> io::Result<Infallible> {
     for page in (0..RESERVE_BYTES).step_by(PAGE) {
         memory.write_u8(page, 1);
     }
+    io::stdout().write_all(b"\n")?;
+    io::stdout().flush()?;
     loop {
         std::thread::park();
     }
