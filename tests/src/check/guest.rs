@@ -199,12 +199,11 @@ impl Guest {
 
     /// What machine and guest have to say. What they do not say any more is missing: they may be gone.
     fn evidence(&mut self) -> Evidence {
-        let vm = &mut self.real.vm;
         let new = |event: &Value| event["sequence"].as_u64() > Some(self.last_event);
-        let events = vm.rest.events().unwrap_or_default().into_iter().filter(new).collect();
-        let log: Vec<String> = match vm.guest().kernel_log(0) {
+        let events = self.real.vm.rest.events().unwrap_or_default().into_iter().filter(new).collect();
+        let log: Vec<String> = match self.real.log_from(0) {
             Ok(log) => log.records.into_iter().map(|record| line(record.time_us, &record.text)).collect(),
-            Err(_) => vm.console().lines().map(str::to_owned).collect(),
+            Err(_) => self.real.vm.console().lines().map(str::to_owned).collect(),
         };
         Evidence { events, log: log[log.len().saturating_sub(LOG)..].to_vec() }
     }

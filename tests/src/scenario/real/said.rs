@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use dimmer_agent::protocol::KernelLog;
 use serde_json::Value;
 
 use super::{LOOK_AGAIN, Real, RealError, SOON};
@@ -41,10 +42,19 @@ impl Real {
         // Some of Linux's messages lack their newline, such as that of an unaligned range: they stay open for more, and
         // nobody can read them, until the next message comes (`prb_commit`).
         self.vm.shell(&format!("echo {LOG_IS_READ} > /dev/kmsg"))?;
-        let log = self.vm.guest().kernel_log(self.log)?;
+        let log = self.log_from(self.log)?;
         self.log = log.next;
-        let texts = log.records.into_iter().map(|record| record.text);
-        Ok(texts.filter(|text| text != LOG_IS_READ).collect())
+        Ok(log.records.into_iter().map(|record| record.text).collect())
+    }
+
+    /// The kernel's log from record `since` on, without what the lab itself puts there.
+    ///
+    /// # Errors
+    /// [`RealError::Guest`].
+    pub fn log_from(&mut self, since: u64) -> Result<KernelLog, RealError> {
+        let mut log = self.vm.guest().kernel_log(since)?;
+        log.records.retain(|record| record.text != LOG_IS_READ);
+        Ok(log)
     }
 
     /// The `_OST` pairs since this was last asked; as many as `expected` are waited for, since the guest's
