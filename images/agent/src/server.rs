@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub fn serve(port: File, tree: Tree) -> io::Result<Infallible> {
         kernel_log: tree.path("dev/kmsg"),
         memory: tree.path("dev/mem"),
         pins: Pins::default(),
-        groups: Mutex::new(None),
+        groups: OnceLock::new(),
         tree,
         in_flight: InFlight::default(),
         writer: Mutex::new(writer),
@@ -60,7 +60,7 @@ struct Server {
     memory: PathBuf,
     pins: Pins,
     /// Where the kernel has its memory groups, once somebody asked.
-    groups: Mutex<Option<Groups>>,
+    groups: OnceLock<Result<Groups, GroupsError>>,
     in_flight: InFlight,
     writer: Mutex<LineWriter>,
     requests: AtomicUsize,
@@ -146,12 +146,12 @@ impl Server {
     }
 
     fn groups(&self) -> Result<Membership, Failure> {
-        let unknown = |error: GroupsError| Failure::new(format!("The kernel's memory groups: {error}"));
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if groups.is_none() {
-            *groups = Some(Groups::find().map_err(unknown)?);
+        let unknown = |error: &GroupsError| Failure::new(format!("The kernel's memory groups: {error}"));
+        // Looking for them takes a while, and what the kernel does not tell once it never will.
+        match self.groups.get_or_init(Groups::find) {
+            Ok(groups) => groups.read().map_err(|error| unknown(&error)),
+            Err(error) => Err(unknown(error)),
         }
-        groups.as_ref().map_or_else(|| Ok(Membership::default()), Groups::read).map_err(unknown)
     }
 
     fn layout(&self) -> Result<Layout, Failure> {

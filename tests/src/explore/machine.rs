@@ -48,7 +48,7 @@ fn guest(dice: &mut Dice) -> Guest {
 
 /// At times some boot memory is movable, if there is enough for the kernel to keep its books in the rest.
 fn share_boot_memory(dice: &mut Dice, ram: u64, guest: &mut Guest) {
-    if ram < GIB || !dice.chance(15) {
+    if ram < GIB || !dice.chance(40) {
         return;
     }
     let kernel = dice.chance(50);

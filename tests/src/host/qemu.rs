@@ -21,10 +21,12 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// The kernel's command line. Its console only takes what goes wrong, for each byte costs; a panic ends the machine. The
 /// other processors are started by PID 1 (`processors.rs` of host-init says why). The rest saves time: no relocation, no
 /// mitigations, no waiting for entropy, no calibration (`lpj` suits a time-stamp counter of 4 GHz; slower ones make short
-/// delays longer, which is harmless), no patching of locks for one processor and back.
+/// delays longer, which is harmless), no patching of locks for one processor and back. Its clock ticks all the time, since
+/// a timer that is set anew for each event is dead for good once an interrupt of it is lost: hosts went idle, and guests
+/// fell silent, one after the other.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 maxcpus=1 noreplace-smp nokaslr mitigations=off \
     tsc=reliable no_timer_check lpj=16000000 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 \
-    8250.nr_uarts=1 cryptomgr.notests";
+    8250.nr_uarts=1 cryptomgr.notests nohz=off highres=off";
 
 /// Everything QEMU can emulate but XSAVE: with it, a nested guest's CPUID 0xD does not follow what the guest wrote to XCR0,
 /// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning. What
