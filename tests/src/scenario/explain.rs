@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn holes_that_hide_a_zone_are_named_where_they_do() {
+        let source = crate::library::find("49d-holes-hide-zones-before-5-18").unwrap().remove(0);
+        for (release, hidden) in [(Release::new(5, 10), true), (RELEASE, false)] {
+            let why = explain(&source.scenario, release, 48).unwrap().remove(0).why;
+            assert_eq!(why.contains("its holes hide its zone"), hidden, "{release}: {why}");
+        }
+    }
+
+    #[test]
     fn boot_memory_absent_blocks_and_those_that_could_not_be_added_are_explained() {
         let only = |name, block| why(name, block).pop().unwrap().2;
         let first = only("01-six-dimms-at-ratio-301", 0);
