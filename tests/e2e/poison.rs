@@ -31,6 +31,11 @@ crate::tests!("poison":
 const EHWPOISON: i32 = 133;
 const PAGE: u64 = 4096;
 
+/// From one page that is to break to the next: the largest piece of free memory that Linux keeps. One
+/// that loses a page is split, and what is left of it is the first that programs are given; a page in
+/// another piece stays free.
+const APART: u64 = 4 * MIB;
+
 /// Blocks of a DIMM of 1 GiB beside boot RAM.
 const WITH_A_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
@@ -209,7 +214,7 @@ fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
     let back = vm.shell(&format!("echo {:#x} > /sys/kernel/debug/hwpoison/unpoison-pfn", address / PAGE));
     assert!(back.is_err(), "a page with a real error came back");
     // Each error that is reported is met, not only the first.
-    report(&vm, address + 64 * PAGE, "ao")?;
+    report(&vm, address + APART, "ao")?;
     wait_until_broken(&mut vm, 8)?;
     assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
     assert_layout(&mut vm, promised::BOOT)?;
@@ -225,8 +230,8 @@ fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
 fn an_error_on_a_machine_with_two_processors(kernel: &Kernel) -> Outcome {
     let mut vm = with_dimms(kernel, "--cpu-vendor intel --cpus 2").boot()?;
     let address = plug(&mut vm, "d0")?;
-    for index in 0..3 {
-        report(&vm, address + index * PAGE, "ao")?;
+    for index in 0..40 {
+        report(&vm, address + index * APART, "ao")?;
         wait_until_broken(&mut vm, 4 * (index + 1))?;
     }
     assert_eq!(vm.shell("nproc")?.trim(), "2");
@@ -285,7 +290,7 @@ fn an_error_that_nobody_meets(kernel: &Kernel) -> Outcome {
     vm.shell("echo 1 > /sys/devices/system/machinecheck/machinecheck0/check_interval")?;
     wait_until_broken(&mut vm, 4)?;
     assert_recovered(&mut vm, address)?;
-    report(&vm, address + PAGE, "ucna")?;
+    report(&vm, address + APART, "ucna")?;
     wait_until_broken(&mut vm, 8)
 }
 

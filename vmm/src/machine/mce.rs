@@ -9,6 +9,9 @@ mod kvm;
 mod plan;
 mod registers;
 
+use std::thread;
+use std::time::Duration;
+
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use self::plan::{Cpu, Problem};
@@ -21,6 +24,10 @@ use crate::events::MachineEvent;
 use crate::spec::CpuVendor;
 
 pub use kvm::{MCG_CAP, answer_capabilities, capabilities, set_up};
+
+/// How often vCPUs run on, and for how long, in search of a moment when no interrupt is about to arrive.
+const ATTEMPTS: u32 = 100;
+const RUNS_ON: Duration = Duration::from_millis(1);
 
 /// The error could not be reported.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +54,13 @@ impl Machine {
         let ended = || Refusal::Conflict("the machine has ended".to_owned());
         let vcpus = self.vcpus.as_ref().ok_or_else(ended)?;
         vcpus.pause();
-        let done = report(&self.board, vcpus, address, severity);
-        if self.state == VmState::Running {
+        let done = if self.state == VmState::Running {
+            let done = report_between_interrupts(&self.board, vcpus, address, severity);
             vcpus.run();
-        }
+            done
+        } else {
+            report(&self.board, vcpus, address, severity)
+        };
         done.map_err(|error| match error {
             MceError::Problem(problem) => Refusal::Conflict(problem.to_string()),
             MceError::Kvm(error) => Refusal::Host(error.to_string()),
@@ -58,6 +68,25 @@ impl Machine {
         self.hub.machine(MachineEvent::MachineCheck { address, severity });
         Ok(())
     }
+}
+
+/// Reports the error to the vCPUs, which are stopped, or to none. One that was stopped at a bad moment
+/// runs on a little before.
+fn report_between_interrupts(
+    board: &Board,
+    vcpus: &Vcpus,
+    address: u64,
+    severity: MceSeverity,
+) -> Result<(), MceError> {
+    let mut done = report(board, vcpus, address, severity);
+    for _ in 0..ATTEMPTS {
+        let Err(MceError::Problem(Problem::Delivering { .. })) = done else { break };
+        vcpus.run();
+        thread::sleep(RUNS_ON);
+        vcpus.pause();
+        done = report(board, vcpus, address, severity);
+    }
+    done
 }
 
 /// Reports the error to the vCPUs, which are stopped, or to none.

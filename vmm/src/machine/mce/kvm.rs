@@ -82,6 +82,7 @@ pub fn set(vcpu: &VcpuFd, check: &kvm_x86_mce) -> Result<(), errno::Error> {
 pub fn look(vcpu: &VcpuFd) -> Result<Cpu, KvmError> {
     let state = vcpu.get_mp_state().map_err(at("read a vCPU's state"))?.mp_state;
     let sregs = vcpu.get_sregs().map_err(at("read system registers"))?;
+    let events = vcpu.get_vcpu_events().map_err(at("read a vCPU's events"))?;
     let registers = [MCG_STATUS, MCG_CTL, bank(ERROR_BANK), bank(ERROR_BANK) + 1, bank(BYSTANDER_BANK)];
     let [global_status, global_control, error_control, error_status, bystander_control] =
         read(vcpu, registers).map_err(at("read machine-check registers"))?;
@@ -89,6 +90,7 @@ pub fn look(vcpu: &VcpuFd) -> Result<Cpu, KvmError> {
         started: !matches!(state, KVM_MP_STATE_UNINITIALIZED | KVM_MP_STATE_INIT_RECEIVED),
         // The current privilege level is that of the stack segment (Intel SDM volume 3, section 5.5).
         user: sregs.ss.dpl == 3,
+        delivering: [events.interrupt.injected, events.nmi.injected, events.exception.injected] != [0; 3],
         enabled: sregs.cr4 & CR4_MCE != 0,
         global_control,
         global_status,

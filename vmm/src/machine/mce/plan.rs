@@ -14,6 +14,9 @@ pub struct Cpu {
     pub started: bool,
     /// Whether it runs a program: its privilege level is 3.
     pub user: bool,
+    /// Whether KVM was stopped between taking an interrupt or exception off its queue and the guest's
+    /// first instruction in its handler.
+    pub delivering: bool,
     /// CR4.MCE.
     pub enabled: bool,
     /// IA32_MCG_CTL.
@@ -59,6 +62,14 @@ pub enum Problem {
         "cpu {cpu}: the guest still handles a machine check (IA32_MCG_STATUS.MCIP): another would end it"
     )]
     InProgress {
+        /// Which.
+        cpu: usize,
+    },
+    /// KVM gives the guest one event at a time, and forgets an interrupt that it has begun to deliver
+    /// when a machine check comes first (Linux, arch/x86/kvm/x86.c, `kvm_check_and_inject_events`, and
+    /// svm/svm.c, `svm_complete_interrupts`). It stays in service for ever, and everything below it waits.
+    #[error("cpu {cpu}: an interrupt is about to arrive, and a machine check now would make KVM forget it")]
+    Delivering {
         /// Which.
         cpu: usize,
     },
@@ -145,6 +156,9 @@ fn check_exception(index: usize, cpu: &Cpu, bank: (&'static str, u64)) -> Result
     if cpu.global_status & MCG_MCIP != 0 {
         return Err(Problem::InProgress { cpu: index });
     }
+    if cpu.delivering {
+        return Err(Problem::Delivering { cpu: index });
+    }
     Ok(())
 }
 
@@ -165,6 +179,7 @@ mod tests {
     const KERNEL: Cpu = Cpu {
         started: true,
         user: false,
+        delivering: false,
         enabled: true,
         global_control: u64::MAX,
         global_status: 0,
@@ -221,6 +236,9 @@ mod tests {
         assert_eq!(plan(CAP, &[disabled], 0, Ao), Err(Problem::NotEnabled { cpu: 0 }));
         assert_eq!(plan(CAP, &[KERNEL, disabled], 0, Ao), Err(Problem::NotEnabled { cpu: 1 }));
         assert_eq!(plan(CAP, &[KERNEL, busy], 0, Ao), Err(Problem::InProgress { cpu: 1 }));
+        let delivering = Cpu { delivering: true, ..KERNEL };
+        assert_eq!(plan(CAP, &[KERNEL, delivering], 0, Ao), Err(Problem::Delivering { cpu: 1 }));
+        assert!(plan(CAP, &[delivering], 0, Ucna).is_ok(), "no exception, nothing to forget");
         // The others' banks for errors do not matter.
         assert!(plan(CAP, &[KERNEL, full], 0, Ao).is_ok());
     }
