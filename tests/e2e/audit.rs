@@ -3,8 +3,9 @@
 use std::error::Error;
 
 use dimmer::audit::DeviceAudit;
+use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::{self, Setup, TestVm};
 use serde_json::json;
 
 use crate::backing::setup;
@@ -17,6 +18,7 @@ crate::tests!("audit":
     a_dimm_whose_memory_stays,
     virtio_mem_blocks_without_a_slot,
     virtio_mem_blocks_whose_slot_stays,
+    a_guest_that_says_nothing_is_named,
 );
 
 /// The guest takes no memory into use, so that it does not touch what an error was planted in.
@@ -40,7 +42,7 @@ fn books_of_all_kinds_of_memory(kernel: &Kernel) -> Outcome {
         assert_eq!((device.held, device.slot_count), (held * MIB, slots), "{id}");
         assert_eq!((&device.slots, &device.mapped), (&device.ranges, &device.ranges), "{id}");
     }
-    vm.rest.tell(dimmer::ctl::client::Method::PUT, "/vm.reboot", None)?;
+    vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
     vm.rebooted()?;
     for (id, held) in [("boot", 512), ("d0", 128), ("d1", 256)] {
         assert_eq!(books(&vm, id)?.held, held * MIB, "{id}");
@@ -108,5 +110,26 @@ fn virtio_mem_blocks_whose_slot_stays(kernel: &Kernel) -> Outcome {
     vm.rest.resize("m", 0)?;
     assert_problem(&vm, "m: KVM memory slots cover 0x200000000 (128 MiB), which is not plugged")?;
     vm.expect_audit_problem();
+    Ok(())
+}
+
+/// Where a change has not ended in its time, a failure tells whether the guest still answered.
+fn a_guest_that_says_nothing_is_named(kernel: &Kernel) -> Outcome {
+    let late = |paused: bool| {
+        vm::audited(|| {
+            let vm = careful(kernel).boot()?;
+            vm.rest.set_faults(&json!([{"device": "m", "on": "plug", "do": "busy"}]))?;
+            if paused {
+                vm.rest.tell(Method::PUT, "/vm.pause", None)?;
+            }
+            let body = json!({"requested_size": 128 * MIB});
+            vm.rest.tell(Method::PATCH, "/memory-devices/m?wait=1", Some(&body))?;
+            Ok(())
+        })
+    };
+    let said = |paused| late(paused).map_or_else(|error| error.to_string(), |()| "nothing".to_owned());
+    let (silent, alive) = (said(true), said(false));
+    assert!(silent.contains("status 504") && silent.contains("has not answered \"ping\""), "{silent}");
+    assert!(alive.contains("status 504") && !alive.contains("has not answered"), "{alive}");
     Ok(())
 }

@@ -17,13 +17,16 @@ use libtest_mimic::{Arguments, Trial};
 /// Processors of a host.
 const CPUS: usize = 2;
 
-/// Seconds that a file may take in its host, several times what the longest one takes. A host that goes idle for good is
-/// started once more then.
+/// Seconds that a file may take in its host, several times what the longest one takes, and with all its ignored tests. A
+/// host that goes idle for good is started once more then.
 const SECONDS: u64 = 20 * 60;
+const SECONDS_WITH_ALL: u64 = 90 * 60;
 
 /// Runs all tests and prints what each file's said, then the sums.
 pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
+    let all = arguments.ignored || arguments.include_ignored;
+    let seconds = if all { SECONDS_WITH_ALL } else { SECONDS };
     let files =
         files(trials, |trial| arguments.include_ignored || arguments.ignored == trial.has_ignored_flag());
     let elsewhere = |trial: &&Trial| file(trial).is_some_and(|file| !files.iter().any(|other| other == file));
@@ -34,7 +37,7 @@ pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(file) = next(&queue) {
-                    let output = in_a_host(&file);
+                    let output = in_a_host(&file, seconds);
                     sums.lock().expect("no thread panics with the sums").add(&file, output);
                 }
             });
@@ -66,11 +69,11 @@ fn next(queue: &Mutex<Vec<String>>) -> Option<String> {
     queue.lock().expect("no thread panics with the queue").pop()
 }
 
-/// This program again, with one file's tests.
-fn in_a_host(file: &str) -> io::Result<Output> {
+/// This program again, with one file's tests, for so many seconds at most.
+fn in_a_host(file: &str, seconds: u64) -> io::Result<Output> {
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1)).arg(format!("::{file}::")).env(host::CPUS, CPUS.to_string());
-    command.env(host::SECONDS, SECONDS.to_string());
+    command.env(host::SECONDS, seconds.to_string());
     command.output()
 }
 

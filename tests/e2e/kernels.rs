@@ -1,62 +1,38 @@
-//! The other kernels that Debian has: each boots, and does with its memory what the oracle says.
+//! The library of scenarios on the other kernels that Debian has.
 //!
 //! They are fetched, and run, only when ignored tests are asked for.
 
-use dimmer_images::{Cache, Kernel, fetch, kernels};
-use dimmer_lab::scenario::Scenario;
-use dimmer_lab::scenario::check::check;
-use dimmer_lab::{chain, vm};
-use libtest_mimic::{Arguments, Failed, Trial};
+use std::error::Error;
 
-use crate::Outcome;
+use dimmer_images::{Kernel, kernels};
+use dimmer_lab::check::Plan;
+use dimmer_lab::library::library;
+use libtest_mimic::{Arguments, Trial};
+
+use crate::library::{SHARES, holds, trial};
 
 /// The kernels that no other test runs on.
 const OTHERS: [&str; 3] = ["5.10", "6.18", "7"];
 
-/// DIMMs and virtio-mem in one guest, without anything that Linux leaves open.
-const SCENARIO: &str = r#"
-shows = "DIMMs and virtio-mem side by side"
-[machine]
-memory_hotplug = ["method=acpi,slots=2,size=8G", "method=virtio-mem,id=vmem0,size=8G"]
-[guest]
-auto_online_blocks = "offline"
-[[step]]
-plug = { id = "d0", size = "1G" }
-[[step]]
-online = { blocks = "48-55", how = "online_movable" }
-[[step]]
-set = { auto_online_blocks = "online_movable" }
-[[step]]
-resize = { to = "1G" }
-[[step]]
-resize = { to = "512M" }
-[[step]]
-unplug = "d0"
-[[step]]
-resize = { to = "0" }
-"#;
-
-/// A test for each kernel, which are fetched when they are to run.
-pub fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn std::error::Error>> {
+/// A test for each share of the library on each kernel.
+pub fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
     if arguments.ignored || arguments.include_ignored {
-        let cache = Cache::open()?;
-        for kernel in fetch(&cache, &OTHERS, false)? {
-            dimmer_images::initramfs(&kernel)?;
-        }
+        crate::fetched(&OTHERS)?;
+        crate::fetched(&flavours(&OTHERS)?)?;
     }
-    let trial = |name: &'static str| {
+    let shares = |name: &'static str| {
         let full = kernels::find(name).map_or(name, |source| source.name);
-        let run = move || vm::audited(|| as_predicted(name)).map_err(|error| Failed::from(chain(&*error)));
-        Trial::test(format!("{full}::kernels::dimms_and_virtio_mem"), run).with_ignored_flag(true)
+        (0..SHARES).map(move |share| trial(full, "kernels", share, move || on(name, share)))
     };
-    Ok(OTHERS.map(trial).into())
+    Ok(OTHERS.into_iter().flat_map(shares).map(|trial| trial.with_ignored_flag(true)).collect())
 }
 
-fn as_predicted(name: &str) -> Outcome {
-    let kernel = Kernel::resolve(name)?;
-    let scenario = Scenario::parse(SCENARIO, "the scenario of this file".as_ref())?;
-    let verdict = check(&scenario, &kernel)?;
-    assert_eq!(verdict.steps, scenario.steps.len(), "{:?}", verdict.failures);
-    assert!(verdict.failures.is_empty(), "{:?}", verdict.failures);
-    Ok(())
+/// The kernels that some scenarios boot instead of those of these `names`.
+fn flavours<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, Box<dyn Error>> {
+    Ok(Plan::flavours(&library()?, names).into_iter().collect())
+}
+
+fn on(name: &str, share: usize) -> crate::Outcome {
+    let flavours = flavours(&[name])?.into_iter().map(Kernel::resolve);
+    holds(share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?)
 }

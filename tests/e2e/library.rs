@@ -11,23 +11,32 @@ use libtest_mimic::{Failed, Trial};
 use crate::Outcome;
 
 /// How many shares there are.
-const SHARES: usize = 4;
+pub const SHARES: usize = 4;
 
 /// A test for each share on each of `kernels`. `flavours` are the kernels that some scenarios boot instead.
 pub fn trials(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Trial> {
-    let trial = |turn: usize, kernel: &Kernel, share: usize| {
-        let (kernel, flavours) = (kernel.clone(), flavours.to_vec());
-        let name = format!("{}::library::share_{}_of_{SHARES}", kernel.name, share + 1);
-        let run = move || {
-            vm::audited(|| holds(share, &kernel, &flavours)).map_err(|error| Failed::from(chain(&*error)))
-        };
-        Trial::test(name, run).with_ignored_flag(share != turn)
+    let on = |turn: usize, kernel: &Kernel, share: usize| {
+        let (name, kernel, flavours) = (kernel.name.clone(), kernel.clone(), flavours.to_vec());
+        let trial = trial(&name, "library", share, move || holds(share, &kernel, &flavours));
+        trial.with_ignored_flag(share != turn)
     };
-    let shares = |(turn, kernel)| (0..SHARES).map(move |share| trial(turn, kernel, share));
+    let shares = |(turn, kernel)| (0..SHARES).map(move |share| on(turn, kernel, share));
     kernels.iter().enumerate().flat_map(shares).collect()
 }
 
-fn holds(share: usize, kernel: &Kernel, flavours: &[Kernel]) -> Outcome {
+/// The test of a share on a kernel; `file` is the one that it belongs to.
+pub fn trial(
+    kernel: &str,
+    file: &str,
+    share: usize,
+    holds: impl FnOnce() -> Outcome + Send + 'static,
+) -> Trial {
+    let run = move || vm::audited(holds).map_err(|error| Failed::from(chain(&*error)));
+    Trial::test(format!("{kernel}::{file}::share_{}_of_{SHARES}", share + 1), run)
+}
+
+/// Fails unless all that the share's scenarios say holds on `kernel`.
+pub fn holds(share: usize, kernel: &Kernel, flavours: &[Kernel]) -> Outcome {
     let (sources, kernels) = (library()?, [kernel.clone()]);
     let plan = Plan::new(&sources, &kernels, flavours, true);
     let share = Shard::new(share, SHARES).ok_or("there is no such share")?;

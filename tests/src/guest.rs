@@ -30,6 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const PING_AGAIN: Duration = Duration::from_millis(500);
 /// How long to wait before the next look at a socket that nobody listens on yet.
 const CONNECT_AGAIN: Duration = Duration::from_millis(10);
+
 /// A connection to the agent of one guest.
 #[derive(Debug)]
 pub struct Guest {
@@ -99,6 +100,14 @@ impl Guest {
     /// How long each request from now on may take; [`PATIENCE`] at first.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// Whether the agent answers now.
+    ///
+    /// # Errors
+    /// [`GuestError::Timeout`] when it does not within `patience`, among others.
+    pub fn ping(&mut self, patience: Duration) -> Result<(), GuestError> {
+        self.ask_within::<Pong>(Action::Ping, patience).map(drop)
     }
 
     /// Waits until the guest has rebooted: until an agent answers that another start of the kernel

@@ -1,5 +1,6 @@
 //! The machine's REST API as the lab talks to it: one request, one answer, blocking.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use dimmer::audit::Audit;
@@ -19,6 +20,8 @@ const STILL_IN_PROGRESS: u16 = 504;
 pub struct Rest {
     runtime: tokio::runtime::Runtime,
     path: PathBuf,
+    /// Whether a change that was to end was still in progress when nobody waited for it any longer.
+    gave_up: Cell<bool>,
 }
 
 /// What the machine answered.
@@ -76,7 +79,7 @@ impl Rest {
     /// When the host gives no event loop.
     pub fn new(path: &Path) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, path: path.to_owned() })
+        Ok(Self { runtime, path: path.to_owned(), gave_up: Cell::new(false) })
     }
 
     /// Sends a request; any status is an answer.
@@ -97,7 +100,21 @@ impl Rest {
     /// # Errors
     /// [`RestError`], also for any status but 2xx.
     pub fn tell(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, RestError> {
-        self.ask(method.clone(), path, body)?.into_success(method, path)
+        self.wait_for(method.clone(), path, body)?.into_success(method, path)
+    }
+
+    /// Sends a request whose change is to end; any status is an answer.
+    fn wait_for(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, RestError> {
+        let answer = self.ask(method, path, body)?;
+        if answer.status == STILL_IN_PROGRESS {
+            self.gave_up.set(true);
+        }
+        Ok(answer)
+    }
+
+    /// Whether a change that was to end did not, of which the guest may be the cause.
+    pub fn gave_up(&self) -> bool {
+        self.gave_up.get()
     }
 
     /// Plugs a DIMM and waits until the guest has taken it.
@@ -124,7 +141,7 @@ impl Rest {
     /// # Errors
     /// [`RestError::Client`].
     pub fn remove_dimm(&self, id: &str) -> Result<Answer, RestError> {
-        self.ask(Method::DELETE, &format!("/memory-devices/{}?wait={WAIT}", segment(id)), None)
+        self.wait_for(Method::DELETE, &format!("/memory-devices/{}?wait={WAIT}", segment(id)), None)
     }
 
     /// Asks for a virtio-mem device's plugged size and waits until it is reached.

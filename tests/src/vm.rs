@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// How long the agent is waited for before a look whether the machine is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 
+/// How long a guest that may have fallen silent is listened to.
+const LISTEN: Duration = Duration::from_secs(20);
+
 /// Between two looks at a process or socket that is about to change.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -174,6 +177,13 @@ impl TestVm {
         let (status, stderr) = (executed.status, text(&executed.stderr.0));
         let cause = io::Error::other(format!("{command:?} ended with {status:?}: {stderr}"));
         Err(VmError::Host { step: "run a command in the guest", cause })
+    }
+
+    /// Where a change has not ended in its time: that the guest's agent does not answer either, if it does not.
+    pub fn silence(&mut self) -> Option<GuestError> {
+        let runs = matches!(self.child.try_wait(), Ok(None));
+        let guest = self.guest.as_mut().filter(|_| runs && self.rest.gave_up())?;
+        guest.ping(LISTEN).err()
     }
 
     /// Resident memory of the machine's process in bytes: guest memory and its own.

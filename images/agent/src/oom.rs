@@ -40,11 +40,9 @@ pub fn expose(pid: u32) {
 pub fn start_reserve() -> io::Result<()> {
     let mut command = Command::new("/proc/self/exe");
     let mut reserve = command.arg(RESERVE).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    if let Some(mut stdout) = reserve.stdout.take() {
-        stdout.read_exact(&mut [0])?;
-    }
+    let stdout = reserve.stdout.take();
     std::thread::Builder::new().name("reserve".to_owned()).spawn(move || reserve.wait())?;
-    Ok(())
+    stdout.map_or(Ok(()), |mut stdout| stdout.read_exact(&mut [0]))
 }
 
 /// Is the reserve, until it is killed.

@@ -138,7 +138,11 @@ impl Guest {
                     evidence: self.evidence(),
                 },
             },
-            Err(error) => Outcome::Failed { error: chain(&error), evidence: self.evidence() },
+            Err(error) => {
+                let silence = self.real.vm.silence().map(|silence| format!("; {silence}"));
+                let error = chain(&error) + &silence.unwrap_or_default();
+                Outcome::Failed { error, evidence: self.evidence() }
+            }
         }
     }
 

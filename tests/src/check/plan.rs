@@ -4,6 +4,8 @@
 //! machines are the same, so are the settings that only a boot can change, and each but the last leaves memory behind
 //! that can be removed again for sure: nothing hotplugged in a kernel zone, where pages may be that cannot move.
 
+use std::collections::BTreeSet;
+
 use dimmer_images::Kernel;
 
 use crate::library::Source;
@@ -41,6 +43,13 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// Names of the kernels that some of `sources` boot instead of one of `kernels`, which lacks something.
+    pub fn flavours<'k>(sources: &[Source], kernels: &[&'k str]) -> BTreeSet<&'k str> {
+        let wanted = sources.iter().flat_map(|source| kernels.iter().map(move |kernel| (source, *kernel)));
+        let flavours = wanted.map(|(source, kernel)| (source.scenario.kernel(kernel), kernel));
+        flavours.filter(|(flavour, kernel)| flavour != kernel).map(|(flavour, _)| flavour).collect()
+    }
+
     /// Plans the check of all `sources` on all `kernels`, each on a guest of its own unless they may be `shared`. Where a
     /// scenario needs another flavour of a kernel, that is one of `flavours`.
     pub fn new(sources: &'a [Source], kernels: &'a [Kernel], flavours: &'a [Kernel], shared: bool) -> Self {

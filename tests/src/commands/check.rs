@@ -1,6 +1,5 @@
 //! `dimmer-lab check`: scenarios on real guests, held against the oracle and against what their authors wrote.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
@@ -53,7 +52,8 @@ impl Check {
         let sources = find_all(&self.scenarios)?;
         let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
         let kernels = kernels(&names)?;
-        let flavours = kernels_of_another_flavour(&sources, &kernels)?;
+        let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
+        let flavours = self::kernels(&Plan::flavours(&sources, &names).into_iter().collect::<Vec<_>>())?;
         let share = self.share()?;
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
         if self.worker {
@@ -141,15 +141,6 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
         dimmer_images::initramfs(kernel)?;
     }
     Ok(kernels)
-}
-
-/// The kernels that scenarios need in place of one of `kernels`, which lacks something.
-fn kernels_of_another_flavour(sources: &[Source], kernels: &[Kernel]) -> Result<Vec<Kernel>, Box<dyn Error>> {
-    let wanted = sources.iter().flat_map(|source| kernels.iter().map(move |kernel| (source, kernel)));
-    let flavours = wanted.map(|(source, kernel)| (source.scenario.kernel(&kernel.name), &kernel.name));
-    let names: BTreeSet<&str> =
-        flavours.filter(|(flavour, name)| flavour != name).map(|(name, _)| name).collect();
-    self::kernels(&names.into_iter().collect::<Vec<_>>())
 }
 
 /// What no host could check of a batch.

@@ -1,8 +1,10 @@
 //! The last look at a machine before it goes: its books must agree, whatever a test was about.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::{LOOK_AFTER, LOOK_AGAIN, TestVm};
@@ -17,7 +19,8 @@ thread_local! {
 pub(super) struct Found {
     /// What is wrong with their books.
     problems: Vec<String>,
-    /// What the machines said that had failed by then: no problem where a test wants just that.
+    /// What there is to say of machines that had failed by then, or whose guests had fallen silent: no problem where a test
+    /// wants just that.
     failed: Vec<String>,
 }
 
@@ -32,7 +35,7 @@ impl fmt::Display for LastWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let test = self.test.as_ref().map(|error| crate::chain(&**error));
         let problems = self.found.problems.iter().map(|problem| format!("the last audit: {problem}"));
-        let failed = self.found.failed.iter().map(|said| format!("the machine had ended: {said}"));
+        let failed = self.found.failed.iter().cloned();
         f.write_str(&test.into_iter().chain(problems).chain(failed).collect::<Vec<_>>().join("\n"))
     }
 }
@@ -43,16 +46,22 @@ impl Error for LastWords {}
 /// should be. Machines that go on another thread, or outside of this, panic then.
 ///
 /// # Errors
-/// The test's, or [`LastWords`] with what its machines said.
+/// The test's, which may be a panic's message, or [`LastWords`] with what its machines said.
 pub fn audited<T>(test: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
-    FOUND.set(Some(Found::default()));
-    let result = test();
-    let found = FOUND.take().unwrap_or_default();
+    let outer = FOUND.replace(Some(Found::default()));
+    let result = catch_unwind(AssertUnwindSafe(test)).unwrap_or_else(|panic| Err(message(&*panic).into()));
+    let found = FOUND.replace(outer).unwrap_or_default();
     match result {
         Ok(value) if found.problems.is_empty() => Ok(value),
         Err(error) if found.problems.is_empty() && found.failed.is_empty() => Err(error),
         result => Err(Box::new(LastWords { found, test: result.err() })),
     }
+}
+
+/// What a panic says; where it was has been printed by then.
+fn message(panic: &dyn Any) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 /// What the audit is to say.
@@ -63,12 +72,9 @@ pub(super) enum Expected {
     AProblem,
 }
 
-/// Looks at a machine that goes. One that has ended has no books, and a test that panics has failed already.
+/// Looks at a machine that goes. One that has ended has no books, and a test that panics has failed without.
 pub(super) fn look(vm: &mut TestVm) -> Found {
-    if std::thread::panicking() {
-        return Found::default();
-    }
-    let audit = if runs(vm) { Some(vm.rest.audit()) } else { None };
+    let audit = if runs(vm) && !std::thread::panicking() { Some(vm.rest.audit()) } else { None };
     let problems = match audit {
         None => Vec::new(),
         Some(Ok(audit)) => judge(vm.expected, audit.ok, audit.problems),
@@ -78,10 +84,14 @@ pub(super) fn look(vm: &mut TestVm) -> Found {
     Found { problems, failed: last_words(vm).into_iter().collect() }
 }
 
-/// What a machine said that has failed; nothing when it runs, or ended as somebody wished.
+/// What a machine said that has failed, or that its guest says nothing where it should; nothing when it runs, or ended as
+/// somebody wished.
 fn last_words(vm: &mut TestVm) -> Option<String> {
+    if let Some(silence) = vm.silence() {
+        return Some(format!("{silence}{}", vm.context()));
+    }
     let status = vm.child.try_wait().ok()??;
-    (!status.success()).then(|| format!("{status}{}", vm.context()))
+    (!status.success()).then(|| format!("the machine had ended: {status}{}", vm.context()))
 }
 
 /// Fails the test that runs on this thread with what was found.
@@ -94,7 +104,7 @@ pub(super) fn report(found: Found) {
             all.problems.extend(found.problems);
             all.failed.extend(found.failed);
         }
-        None if found.problems.is_empty() => {}
+        None if found.problems.is_empty() || std::thread::panicking() => {}
         None => panic!("the last audit of a machine: {}", found.problems.join("; ")),
     });
 }
@@ -167,8 +177,15 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_is_an_error_like_any_other() {
+        let said = |test: fn() -> Result<(), Box<dyn Error>>| audited(test).unwrap_err().to_string();
+        assert_eq!(said(|| panic!("no layout")), "no layout");
+        assert_eq!(said(|| panic!("no layout after {} s", 4)), "no layout after 4 s");
+    }
+
+    #[test]
     fn a_machine_that_failed_explains_an_error_and_is_none_itself() {
-        let fail = || FOUND.with_borrow_mut(|all| all.as_mut().unwrap().failed.push("exit status: 1".into()));
+        let fail = || FOUND.with_borrow_mut(|all| all.as_mut().unwrap().failed.push("it had ended".into()));
         let right = audited(|| {
             fail();
             Ok(7)
@@ -178,6 +195,6 @@ mod tests {
             fail();
             Err("no answer".into())
         });
-        assert_eq!(wrong.unwrap_err().to_string(), "no answer\nthe machine had ended: exit status: 1");
+        assert_eq!(wrong.unwrap_err().to_string(), "no answer\nit had ended");
     }
 }
