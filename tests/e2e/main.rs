@@ -6,7 +6,7 @@
 //!
 //! Files about the guest's drivers ([`ABOUT_THE_GUEST`]), which differ from kernel to kernel, run on both; the others on the
 //! last of them alone. Everything runs on everything when ignored tests are asked for:
-//! `cargo test --workspace -- --include-ignored`.
+//! `cargo test --workspace -- --include-ignored`. So does the library of scenarios on other kernels (`kernels.rs`).
 
 mod agent;
 mod api;
