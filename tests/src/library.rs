@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError, validate};
 
 /// Name and text of each scenario of the library, by name.
 const LIBRARY: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
@@ -37,6 +37,27 @@ pub enum LibraryError {
     /// What is there is no scenario.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// The scenario cannot be carried out.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+}
+
+impl Source {
+    /// Tries the scenario on the model.
+    ///
+    /// # Errors
+    /// [`LibraryError::Invalid`] with all that is wrong, by file, line and key; [`LibraryError::Scenario`] when the file has
+    /// gone.
+    pub fn validate(&self) -> Result<(), LibraryError> {
+        let path = Path::new(&self.argument);
+        let known = LIBRARY.iter().find(|(name, _)| *name == self.argument && !path.exists());
+        let text = match known {
+            Some((_, text)) => (*text).to_owned(),
+            None => fs::read_to_string(path)
+                .map_err(|error| ScenarioError::Read { path: path.to_owned(), error })?,
+        };
+        validate(&text, path).map(drop).map_err(LibraryError::Invalid)
+    }
 }
 
 /// The whole library.
@@ -133,6 +154,17 @@ mod tests {
         }
         let twice = [file.clone(), file];
         assert_eq!(find_all(&twice).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        fs::write(&file, "shows = \"nothing\"\n[[step]]\nunplug = \"d0\"\n[[step]]\nsettle = {}\n").unwrap();
+        let source = find(file.to_str().unwrap()).unwrap().remove(0);
+        let error = source.validate().unwrap_err().to_string();
+        assert_eq!(error, format!("{}: line 2: step 1: unplug: there is no DIMM \"d0\"", file.display()));
+        assert!(library().unwrap().iter().all(|source| source.validate().is_ok()));
     }
 
     #[test]

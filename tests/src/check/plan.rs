@@ -135,7 +135,7 @@ fn boot(scenario: &Scenario) -> Option<String> {
     let addresses = Addresses::plan(&scenario.machine).ok()?;
     let asks_at_boot = addresses.virtio_mem.iter().any(|(_, _, requested)| *requested > 0);
     let reboots = scenario.steps.iter().any(|step| !may_share(&step.action()));
-    if asks_at_boot || !addresses.at_boot.is_empty() || reboots {
+    if asks_at_boot || !addresses.machine.dimms.is_empty() || reboots {
         return None;
     }
     let guest = &scenario.guest.without_what_can_change();

@@ -50,6 +50,7 @@ impl Check {
     /// carried out.
     pub fn run(&self) -> super::Result {
         let sources = find_all(&self.scenarios)?;
+        sources.iter().try_for_each(Source::validate)?;
         let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
         let kernels = kernels(&names)?;
         let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();

@@ -1,5 +1,6 @@
 //! `dimmer-lab explain`: the rule and the numbers that put a memory block where it is.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -30,7 +31,9 @@ impl Explain {
         let [source] = &find(&self.scenario)?[..] else {
             return Err(format!("{} holds several scenarios; name one of them", self.scenario).into());
         };
-        let all = explain(&source.scenario, self.kernel, self.block)?;
+        let all = explain(&source.scenario, self.kernel, self.block);
+        let all =
+            all.map_err(|error| source.validate().err().map_or(error.into(), Box::<dyn Error>::from))?;
         let last = all.len() - 1;
         let wanted = match self.step {
             None => changes(all),

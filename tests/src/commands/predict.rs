@@ -31,7 +31,9 @@ impl Predict {
         let [source] = &find(&self.scenario)?[..] else {
             return Err(format!("{} holds several scenarios; name one of them", self.scenario).into());
         };
-        let output = if self.json { self.json(&source.scenario)? } else { self.text(&source.scenario)? };
+        let output = if self.json { self.json(&source.scenario) } else { self.text(&source.scenario) };
+        // Whoever wrote the scenario looks for lines, not for steps alone.
+        let output = output.map_err(|error| source.validate().err().map_or(error, Into::into))?;
         std::io::stdout().write_all(output.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }

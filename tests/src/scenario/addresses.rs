@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use clap::Parser;
-use dimmer::cli::{Cli, Command, RangesArg};
+use dimmer::cli::{Cli, Command};
 use dimmer::layout::Layout;
-use dimmer::spec::{MachineSpec, WindowSpec};
-use dimmer_devices::dimm::Dimm;
+use dimmer::spec::{DimmSpec, MachineSpec, WindowSpec};
+use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_guest_firmware::{Kind, memory_map};
 
-use super::{Machine, NotifyWord, Plug};
+use super::Machine;
 use crate::oracle::boot::BootMemory;
 use crate::oracle::virtio_mem::DeviceSpec;
 
@@ -29,9 +30,10 @@ pub struct Addresses {
     pub boot: BootMemory,
     /// Each virtio-mem device with its name and the size that is asked for at first.
     pub virtio_mem: Vec<(String, DeviceSpec, u64)>,
-    /// ACPI memory devices that are there at boot.
-    pub at_boot: Vec<Plug>,
-    window: Option<Range<u64>>,
+    /// The machine, as its flags say.
+    pub machine: Arc<MachineSpec>,
+    /// Where ACPI memory devices go, and how many there can be.
+    window: Option<(Range<u64>, usize)>,
     /// What each ACPI memory device takes of the window, gaps included.
     taken: BTreeMap<String, Range<u64>>,
 }
@@ -49,7 +51,7 @@ impl Addresses {
         for (wanted, range) in spec.windows.iter().zip(&layout.windows) {
             let bytes = range.start..range.end();
             match wanted {
-                WindowSpec::Acpi { .. } => window = Some(bytes),
+                WindowSpec::Acpi { slots, .. } => window = Some((bytes, usize::from(*slots))),
                 WindowSpec::VirtioMem(device) => {
                     let spec = DeviceSpec { region: bytes, block_size: device.block_size, node: device.node };
                     virtio_mem.push((device.id.clone(), spec, device.requested));
@@ -57,13 +59,7 @@ impl Addresses {
             }
         }
         let boot = boot_memory(&layout);
-        Ok(Self {
-            boot,
-            virtio_mem,
-            at_boot: spec.dimms.iter().map(at_boot).collect(),
-            window,
-            taken: BTreeMap::new(),
-        })
+        Ok(Self { boot, virtio_mem, machine: Arc::new(spec), window, taken: BTreeMap::new() })
     }
 
     /// Most memory that the guest may ever have, in bytes.
@@ -71,7 +67,7 @@ impl Addresses {
         let bytes = |range: &Range<u64>| range.end - range.start;
         let boot: u64 = self.boot.usable.iter().map(bytes).sum();
         let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
-        boot + virtio_mem + self.window.as_ref().map_or(0, bytes)
+        boot + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| bytes(window))
     }
 
     /// In words, what these bytes are for; nothing when they are for no memory at all.
@@ -80,23 +76,26 @@ impl Addresses {
         if self.boot.usable.iter().any(meets) {
             return Some("boot memory".to_owned());
         }
-        if self.window.as_ref().is_some_and(meets) {
+        if self.window.as_ref().is_some_and(|(window, _)| meets(window)) {
             return Some("the window for DIMMs".to_owned());
         }
         let device = self.virtio_mem.iter().find(|(_, device, _)| meets(&device.region));
         device.map(|(id, ..)| format!("the region of {id}"))
     }
 
-    /// Gives the device `id` its addresses: the ranges in the order of `_CRS`.
+    /// Gives a device its addresses: the ranges in the order of `_CRS`.
     ///
     /// # Errors
-    /// When there is no window, or not enough room in it, or the ranges cannot be read.
-    pub fn place(&mut self, id: &str, plug: &Plug) -> Result<Vec<Range<u64>>, String> {
-        let sizes = sizes(plug)?;
-        let size: u64 = sizes.iter().map(|(size, _)| size).sum();
-        let span: u64 = size + sizes.iter().map(|(_, gap)| gap).sum::<u64>();
+    /// What the machine would say: when it can have no such device, or there is no slot left, or not enough room.
+    pub fn place(&mut self, dimm: &Dimm) -> Result<Vec<Range<u64>>, String> {
+        let (window, slots) = self.window.clone().ok_or("the machine has no slots for DIMMs")?;
+        self.check(dimm)?;
+        if self.taken.len() >= slots {
+            return Err(format!("all {slots} slots have a device"));
+        }
+        let size = dimm.size();
+        let span = size + dimm.ranges.iter().map(|range| range.gap).sum::<u64>();
         let alignment = if size < BIG { SMALL } else { BIG };
-        let window = self.window.clone().ok_or("the machine has no slots for DIMMs")?;
         let mut start = window.start.next_multiple_of(alignment);
         let mut taken: Vec<_> = self.taken.values().cloned().collect();
         taken.sort_by_key(|range| range.start);
@@ -109,8 +108,18 @@ impl Addresses {
         if start + span > window.end {
             return Err(format!("{span} bytes are not free in the window for DIMMs"));
         }
-        self.taken.insert(id.to_owned(), start..start + span);
-        Ok(ranges(start, span, &sizes, plug.descending))
+        self.taken.insert(dimm.id.clone(), start..start + span);
+        Ok(ranges(start, span, dimm))
+    }
+
+    fn check(&self, dimm: &Dimm) -> Result<(), String> {
+        let spec = DimmSpec { dimm: dimm.clone(), notify: Notify::DeviceCheck };
+        spec.check().and_then(|()| self.machine.check_dimm(dimm)).map_err(|bad| bad.to_string())?;
+        let is_virtio_mem = self.virtio_mem.iter().any(|(id, ..)| *id == dimm.id);
+        if is_virtio_mem || self.taken.contains_key(&dimm.id) {
+            return Err(format!("id: {:?} is the name of another memory device", dimm.id));
+        }
+        Ok(())
     }
 
     /// The addresses of the device `id` are free again.
@@ -137,34 +146,10 @@ fn boot_memory(layout: &Layout) -> BootMemory {
     BootMemory { usable, nodes }
 }
 
-fn at_boot(dimm: &Dimm) -> Plug {
-    let ranges: Vec<String> =
-        dimm.ranges.iter().map(|range| format!("{}~{}", range.size, range.gap)).collect();
-    Plug {
-        id: dimm.id.clone(),
-        count: None,
-        size: None,
-        ranges: Some(ranges.join("+")),
-        descending: dimm.descending,
-        unaligned: dimm.unaligned,
-        node: dimm.node,
-        notify: NotifyWord::DeviceCheck,
-    }
-}
-
-/// Size and gap of each range.
-fn sizes(plug: &Plug) -> Result<Vec<(u64, u64)>, String> {
-    if let Some(size) = plug.size {
-        return Ok(vec![(size.0, 0)]);
-    }
-    let RangesArg(ranges) = plug.ranges.as_deref().unwrap_or_default().parse()?;
-    Ok(ranges.iter().map(|range| (range.size, range.gap)).collect())
-}
-
-fn ranges(start: u64, span: u64, sizes: &[(u64, u64)], descending: bool) -> Vec<Range<u64>> {
+fn ranges(start: u64, span: u64, dimm: &Dimm) -> Vec<Range<u64>> {
     let (mut low, mut high) = (start, start + span);
-    let range = |(size, gap): &(u64, u64)| {
-        if descending {
+    let range = |DimmRange { size, gap }: &DimmRange| {
+        if dimm.descending {
             let range = high - size..high;
             high = range.start - gap.min(&(range.start - start));
             range
@@ -174,5 +159,5 @@ fn ranges(start: u64, span: u64, sizes: &[(u64, u64)], descending: bool) -> Vec<
             range
         }
     };
-    sizes.iter().map(range).collect()
+    dimm.ranges.iter().map(range).collect()
 }

@@ -80,9 +80,9 @@ impl Prediction {
     ) -> Result<Self, String> {
         let mut addresses = Addresses::plan(&scenario.machine)?;
         let mut slots = BTreeMap::new();
-        for (slot, plug) in (0..).zip(std::mem::take(&mut addresses.at_boot)) {
-            let ranges = addresses.place(&plug.id, &plug)?;
-            slots.insert(slot, Slot { id: plug.id, node: plug.node, ranges, seen: true });
+        for (slot, dimm) in (0..).zip(&addresses.machine.clone().dimms) {
+            let ranges = addresses.place(dimm)?;
+            slots.insert(slot, Slot { id: dimm.id.clone(), node: dimm.node, ranges, seen: true });
         }
         let guest = scenario.guest.clone();
         let memory = addresses.boot.boot_with(release, policy(&guest), core(&guest));

@@ -29,7 +29,8 @@ impl Prediction {
     pub(super) fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
         let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
         for (number, id) in plug.ids().into_iter().enumerate() {
-            let ranges = self.addresses.place(&id, plug)?;
+            let ranges =
+                self.addresses.place(&plug.dimm(&id)?).map_err(|problem| format!("plug: {problem}"))?;
             let free =
                 (0..).find(|slot| !self.slots.contains_key(slot)).expect("slots are numbered without end");
             self.slots.insert(free, Slot { id, node: plug.node, ranges, seen: false });

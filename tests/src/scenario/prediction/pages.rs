@@ -5,10 +5,13 @@ use crate::oracle::memory::Errno;
 use crate::oracle::zone::PAGE;
 use crate::scenario::{BlockFile, BlockSet, OutcomeWord, PageWord, Poison, PoisonWord, Write};
 
-/// Where in its block the first page lies that is taken for broken, and how far on the next one; little that these
-/// guests do comes there.
+/// Where in its block the first page lies that is taken for broken; little that these guests do comes there.
 const FIRST: u64 = (61 << 20) + 5 * PAGE;
-const NEXT: u64 = 64 * PAGE;
+/// How far on the next one is: the largest piece of free memory that Linux keeps. A piece that loses a page is split, and
+/// what is left of it is the first that programs are given.
+const NEXT: u64 = 4 << 20;
+/// How many there are in the smallest block.
+const MOST: u64 = ((128 << 20) - FIRST).div_ceil(NEXT);
 
 /// The address of the page `number` that is broken in a block, from the block's start.
 pub const fn broken_page(number: u64) -> u64 {
@@ -61,6 +64,9 @@ impl Prediction {
 
     pub(super) fn poison(&mut self, poison: &Poison) -> Result<Effect, String> {
         let count = self.poisoned.entry(poison.block).or_default();
+        if *count == MOST {
+            return Err(format!("poison: no more than {MOST} pages of a block can be broken"));
+        }
         let frame = poison.block * self.linux.memory.block_pages() + broken_page(*count) / PAGE;
         *count += 1;
         match poison.page {

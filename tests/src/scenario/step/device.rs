@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use dimmer::cli::FaultArg;
+use dimmer::cli::{FaultArg, RangesArg};
+use dimmer_devices::dimm::{Dimm, DimmRange};
 use dimmer_devices::fault::Fault;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,19 @@ impl Plug {
             None => vec![self.id.clone()],
             Some(count) => (0..count).map(|number| format!("{}{number}", self.id)).collect(),
         }
+    }
+
+    /// The device of the name `id`.
+    ///
+    /// # Errors
+    /// When the ranges cannot be read.
+    pub fn dimm(&self, id: &str) -> Result<Dimm, String> {
+        let ranges = match self.size {
+            Some(size) => vec![DimmRange { size: size.0, gap: 0 }],
+            None => self.ranges.as_deref().unwrap_or_default().parse::<RangesArg>()?.0,
+        };
+        let Self { descending, node, unaligned, .. } = *self;
+        Ok(Dimm { id: id.to_owned(), ranges, descending, node, unaligned })
     }
 
     /// How the guest comes to know of the device `number` of [`ids`](Self::ids).
