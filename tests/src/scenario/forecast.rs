@@ -9,6 +9,7 @@ use crate::oracle::release::Release;
 use crate::oracle::zone::{Zone, ZoneState};
 
 pub mod json;
+mod requests;
 pub mod text;
 
 /// The model after one step.

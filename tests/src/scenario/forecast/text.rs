@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Group, Look, Moment, Picture};
+use super::{Group, Look, Moment, Picture, requests};
 use crate::oracle::group::GroupKind;
 use crate::oracle::verdict;
 use crate::oracle::zone::{Zone, ZoneState};
@@ -134,8 +134,7 @@ pub(super) fn runs(blocks: &[(u64, u64)]) -> String {
 /// What came of a step beside the memory.
 fn came(effect: &Effect, out: &mut impl Write) -> fmt::Result {
     for (device, requests) in &effect.requests {
-        let requests: Vec<String> = requests.iter().map(ToString::to_string).collect();
-        writeln!(out, "  {device}: {}", requests.join(", "))?;
+        writeln!(out, "  {device}: {}", requests::text(requests))?;
     }
     let mut ends: Vec<String> = effect.outcome.iter().map(|outcome| outcome.to_string()).collect();
     ends.extend(effect.plugged.map(|plugged| format!("plugged {} MiB", plugged >> 20)));
