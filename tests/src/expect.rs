@@ -1,22 +1,33 @@
 //! Layouts as a person writes them, held against what a guest shows.
 //!
 //! `"0 none, 1-15 DMA32, 48-143 Movable"` names every block that is to exist, with its
-//! `valid_zones`; words of one block are joined by `/`. A block that is offline has `offline:` in
-//! front: `"48-49 offline:Normal/Movable"`.
+//! `valid_zones`; words of one block are joined by `/`. A block that is not online has its state in
+//! front: `"48-49 offline:Normal/Movable"`. One that is not to exist may be called `absent`.
 
 use std::collections::BTreeMap;
 
 use dimmer_agent::report::{BlockState, Layout};
+
+use crate::oracle::zone::Zone;
 
 /// Every block that is to exist, with what it is to show.
 pub type Blocks = BTreeMap<u64, String>;
 
 /// What is shown for a block that is not there.
 const ABSENT: &str = "absent";
+/// The states that are written in front of zones.
+const STATES: [BlockState; 2] = [BlockState::Offline, BlockState::GoingOffline];
+/// What stands for a block of several zones or nodes.
+const NONE: &str = "none";
+/// Most blocks in one range, so that a slip of the pen is no endless list.
+const MOST: u64 = 1 << 20;
 
 /// The text is no layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a block or a range of blocks and its zones, such as `48-143 Movable`")]
+#[error(
+    "{0:?} is not a block or a range of blocks and its zones, such as `48-143 Movable`, `0 none` or \
+     `48-49 offline:Normal/Movable`"
+)]
 pub struct NotALayout(String);
 
 /// Reads a layout.
@@ -31,12 +42,24 @@ pub fn parse(text: &str) -> Result<Blocks, NotALayout> {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
         let (first, last) = (number(first)?, number(last)?);
-        if first > last || blocks.range(first..=last).next().is_some() {
+        let shows = shows.trim();
+        if first > last
+            || last - first >= MOST
+            || !can_show(shows)
+            || blocks.range(first..=last).next().is_some()
+        {
             return Err(wrong());
         }
-        blocks.extend((first..=last).map(|index| (index, shows.trim().to_owned())));
+        blocks.extend((first..=last).map(|index| (index, shows.to_owned())));
     }
     Ok(blocks)
+}
+
+/// Whether a block can show this.
+fn can_show(text: &str) -> bool {
+    let state = STATES.iter().find_map(|state| text.strip_prefix(&format!("{state}:")));
+    let is_zone = |word: &str| Zone::ALL.iter().any(|zone| zone.name() == word);
+    text == ABSENT || state.unwrap_or(text).split('/').all(|word| word == NONE || is_zone(word))
 }
 
 /// What a guest shows, in the same words.
@@ -134,7 +157,17 @@ mod tests {
 
     #[test]
     fn what_is_no_layout_is_quoted() {
-        for wrong in ["48", "x Movable", "3-2 Normal", "1-5 Normal, 5 Movable"] {
+        for wrong in [
+            "48",
+            "x Movable",
+            "3-2 Normal",
+            "1-5 Normal, 5 Movable",
+            "48-55 Foo",
+            "48 movable",
+            "48 online:Movable",
+            "48 offline:Movable/",
+            "0-99999999999 Movable",
+        ] {
             let error = parse(wrong).unwrap_err();
             assert!(wrong.contains(&error.0), "{error}");
         }

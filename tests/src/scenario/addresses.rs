@@ -94,7 +94,11 @@ impl Addresses {
             return Err(format!("all {slots} slots have a device"));
         }
         let size = dimm.size();
-        let span = size + dimm.ranges.iter().map(|range| range.gap).sum::<u64>();
+        let span = dimm.ranges.iter().fold(size, |sum, range| sum.saturating_add(range.gap));
+        let full = || format!("{span} bytes are not free in the window for DIMMs");
+        if span > window.end - window.start {
+            return Err(full());
+        }
         let alignment = if size < BIG { SMALL } else { BIG };
         let mut start = window.start.next_multiple_of(alignment);
         let mut taken: Vec<_> = self.taken.values().cloned().collect();
@@ -106,7 +110,7 @@ impl Addresses {
             start = start.max(range.end.next_multiple_of(alignment));
         }
         if start + span > window.end {
-            return Err(format!("{span} bytes are not free in the window for DIMMs"));
+            return Err(full());
         }
         self.taken.insert(dimm.id.clone(), start..start + span);
         Ok(ranges(start, span, dimm))

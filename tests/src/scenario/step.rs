@@ -1,5 +1,7 @@
 //! Steps: what is done to the machine or in the guest.
 
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,9 @@ pub use device::{FaultText, NotifyWord, Plug, Resize};
 pub use guest::{
     BlockFile, Blocks, Inject, OnlineWord, PageWord, Parameters, Poison, PoisonWord, PolicyWord, Write,
 };
+
+/// How many devices a step plugs: no machine has more slots (`dimmer_acpi::hotplug::MAX_SLOTS`).
+const PLUGS: RangeInclusive<u32> = 1..=1024;
 
 /// One step: exactly one of the actions, and what is to come of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -170,6 +175,9 @@ impl Step {
         match &self.actions()[..] {
             [Action::Plug(plug)] if plug.size.is_some() == plug.ranges.is_some() => {
                 Err("plug: it must have either `size` or `ranges`".to_owned())
+            }
+            [Action::Plug(plug)] if plug.count.is_some_and(|count| !PLUGS.contains(&count)) => {
+                Err(format!("plug: `count` must be {} to {}", PLUGS.start(), PLUGS.end()))
             }
             [Action::Online(blocks)] if blocks.how == OnlineWord::Offline => {
                 Err("online: `how` must be online, online_kernel or online_movable".to_owned())

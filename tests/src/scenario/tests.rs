@@ -54,6 +54,7 @@ fn errors_name_the_line_and_the_key() {
         ("offline = \"60,", "offline = \"x,", "is not a block"),
         ("reboot = {}", "reboot = {}\nunplug = \"d0\"", "step 3: it must have exactly one of"),
         ("size = \"4G\"", "node = 1", "step 1: plug: it must have either"),
+        ("count = 6", "count = 4000000000", "step 1: plug: `count` must be 1 to 1024"),
     ] {
         let error = parse(&TEXT.replace(from, to)).unwrap_err();
         assert!(error.starts_with("a.toml: ") && error.contains(expected), "{error}");

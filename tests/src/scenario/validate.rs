@@ -123,6 +123,8 @@ unplug = "d0"
             ("ost = \"1,0\"", "oost = \"1,0\"", 9, "oost"),
             ("ost = \"1,0\"", "ost = \"1;0\"", 7, "ost"),
             ("48-55 Movable", "48-55", 7, "blocks"),
+            ("48-55 Movable", "48-55 Moveable", 7, "48-55 Moveable"),
+            ("size = \"1G\"", "ranges = \"1G~16777215T+1G\"", 7, "not free"),
             ("unplug = \"d0\"", "unplug = \"d1\"", 11, "d1"),
             ("unplug = \"d0\"", "unplug = \"d0\"\nreboot = {}", 11, "exactly one of"),
             ("size = \"1G\"", "size = \"9G\"", 7, "not free"),

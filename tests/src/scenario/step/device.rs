@@ -18,6 +18,7 @@ pub struct Plug {
     pub id: String,
     /// Number of devices, plugged one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
     pub count: Option<u32>,
     /// Its size, when it has one range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
