@@ -40,6 +40,9 @@ impl fmt::Display for Release {
 }
 
 impl Release {
+    /// The first release that the model knows.
+    pub const FIRST: Self = Self::new(5, 10);
+
     /// A release.
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }

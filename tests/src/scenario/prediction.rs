@@ -64,7 +64,7 @@ impl Prediction {
     /// The guest right after it has booted.
     ///
     /// # Errors
-    /// What is wrong with the scenario's machine.
+    /// What is wrong with the scenario's machine, or that the model does not know the release.
     pub fn new(scenario: &Scenario, release: Release) -> Result<Self, String> {
         Self::with_mistake(scenario, release, None)
     }
@@ -78,6 +78,9 @@ impl Prediction {
         release: Release,
         mistake: Option<Mistake>,
     ) -> Result<Self, String> {
+        if release < Release::FIRST {
+            return Err(format!("the oracle knows Linux from {} on, not {release}", Release::FIRST));
+        }
         let mut addresses = Addresses::plan(&scenario.machine)?;
         let mut slots = BTreeMap::new();
         for (slot, dimm) in (0..).zip(&addresses.machine.clone().dimms) {

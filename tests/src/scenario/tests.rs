@@ -47,6 +47,14 @@ fn a_scenario_is_read_and_written() {
 }
 
 #[test]
+fn a_release_before_the_first_is_no_guess() {
+    let scenario = parse(TEXT).unwrap();
+    assert!(Prediction::new(&scenario, Release::FIRST).is_ok());
+    let error = Prediction::new(&scenario, Release::new(5, 9)).unwrap_err();
+    assert_eq!(error, "the oracle knows Linux from 5.10 on, not 5.9");
+}
+
+#[test]
 fn errors_name_the_line_and_the_key() {
     for (from, to, expected) in [
         ("ratio = 300", "ration = 300", "auto_movable_ration"),
