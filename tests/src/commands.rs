@@ -13,6 +13,7 @@ pub mod host;
 pub mod images;
 pub mod layout;
 pub mod predict;
+mod question;
 pub mod scenario;
 
 /// The exit status to end with, or an error that `main` prints before it ends with status 2.
