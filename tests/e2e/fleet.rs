@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, ExitCode, Output};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use std::{env, io, thread};
 
@@ -21,6 +22,28 @@ const CPUS: usize = 2;
 /// host that goes idle for good is started once more then.
 const SECONDS: u64 = 20 * 60;
 const SECONDS_WITH_ALL: u64 = 90 * 60;
+
+/// What a test says that lost its guest twice, before its name.
+const LOST_TWICE: &str = "a guest was lost twice in this host: ";
+
+/// Whether a test in this host lost its guest twice.
+static IS_SICK: AtomicBool = AtomicBool::new(false);
+
+/// Says that `test` lost its guest twice in this host, in which no other test begins any more. Where these are all that
+/// failed, the file's tests run once more, in another host.
+pub fn lost_twice(test: &str) {
+    IS_SICK.store(true, Ordering::Relaxed);
+    eprintln!("{LOST_TWICE}{test}");
+}
+
+/// Fails `test` where this host is one that loses guests.
+pub fn check_host(test: &str) -> Result<(), String> {
+    if IS_SICK.load(Ordering::Relaxed) {
+        lost_twice(test);
+        return Err("not run, since this host loses guests".to_owned());
+    }
+    Ok(())
+}
 
 /// Runs all tests and prints what each file's said, then the sums.
 pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
@@ -37,7 +60,14 @@ pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(file) = next(&queue) {
-                    let output = in_a_host(&file, seconds);
+                    let mut output = in_a_host(&file, seconds);
+                    if let Ok(sick) = &output
+                        && is_from_a_sick_host(sick)
+                    {
+                        show(sick);
+                        eprintln!("{file}: that host loses guests, and these tests run once more in another");
+                        output = in_a_host(&file, seconds);
+                    }
                     sums.lock().expect("no thread panics with the sums").add(&file, output);
                 }
             });
@@ -46,6 +76,26 @@ pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
     let sums = sums.into_inner().expect("no thread panics with the sums");
     println!("{} finished in {:.2}s", sums.line(), started.elapsed().as_secs_f64());
     if sums.lost.is_empty() && sums.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// Whether tests failed in a host, and all of them because it loses guests.
+fn is_from_a_sick_host(output: &Output) -> bool {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lost = text.lines().filter(|line| line.contains(LOST_TWICE)).count() as u64;
+    lost > 0 && result(output).is_some_and(|line| count(&line, "failed") == lost)
+}
+
+/// Prints what the tests of a host said.
+fn show(output: &Output) {
+    // Both fail only when nobody listens any more.
+    let _ = io::stderr().write_all(&output.stderr);
+    let _ = io::stdout().write_all(&output.stdout);
+}
+
+/// The line in which a test runner sums up.
+fn result(output: &Output) -> Option<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().rev().find(|line| line.starts_with("test result:")).map(str::to_owned)
 }
 
 /// The file of a test.
@@ -97,16 +147,13 @@ impl Sums {
                 return self.lost.push(file.to_owned());
             }
         };
-        // Both fail only when nobody listens any more.
-        let _ = io::stderr().write_all(&output.stderr);
-        let _ = io::stdout().write_all(&output.stdout);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let Some(result) = text.lines().rev().find(|line| line.starts_with("test result:")) else {
+        show(&output);
+        let Some(result) = result(&output) else {
             return self.lost.push(file.to_owned());
         };
-        self.passed += count(result, "passed");
-        self.failed += count(result, "failed");
-        self.ignored += count(result, "ignored");
+        self.passed += count(&result, "passed");
+        self.failed += count(&result, "failed");
+        self.ignored += count(&result, "ignored");
     }
 
     /// As a test runner's last line says it.

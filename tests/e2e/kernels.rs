@@ -22,7 +22,7 @@ pub fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
     }
     let shares = |name: &'static str| {
         let full = kernels::find(name).map_or(name, |source| source.name);
-        (0..SHARES).map(move |share| trial(full, "kernels", share, move || on(name, share)))
+        (0..SHARES).map(move |share| trial(full, "kernels", share, move |test| on(test, name, share)))
     };
     Ok(OTHERS.into_iter().flat_map(shares).map(|trial| trial.with_ignored_flag(true)).collect())
 }
@@ -32,7 +32,7 @@ fn flavours<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, Box<dyn Error>> {
     Ok(Plan::flavours(&library()?, names).into_iter().collect())
 }
 
-fn on(name: &str, share: usize) -> crate::Outcome {
+fn on(test: &str, name: &str, share: usize) -> crate::Outcome {
     let flavours = flavours(&[name])?.into_iter().map(Kernel::resolve);
-    holds(share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?)
+    holds(test, share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?)
 }

@@ -152,13 +152,19 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
     let trial = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
         let ignored = !is_about_the_guest(name) && !kernel.name.starts_with(KERNELS[1]);
-        Trial::test(format!("{}::{name}", kernel.name), move || {
+        let name = format!("{}::{name}", kernel.name);
+        Trial::test(name.clone(), move || {
+            fleet::check_host(&name)?;
             let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
             let result = match run() {
                 // In an emulated host alone, and once.
                 Err(error) if vm::is_lost(&error) => {
                     eprintln!("a guest was lost, and its test is run once more: {error}");
-                    run()
+                    let again = run();
+                    if again.as_ref().is_err_and(|error| vm::is_lost(error)) {
+                        fleet::lost_twice(&name);
+                    }
+                    again
                 }
                 result => result,
             };

@@ -51,12 +51,14 @@ impl Guest {
         self.patience = patience;
     }
 
-    /// Whether the agent answers now.
+    /// Whether the guest is alive: whether a program of it that sleeps for a second wakes up again, within `patience`.
+    /// The agent may well answer in a guest whose timers are dead.
     ///
     /// # Errors
-    /// [`GuestError::Timeout`] when it does not within `patience`, among others.
-    pub fn ping(&mut self, patience: Duration) -> Result<(), GuestError> {
-        self.ask_within::<Pong>(Action::Ping, patience).map(drop)
+    /// [`GuestError::Timeout`] when it does not, among others.
+    pub fn sleep(&mut self, patience: Duration) -> Result<(), GuestError> {
+        let argv = ["/bin/sh", "-c", "sleep 1"].map(str::to_owned).to_vec();
+        self.ask_within::<Executed>(Action::Exec { argv, stdin: Bytes(Vec::new()) }, patience).map(drop)
     }
 
     /// The memory layout as the guest shows it now, settled or not.

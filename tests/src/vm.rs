@@ -2,6 +2,7 @@
 //! directory of its own. Whatever happens, the process is gone when the [`TestVm`] is, and its books
 //! were audited before.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// How long the agent is waited for before a look whether the machine is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 
-/// How long a guest that may have fallen silent is listened to.
+/// How long a guest that may be dead may take for a second's sleep.
 const LISTEN: Duration = Duration::from_secs(20);
 
 /// Between two looks at a process or socket that is about to change.
@@ -102,6 +103,8 @@ pub struct TestVm {
     pub rest: Rest,
     agent: PathBuf,
     guest: Option<Guest>,
+    /// Whether the guest did not do in time what it was waited for.
+    late: Cell<bool>,
     expected: last_audit::Expected,
 }
 
@@ -179,11 +182,12 @@ impl TestVm {
         Err(VmError::Host { step: "run a command in the guest", cause })
     }
 
-    /// Where a change has not ended in its time: that the guest's agent does not answer either, if it does not.
+    /// Where something has not come in its time: that the guest is not alive, if it is not.
     pub fn silence(&mut self) -> Option<GuestError> {
         let runs = matches!(self.child.try_wait(), Ok(None));
-        let guest = self.guest.as_mut().filter(|_| runs && self.rest.gave_up())?;
-        guest.ping(LISTEN).err()
+        let late = self.rest.gave_up() || self.late.get();
+        let guest = self.guest.as_mut().filter(|_| runs && late)?;
+        guest.sleep(LISTEN).err().filter(|error| matches!(error, GuestError::Timeout { .. }))
     }
 
     /// Resident memory of the machine's process in bytes: guest memory and its own.
@@ -271,6 +275,7 @@ impl TestVm {
     }
 
     fn explain(&self, cause: GuestError) -> VmError {
+        self.late.set(true);
         VmError::Guest { cause, context: self.context() }
     }
 

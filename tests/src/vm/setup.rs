@@ -1,5 +1,6 @@
 //! What a machine is to be started with, and starting it.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -126,8 +127,8 @@ impl<'a> Setup<'a> {
             .stderr(log);
         let (child, processor) = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
         let rest = Rest::new(&api).map_err(at("start an event loop"))?;
-        let mut vm =
-            TestVm { child, processor, dir, rest, agent, guest: None, expected: Expected::AllAgrees };
+        let (guest, late, expected) = (None, Cell::new(false), Expected::AllAgrees);
+        let mut vm = TestVm { child, processor, dir, rest, agent, guest, late, expected };
         vm.wait_for(&api)?;
         Ok(vm)
     }
