@@ -23,23 +23,23 @@ const CPUS: usize = 2;
 const SECONDS: u64 = 20 * 60;
 const SECONDS_WITH_ALL: u64 = 90 * 60;
 
-/// What a test says that lost its guest twice, before its name.
-const LOST_TWICE: &str = "a guest was lost twice in this host: ";
+/// What is said of a test that failed because this host loses guests, before its name.
+const LOST: &str = "this host loses guests, and with them: ";
 
-/// Whether a test in this host lost its guest twice.
+/// Whether this host lost a guest.
 static IS_SICK: AtomicBool = AtomicBool::new(false);
 
-/// Says that `test` lost its guest twice in this host, in which no other test begins any more. Where these are all that
-/// failed, the file's tests run once more, in another host.
-pub fn lost_twice(test: &str) {
+/// Says that `test` lost its guest in this host, in which no other test begins any more. Where these are all that failed,
+/// the file's tests run once more, in another host.
+pub fn guest_lost(test: &str) {
     IS_SICK.store(true, Ordering::Relaxed);
-    eprintln!("{LOST_TWICE}{test}");
+    eprintln!("{LOST}{test}");
 }
 
 /// Fails `test` where this host is one that loses guests.
 pub fn check_host(test: &str) -> Result<(), String> {
     if IS_SICK.load(Ordering::Relaxed) {
-        lost_twice(test);
+        guest_lost(test);
         return Err("not run, since this host loses guests".to_owned());
     }
     Ok(())
@@ -81,7 +81,7 @@ pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
 /// Whether tests failed in a host, and all of them because it loses guests.
 fn is_from_a_sick_host(output: &Output) -> bool {
     let text = String::from_utf8_lossy(&output.stderr);
-    let lost = text.lines().filter(|line| line.contains(LOST_TWICE)).count() as u64;
+    let lost = text.lines().filter(|line| line.contains(LOST)).count() as u64;
     lost > 0 && result(output).is_some_and(|line| count(&line, "failed") == lost)
 }
 

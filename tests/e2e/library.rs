@@ -56,7 +56,7 @@ pub fn holds(name: &str, share: usize, kernel: &Kernel, flavours: &[Kernel]) -> 
         matches!(outcome, CheckOutcome::Failed { error, .. } if vm::is_lost(error)) || outcome.is_passed()
     };
     if report.entries.iter().all(|entry| is_lost(&entry.outcome)) {
-        fleet::lost_twice(name);
+        fleet::guest_lost(name);
     }
     let mut text = Vec::new();
     report.write(Format::Human, &mut text)?;

@@ -158,16 +158,15 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
             let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
             let result = match run() {
                 // In an emulated host alone, and once.
-                Err(error) if vm::is_lost(&error) => {
+                Err(error) if vm::met_triple_fault(&error) => {
                     eprintln!("a guest was lost, and its test is run once more: {error}");
-                    let again = run();
-                    if again.as_ref().is_err_and(|error| vm::is_lost(error)) {
-                        fleet::lost_twice(&name);
-                    }
-                    again
+                    run()
                 }
                 result => result,
             };
+            if result.as_ref().is_err_and(|error| vm::is_lost(error)) {
+                fleet::guest_lost(&name);
+            }
             result.map_err(Failed::from)
         })
         .with_ignored_flag(ignored)
