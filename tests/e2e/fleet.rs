@@ -26,14 +26,23 @@ const SECONDS_WITH_ALL: u64 = 90 * 60;
 /// What is said of a test that failed because this host loses guests, before its name.
 const LOST: &str = "this host loses guests, and with them: ";
 
+/// What is said of one whose guest was alive and did not finish a change.
+const NEVER_FINISHED: &str = "a change never ended in: ";
+
 /// Whether this host lost a guest.
 static IS_SICK: AtomicBool = AtomicBool::new(false);
 
-/// Says that `test` lost its guest in this host, in which no other test begins any more. Where these are all that failed,
-/// the file's tests run once more, in another host.
+/// Says that `test` lost its guest in this host, in which no other test begins any more. Where nothing else failed, the
+/// file's tests run once more, in another host.
 pub fn guest_lost(test: &str) {
     IS_SICK.store(true, Ordering::Relaxed);
     eprintln!("{LOST}{test}");
+}
+
+/// Says that `test` failed because a living guest did not finish a change, which is the host's fault only where guests are
+/// lost in it, too.
+pub fn never_finished(test: &str) {
+    eprintln!("{NEVER_FINISHED}{test}");
 }
 
 /// Fails `test` where this host is one that loses guests.
@@ -78,11 +87,12 @@ pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
     if sums.lost.is_empty() && sums.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 
-/// Whether tests failed in a host, and all of them because it loses guests.
+/// Whether a host lost guests, and all tests that failed in it lost theirs or had one that did not finish a change.
 fn is_from_a_sick_host(output: &Output) -> bool {
     let text = String::from_utf8_lossy(&output.stderr);
-    let lost = text.lines().filter(|line| line.contains(LOST)).count() as u64;
-    lost > 0 && result(output).is_some_and(|line| count(&line, "failed") == lost)
+    let number = |words| text.lines().filter(|line| line.contains(words)).count() as u64;
+    let (lost, late) = (number(LOST), number(NEVER_FINISHED));
+    lost > 0 && result(output).is_some_and(|line| count(&line, "failed") == lost + late)
 }
 
 /// Prints what the tests of a host said.

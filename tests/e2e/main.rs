@@ -164,8 +164,10 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
                 }
                 result => result,
             };
-            if result.as_ref().is_err_and(|error| vm::is_lost(error)) {
-                fleet::guest_lost(&name);
+            match &result {
+                Err(error) if vm::is_lost(error) => fleet::guest_lost(&name),
+                Err(error) if vm::never_finished(error) => fleet::never_finished(&name),
+                _ => {}
             }
             result.map_err(Failed::from)
         })

@@ -89,8 +89,13 @@ pub enum VmError {
 /// never finish what they began. The causes are not established; what is known of the emulation is in
 /// `docs/explorer-findings.md`. Where KVM is real, no guest counts as lost.
 pub fn is_lost(error: &str) -> bool {
-    let words = [TRIPLE_FAULT, SILENT, NOT_REBOOTED, IN_PROGRESS];
+    let words = [TRIPLE_FAULT, SILENT, NOT_REBOOTED];
     crate::host::is_emulated() && words.iter().any(|words| error.contains(words))
+}
+
+/// Whether a guest that was alive did not finish a change: a failure like any other, unless guests are lost in the same host.
+pub fn never_finished(error: &str) -> bool {
+    error.contains(IN_PROGRESS)
 }
 
 /// Whether it was lost to a triple fault, which says nothing of the next guest in the same host.

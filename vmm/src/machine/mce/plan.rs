@@ -68,7 +68,10 @@ pub enum Problem {
     /// KVM gives the guest one event at a time, and forgets an interrupt that it has begun to deliver
     /// when a machine check comes first (Linux, arch/x86/kvm/x86.c, `kvm_check_and_inject_events`, and
     /// svm/svm.c, `svm_complete_interrupts`). It stays in service for ever, and everything below it waits.
-    #[error("cpu {cpu}: an interrupt is about to arrive, and a machine check now would make KVM forget it")]
+    #[error(
+        "cpu {cpu}: an interrupt is about to arrive, and a machine check now would make KVM forget it; ask again \
+         while the machine runs"
+    )]
     Delivering {
         /// Which.
         cpu: usize,
