@@ -117,7 +117,7 @@ impl<'a> Apt<'a> {
         }
         let list = cache.write(directory.join("sources.list"), sources.as_bytes())?;
         cache.write(directory.join("state/status"), b"")?;
-        let configuration = text::configuration(&machine, &directory, &list);
+        let configuration = text::configuration(&machine, &directory, &list, suite);
         let configuration = cache.write(directory.join("apt.conf"), configuration.as_bytes())?;
         let mut apt = Self { suite, configuration, complaints: String::new() };
         apt.update()?;
@@ -196,6 +196,26 @@ impl<'a> Apt<'a> {
         }
     }
 
+    /// Downloads the package `name` of the suite and all it depends on into the directory `into`, checked, as for a machine
+    /// that has nothing yet. Gives the archives.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn download_all(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>, Error> {
+        let file = |cause| Error::File { path: into.into(), cause };
+        fs::create_dir_all(into.join("partial")).map_err(file)?;
+        eprintln!("Downloading {name} and what it depends on");
+        let archives = format!("Dir::Cache::archives={}", into.display());
+        let install = ["install", "--download-only", "--yes", "--quiet", "--no-install-recommends"];
+        let options = ["--option", &archives, name];
+        let (done, complaints) = self.show(install.into_iter().chain(options), None)?;
+        if !done {
+            return Err(failed(name, complaints));
+        }
+        let paths = fs::read_dir(into).map_err(file)?.flatten().map(|entry| entry.path());
+        Ok(paths.filter(|path| path.extension().is_some_and(|extension| extension == "deb")).collect())
+    }
+
     /// Why `package` is unknown: the lists that would have it may not be there.
     fn missing(&self, package: &str, reason: Error) -> Error {
         if self.complaints.is_empty() {
@@ -212,9 +232,9 @@ impl<'a> Apt<'a> {
     }
 
     /// Runs apt-get with its progress on our standard error; gives whether it succeeded, and its complaints.
-    fn show<const N: usize>(
+    fn show<'b>(
         &self,
-        arguments: [&str; N],
+        arguments: impl IntoIterator<Item = &'b str>,
         directory: Option<&Path>,
     ) -> Result<(bool, String), Error> {
         let mut apt = Command::new("apt-get");

@@ -9,6 +9,7 @@
 //! | [`apt`] | Debian packages, without root and without touching the machine's apt |
 //! | [`deb`], [`vmlinux`], [`elf`] | unpacking them |
 //! | [`modules`] | kernel modules and what they depend on |
+//! | [`qemu`] | QEMU of the emulated host |
 //! | [`initramfs`], [`busybox`] | the cpio archive and the shell in it |
 
 pub mod apt;
@@ -21,12 +22,14 @@ pub mod initramfs;
 pub mod kernel;
 pub mod kernels;
 pub mod modules;
+pub mod qemu;
 pub mod vmlinux;
 
 pub use cache::Cache;
 pub use fetch::fetch;
 pub use initramfs::{host_initramfs, initramfs};
 pub use kernel::{Kernel, list};
+pub use qemu::Qemu;
 
 /// The static agent, PID 1 of every guest.
 pub const AGENT: &[u8] = include_bytes!(env!("DIMMER_AGENT"));

@@ -34,7 +34,7 @@ fn a_planted_error_shows_in_every_format_and_on_a_fresh_guest(kernel: &Kernel) -
     let plan = Plan::new(&sources, &kernels, &[], true);
     assert_eq!(plan.batches.len(), 1, "one guest for all");
     let mut entries: Vec<Entry> = Vec::new();
-    run::run(&plan.batches, 1, |entry| entries.push(entry));
+    run::here(&plan.batches, 1, |entry| entries.push(entry));
     entries.sort_by(|a, b| a.scenario.cmp(&b.scenario));
     let guests: Vec<_> = entries.iter().map(|entry| (entry.guest, entry.outcome.is_passed())).collect();
     assert_eq!(guests, [(Which::Fresh, true), (Which::Reused, true), (Which::Again, false)], "{entries:#?}");

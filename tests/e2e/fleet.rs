@@ -1,186 +1,161 @@
-//! Where there is no hardware-assisted KVM: each file's tests in an emulated host of their own, as many hosts at a time as
-//! this machine has processors for. A host that is lost takes one file with it, not all.
-//!
-//! A host has two processors: of 20 hosts with one, one went idle for good in the middle of its tests (QEMU 7.2), as if a
-//! timer's interrupt had been lost.
+//! Where there is no hardware-assisted KVM: all tests in emulated hosts that stay for the whole run, one for each processor
+//! of this machine. Nothing is run twice: a test whose host is lost is counted as lost, apart from the failed ones.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, ExitCode, Output};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use std::{env, io, thread};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use dimmer_lab::host;
-use libtest_mimic::{Arguments, Trial};
+use dimmer_lab::host::crew::{self, Crew, Lost, SEATS};
+use libtest_mimic::Arguments;
+use serde::{Deserialize, Serialize};
 
-/// Processors of a host.
-const CPUS: usize = 2;
+use crate::Case;
 
-/// Seconds that a file may take in its host, several times what the longest one takes, and with all its ignored tests. A
-/// host that goes idle for good is started once more then.
-const SECONDS: u64 = 20 * 60;
-const SECONDS_WITH_ALL: u64 = 90 * 60;
+/// The argument that makes this program a worker, in a host.
+pub const WORKER: &str = "--worker";
 
-/// What is said of a test that failed because this host loses guests, before its name.
-const LOST: &str = "this host loses guests, and with them: ";
-
-/// What is said of one whose guest was alive and did not finish a change.
-const NEVER_FINISHED: &str = "a change never ended in: ";
-
-/// Whether this host lost a guest.
-static IS_SICK: AtomicBool = AtomicBool::new(false);
-
-/// Says that `test` lost its guest in this host, in which no other test begins any more. Where nothing else failed, the
-/// file's tests run once more, in another host.
-pub fn guest_lost(test: &str) {
-    IS_SICK.store(true, Ordering::Relaxed);
-    eprintln!("{LOST}{test}");
+/// What became of a test.
+#[derive(Debug, Serialize, Deserialize)]
+struct Result {
+    /// Why it failed, if it did.
+    failed: Option<String>,
+    seconds: f64,
 }
 
-/// Says that `test` failed because a living guest did not finish a change, which is the host's fault only where guests are
-/// lost in it, too.
-pub fn never_finished(test: &str) {
-    eprintln!("{NEVER_FINISHED}{test}");
+/// Carries out tests by their names, in a host.
+pub fn work(cases: &[Case]) -> io::Result<()> {
+    crew::serve(|| {
+        |name: String| {
+            let begun = Instant::now();
+            let case = cases.iter().find(|case| case.name == name);
+            let failed =
+                case.map_or_else(|| Some("there is no such test".to_owned()), |case| (case.run)().err());
+            Result { failed, seconds: begun.elapsed().as_secs_f64() }
+        }
+    })
 }
 
-/// Fails `test` where this host is one that loses guests.
-pub fn check_host(test: &str) -> Result<(), String> {
-    if IS_SICK.load(Ordering::Relaxed) {
-        guest_lost(test);
-        return Err("not run, since this host loses guests".to_owned());
-    }
-    Ok(())
-}
-
-/// Runs all tests and prints what each file's said, then the sums.
-pub fn run(trials: &[Trial], arguments: &Arguments) -> ExitCode {
-    let started = Instant::now();
-    let all = arguments.ignored || arguments.include_ignored;
-    let seconds = if all { SECONDS_WITH_ALL } else { SECONDS };
-    let files =
-        files(trials, |trial| arguments.include_ignored || arguments.ignored == trial.has_ignored_flag());
-    let elsewhere = |trial: &&Trial| file(trial).is_some_and(|file| !files.iter().any(|other| other == file));
-    let sums = Sums { ignored: trials.iter().filter(elsewhere).count() as u64, ..Sums::default() };
-    let (queue, sums) = (Mutex::new(files), Mutex::new(sums));
-    let jobs = thread::available_parallelism().map_or(1, |processors| usize::from(processors).div_ceil(CPUS));
+/// Runs the tests that `arguments` want, says what becomes of each as soon as that is known, and sums up.
+pub fn run(cases: &[Case], arguments: &Arguments) -> io::Result<ExitCode> {
+    let begun = Instant::now();
+    let wanted: Vec<_> = cases.iter().filter(|case| is_named(case, arguments)).collect();
+    let (runs, ignored): (Vec<&Case>, Vec<&Case>) = wanted.iter().partition(|case| is_run(case, arguments));
+    let hosts = thread::available_parallelism().map_or(1, usize::from).min(runs.len().div_ceil(SEATS).max(1));
+    println!("\nrunning {} tests, {SEATS} at a time in each of {hosts} emulated hosts", runs.len());
+    let worker = [WORKER.into(), arguments_of_worker(arguments)];
+    let crew = Crew::new(worker, hosts, SEATS)?;
+    let mut sums = Sums { ignored: ignored.len(), filtered: cases.len() - wanted.len(), ..Sums::default() };
+    let queue = Mutex::new(runs.iter().map(|case| case.name.as_str()).collect::<VecDeque<_>>());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(file) = next(&queue) {
-                    let mut output = in_a_host(&file, seconds);
-                    if let Ok(sick) = &output
-                        && is_from_a_sick_host(sick)
-                    {
-                        show(sick);
-                        eprintln!("{file}: that host loses guests, and these tests run once more in another");
-                        output = in_a_host(&file, seconds);
-                    }
-                    sums.lock().expect("no thread panics with the sums").add(&file, output);
+        let (send, results) = mpsc::channel();
+        for seat in 0..crew.seats() {
+            let (send, next, crew) = (send.clone(), &next, &crew);
+            scope.spawn(move || {
+                while let Some(name) = next() {
+                    // Nobody listens only when the listener has panicked, and then nothing matters any more.
+                    let _ = send.send((name, crew.carry_out(seat, &name)));
                 }
             });
         }
+        drop(send);
+        results.into_iter().for_each(|(name, result)| sums.add(name, result, runs.len(), begun.elapsed()));
     });
-    let sums = sums.into_inner().expect("no thread panics with the sums");
-    println!("{} finished in {:.2}s", sums.line(), started.elapsed().as_secs_f64());
-    if sums.lost.is_empty() && sums.failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
+    Ok(sums.close(begun.elapsed()))
 }
 
-/// Whether a host lost guests, and all tests that failed in it lost theirs or had one that did not finish a change.
-fn is_from_a_sick_host(output: &Output) -> bool {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let number = |words| text.lines().filter(|line| line.contains(words)).count() as u64;
-    let (lost, late) = (number(LOST), number(NEVER_FINISHED));
-    lost > 0 && result(output).is_some_and(|line| count(&line, "failed") == lost + late)
+/// Whether a worker has to know ignored tests' kernels.
+fn arguments_of_worker(arguments: &Arguments) -> OsString {
+    let all = arguments.ignored || arguments.include_ignored;
+    if all { "--include-ignored".into() } else { "--quiet".into() }
 }
 
-/// Prints what the tests of a host said.
-fn show(output: &Output) {
-    // Both fail only when nobody listens any more.
-    let _ = io::stderr().write_all(&output.stderr);
-    let _ = io::stdout().write_all(&output.stdout);
+/// Whether the names and parts of names that were given leave a test in.
+fn is_named(case: &Case, arguments: &Arguments) -> bool {
+    let has = |part: &String| if arguments.exact { case.name == *part } else { case.name.contains(part) };
+    arguments.filter.as_ref().is_none_or(has) && !arguments.skip.iter().any(has)
 }
 
-/// The line in which a test runner sums up.
-fn result(output: &Output) -> Option<String> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().rev().find(|line| line.starts_with("test result:")).map(str::to_owned)
+fn is_run(case: &Case, arguments: &Arguments) -> bool {
+    arguments.include_ignored || arguments.ignored == case.is_ignored
 }
 
-/// The file of a test.
-fn file(trial: &Trial) -> Option<&str> {
-    trial.name().split("::").nth(1)
-}
-
-/// The files with tests that run, those with the fewest first.
-fn files(trials: &[Trial], runs: impl Fn(&Trial) -> bool) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for file in trials.iter().filter(|trial| runs(trial)).filter_map(file) {
-        *counts.entry(file).or_default() += 1;
-    }
-    let mut files: Vec<_> = counts.into_iter().collect();
-    files.sort_by_key(|(_, count)| *count);
-    files.into_iter().map(|(file, _)| file.to_owned()).collect()
-}
-
-/// The file with the most tests of those that are left.
-fn next(queue: &Mutex<Vec<String>>) -> Option<String> {
-    queue.lock().expect("no thread panics with the queue").pop()
-}
-
-/// This program again, with one file's tests, for so many seconds at most.
-fn in_a_host(file: &str, seconds: u64) -> io::Result<Output> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(env::args_os().skip(1)).arg(format!("::{file}::")).env(host::CPUS, CPUS.to_string());
-    command.env(host::SECONDS, seconds.to_string());
-    command.output()
-}
-
-/// Tests of all files.
+/// What became of all tests.
 #[derive(Debug, Default)]
 struct Sums {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    /// Files whose tests did not come to an end.
-    lost: Vec<String>,
+    passed: usize,
+    ignored: usize,
+    filtered: usize,
+    /// Names, and why.
+    failed: Vec<(String, String)>,
+    lost: Vec<(String, String)>,
 }
 
 impl Sums {
-    /// Prints what a file's tests said, and counts them.
-    fn add(&mut self, file: &str, output: io::Result<Output>) {
-        let output = match output {
-            Ok(output) => output,
-            Err(error) => {
-                eprintln!("end-to-end tests: {file}: {error}");
-                return self.lost.push(file.to_owned());
+    /// Counts a test, and says what became of it and how long the rest may take.
+    fn add(&mut self, name: &str, result: std::result::Result<Result, Lost>, all: usize, elapsed: Duration) {
+        let said = match result {
+            Ok(Result { failed: None, seconds }) => {
+                self.passed += 1;
+                format!("ok, {seconds:.1} s")
+            }
+            Ok(Result { failed: Some(why), seconds }) => {
+                let said = format!("FAILED, {seconds:.1} s");
+                self.failed.push((name.to_owned(), why));
+                said
+            }
+            Err(lost) => {
+                self.lost.push((name.to_owned(), lost.to_string()));
+                "LOST".to_owned()
             }
         };
-        show(&output);
-        let Some(result) = result(&output) else {
-            return self.lost.push(file.to_owned());
-        };
-        self.passed += count(&result, "passed");
-        self.failed += count(&result, "failed");
-        self.ignored += count(&result, "ignored");
+        let done = self.passed + self.failed.len() + self.lost.len();
+        println!("[{done}/{all}] {name} ... {said}{}", left(done, all, elapsed));
     }
 
-    /// As a test runner's last line says it.
-    fn line(&self) -> String {
-        let word = if self.lost.is_empty() && self.failed == 0 { "ok" } else { "FAILED" };
-        let counts = format!("{} passed; {} failed; {} ignored;", self.passed, self.failed, self.ignored);
-        let lost = match &self.lost[..] {
-            [] => String::new(),
-            lost => format!(" files without a result: {};", lost.join(", ")),
-        };
-        format!("test result: {word}. {counts}{lost}")
+    /// Says what failed and was lost, why, how to repeat it, and the sums in the last line, as test runners do. Exit
+    /// status: 101 when a test failed, 2 when nothing but hosts went wrong.
+    fn close(self, elapsed: Duration) -> ExitCode {
+        for (title, tests) in [("failures", &self.failed), ("lost with their hosts", &self.lost)] {
+            if !tests.is_empty() {
+                println!("\n{title}:");
+            }
+            for (name, why) in tests {
+                println!("\n---- {name}\n{why}");
+            }
+        }
+        println!();
+        for (word, tests) in [("FAILED", &self.failed), ("LOST", &self.lost)] {
+            for (name, why) in tests {
+                println!("{word} {name}: {}", why.lines().next().unwrap_or_default());
+                println!("    again: cargo test -p dimmer-lab --test e2e -- --exact {name}");
+            }
+        }
+        let word = if self.failed.is_empty() && self.lost.is_empty() { "ok" } else { "FAILED" };
+        let lost = if self.lost.is_empty() { String::new() } else { format!(" {} lost;", self.lost.len()) };
+        println!(
+            "test result: {word}. {} passed; {} failed;{lost} {} ignored; 0 measured; {} filtered out; finished in {:.2}s",
+            self.passed,
+            self.failed.len(),
+            self.ignored,
+            self.filtered,
+            elapsed.as_secs_f64()
+        );
+        match (self.failed.len(), self.lost.len()) {
+            (0, 0) => ExitCode::SUCCESS,
+            (0, _) => ExitCode::from(2),
+            _ => ExitCode::from(101),
+        }
     }
 }
 
-/// The number in front of `what` in a test runner's last line.
-fn count(result: &str, what: &str) -> u64 {
-    let words: Vec<&str> = result.split([' ', ';']).filter(|word| !word.is_empty()).collect();
-    let at = words.iter().position(|word| *word == what);
-    at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+/// How long what is left may take, judged by what is done.
+fn left(done: usize, all: usize, elapsed: Duration) -> String {
+    let each = elapsed.as_secs_f64() / done.max(1) as f64;
+    let minutes = each * (all - done) as f64 / 60.0;
+    if done == all { String::new() } else { format!("; about {minutes:.0} min left") }
 }

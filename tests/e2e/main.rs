@@ -1,6 +1,6 @@
 //! End-to-end tests: the real machine, unmodified Debian kernels, and what those kernels show.
 //!
-//! They run where there is hardware-assisted KVM: here, or in emulated hosts (`fleet.rs`).
+//! They run where there is hardware-assisted KVM: here, or in emulated hosts (`fleet.rs`). None is run twice.
 //! Each test runs on each of [`KERNELS`]; its name is `KERNEL::FILE::TEST`. To add one: a function
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
 //!
@@ -38,12 +38,13 @@ mod virtio_mem_driver;
 mod virtio_mem_faults;
 mod virtio_mem_units;
 
+use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::{host, vm};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 
 /// The kernels that every test runs on, but those of `poison`.
 const KERNELS: [&str; 2] = ["6.1", "6.12"];
@@ -55,6 +56,24 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// A test and its name.
 type Test = (&'static str, fn(&Kernel) -> Outcome);
+
+/// A test on a kernel.
+struct Case {
+    /// `KERNEL::FILE::TEST`.
+    name: String,
+    /// Whether it runs only when ignored tests are asked for.
+    is_ignored: bool,
+    /// Runs it; gives why it failed.
+    run: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+impl Case {
+    /// A test whose machines' books are audited when they go.
+    fn new(name: String, is_ignored: bool, test: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
+        let run = move || vm::audited(&test).map_err(|error| dimmer_lab::chain(&*error));
+        Self { name, is_ignored, run: Box::new(run) }
+    }
+}
 
 /// Lists functions as tests named after their file and themselves.
 #[macro_export]
@@ -88,24 +107,30 @@ fn main() -> ExitCode {
     if let Some(status) = vm::as_dimmer() {
         return status;
     }
-    let mut arguments = Arguments::from_args();
-    let trials = match trials(&arguments) {
-        Ok(trials) => trials,
-        Err(error) => {
-            eprintln!("end-to-end tests: {}", dimmer_lab::chain(&*error));
-            return ExitCode::from(2);
-        }
-    };
-    let all = arguments.filter.is_none() && arguments.skip.is_empty();
-    if all && !arguments.list && host::needs_emulation() {
-        return fleet::run(&trials, &arguments);
+    run().unwrap_or_else(|error| {
+        eprintln!("end-to-end tests: {}", dimmer_lab::chain(&*error));
+        ExitCode::from(2)
+    })
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let mut words: Vec<_> = env::args_os().collect();
+    let is_worker = words.iter().position(|word| word == fleet::WORKER).map(|at| words.remove(at)).is_some();
+    let mut arguments = Arguments::from_iter(words);
+    let cases = cases(&arguments)?;
+    if is_worker {
+        fleet::work(&cases)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    if !arguments.list {
-        host::reexec_if_needed();
+    if !arguments.list && host::needs_emulation() {
+        return Ok(fleet::run(&cases, &arguments)?);
     }
     // A machine has a thread for each vCPU and one for everything else, mostly asleep.
     arguments.test_threads.get_or_insert(2);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = cases.into_iter().map(|Case { name, is_ignored, run }| {
+        Trial::test(name, move || Ok(run()?)).with_ignored_flag(is_ignored)
+    });
+    Ok(libtest_mimic::run(&arguments, trials.collect()).exit_code())
 }
 
 /// Kernels with their initramfs, made before the emulated host starts: there nothing stays.
@@ -122,7 +147,7 @@ fn is_about_the_guest(test: &str) -> bool {
     test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_GUEST.contains(&file))
 }
 
-fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
+fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     let files: [&[Test]; 24] = [
         layouts::TESTS,
         boot::TESTS,
@@ -149,34 +174,17 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>, Box<dyn Error>> {
         input::TESTS,
         check::TESTS,
     ];
-    let trial = |(name, test): &Test, kernel: &Kernel| {
+    let case = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
         let ignored = !is_about_the_guest(name) && !kernel.name.starts_with(KERNELS[1]);
-        let name = format!("{}::{name}", kernel.name);
-        Trial::test(name.clone(), move || {
-            fleet::check_host(&name)?;
-            let run = || vm::audited(|| test(&kernel)).map_err(|error| dimmer_lab::chain(&*error));
-            let result = match run() {
-                // In an emulated host alone, and once.
-                Err(error) if vm::met_triple_fault(&error) => {
-                    eprintln!("a guest was lost, and its test is run once more: {error}");
-                    run()
-                }
-                result => result,
-            };
-            match &result {
-                Err(error) if vm::is_lost(error) => fleet::guest_lost(&name),
-                Err(error) if vm::never_finished(error) => fleet::never_finished(&name),
-                _ => {}
-            }
-            result.map_err(Failed::from)
-        })
-        .with_ignored_flag(ignored)
+        Case::new(format!("{}::{name}", kernel.name), ignored, move || test(&kernel))
     };
     let (usual, poison) = (fetched(&KERNELS)?, fetched(&POISON_KERNELS)?);
-    let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| trial(test, kernel)).collect::<Vec<_>>();
-    let tests = files.into_iter().flatten().flat_map(|test| on(&usual, test));
-    let tests = tests.chain(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
-    let tests = tests.chain(library::trials(&usual, &poison));
-    Ok(tests.chain(kernels::trials(arguments)?).collect())
+    let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| case(test, kernel)).collect::<Vec<_>>();
+    // What takes longest comes first.
+    let mut cases = kernels::cases(arguments)?;
+    cases.extend(library::cases(&usual, &poison));
+    cases.extend(files.into_iter().flatten().flat_map(|test| on(&usual, test)));
+    cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
+    Ok(cases)
 }

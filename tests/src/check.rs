@@ -6,7 +6,7 @@
 //! | [`plan`] | batches: scenarios that one guest runs, one after the other |
 //! | [`guest`] | the guest of a batch, and how it is brought back to what it was after its boot |
 //! | [`run`] | batches on several guests at a time |
-//! | [`away`] | the same in an emulated host, and in another one when that is lost |
+//! | [`away`] | the same in emulated hosts |
 //! | [`entry`] | what became of one scenario on one kernel |
 //! | [`report`] | all of it for people, as JSON, as JUnit's XML and as TAP |
 //!

@@ -21,7 +21,6 @@ pub mod history;
 pub mod hunt;
 mod kept;
 mod machine;
-pub mod pool;
 pub mod record;
 pub mod shrink;
 mod steps;

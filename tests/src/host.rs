@@ -5,6 +5,7 @@
 //! | [`detect`] | what this machine is |
 //! | [`direct`] | running a command on this machine |
 //! | [`emulated`] | running a command in the emulated host: [`qemu`] starts it, `streams` carries the command's |
+//! | [`crew`] | workers in as many hosts as there is room for |
 //! | [`needs`] | programs that must be there, and how to get them |
 //! | [`doctor`] | all of it, as a report |
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use dimmer_agent::frames::Invocation;
 
 pub(crate) mod bound;
+pub mod crew;
 pub mod detect;
 pub mod direct;
 pub mod doctor;
@@ -30,14 +32,6 @@ use detect::Kvm;
 /// Environment variable that is `emulated` for whatever runs inside the emulated host.
 pub const VARIABLE: &str = "DIMMER_HOST";
 const EMULATED: &str = "emulated";
-
-/// Environment variable with the number of processors of an emulated host in which a program runs itself; 2 when it is
-/// not set.
-pub const CPUS: &str = "DIMMER_HOST_CPUS";
-
-/// Environment variable with the seconds that a program which runs itself in an emulated host may take there; without it,
-/// any time. A host that went idle for good is found by nothing else.
-pub const SECONDS: &str = "DIMMER_HOST_SECONDS";
 
 /// Exit status of a command that took longer than it may, as timeout(1) has it.
 pub const TIMED_OUT: u8 = 124;
@@ -146,34 +140,8 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
     let program =
         env::current_exe().map_err(|cause| Error::Process { what: "the path of this program", cause })?;
     let arguments = std::iter::once(program.into_os_string()).chain(env::args_os().skip(1));
-    let options =
-        Options { timeout: number(SECONDS).map(Duration::from_secs), emulated: false, size: size() };
-    let invocation = invocation(arguments)?;
-    match run(&options, invocation.clone()) {
-        // The emulation of nested virtualization is not perfect. What the program found is lost with the host, so it
-        // starts from its beginning; a second failure counts.
-        Err(error @ Error::Emulated(emulated::Error::Failed { .. })) => {
-            eprintln!("dimmer-lab: {}; starting once more", crate::chain(&error));
-            run(&options, invocation)
-        }
-        Ok(TIMED_OUT) => {
-            eprintln!("dimmer-lab: starting once more");
-            run(&options, invocation)
-        }
-        result => result,
-    }
-}
-
-/// The size of an emulated host in which this program runs itself.
-fn size() -> qemu::Size {
-    let cpus = number(CPUS).and_then(|cpus| u32::try_from(cpus).ok());
-    let size = qemu::Size::default();
-    qemu::Size { cpus: cpus.unwrap_or(size.cpus), ..size }
-}
-
-/// The number above zero that an environment variable has.
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok()?.parse().ok().filter(|number| *number > 0)
+    let options = Options { timeout: None, emulated: false, size: qemu::Size::default() };
+    run(&options, invocation(arguments)?)
 }
 
 /// Says why `program` could not be started, and gives the exit status that a shell would: 127 when it is not there, 126

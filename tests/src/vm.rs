@@ -23,15 +23,6 @@ pub use last_audit::{LastWords, audited};
 pub use process::{as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
 
-/// What a machine says whose guest lost control of its CPU.
-const TRIPLE_FAULT: &str = "the guest met a triple fault";
-/// What the lab says of a guest that has fallen silent.
-const SILENT: &str = "The guest has not answered";
-/// What it says of one that does not come back.
-const NOT_REBOOTED: &str = "The guest has not rebooted within";
-/// What a machine says of a change that its guest does not finish.
-const IN_PROGRESS: &str = "still in progress (waited";
-
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -84,25 +75,6 @@ pub enum VmError {
     StillThere(Duration),
 }
 
-/// Whether an error tells of a guest that was lost in an emulated host: about one in a hundred meets a triple fault there,
-/// on its way up or later; and in one host of some fifty the guests' timers die, so that they fall silent, or answer and
-/// never finish what they began. The causes are not established; what is known of the emulation is in
-/// `docs/explorer-findings.md`. Where KVM is real, no guest counts as lost.
-pub fn is_lost(error: &str) -> bool {
-    let words = [TRIPLE_FAULT, SILENT, NOT_REBOOTED];
-    crate::host::is_emulated() && words.iter().any(|words| error.contains(words))
-}
-
-/// Whether a guest that was alive did not finish a change: a failure like any other, unless guests are lost in the same host.
-pub fn never_finished(error: &str) -> bool {
-    error.contains(IN_PROGRESS)
-}
-
-/// Whether it was lost to a triple fault, which says nothing of the next guest in the same host.
-pub fn met_triple_fault(error: &str) -> bool {
-    is_lost(error) && error.contains(TRIPLE_FAULT)
-}
-
 /// For `map_err`: names the step that failed.
 fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
     move |cause| VmError::Host { step, cause }
@@ -112,8 +84,6 @@ fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
 #[derive(Debug)]
 pub struct TestVm {
     child: Child,
-    #[expect(dead_code, reason = "it is taken for as long as it is there")]
-    processor: process::Processor,
     dir: tempfile::TempDir,
     /// Its API.
     pub rest: Rest,

@@ -17,26 +17,33 @@ const RELEASES: [&str; 9] =
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The sources list for `suite`, made of the machine's own Debian sources: the same archives, another release if need
-/// be. A release such as `bookworm` comes with its updates, one with a pocket such as `trixie-backports` alone. `targets`
-/// is the output of `apt-get indextargets`. Empty when the machine has no Debian source.
+/// be. A release such as `bookworm` comes with its updates, one with a pocket such as `trixie-backports` with the release
+/// that its packages depend on. `targets` is the output of `apt-get indextargets`. Empty when the machine has no Debian source.
 pub fn sources(targets: &str, suite: &str) -> String {
     let keyring = if Path::new(KEYRING).exists() { format!(" signed-by={KEYRING}") } else { String::new() };
-    let pockets: &[&str] = if suite.contains('-') { &[""] } else { &["", "updates", "security"] };
+    let release = suite.split('-').next().unwrap_or(suite);
     let mut lines = BTreeSet::new();
     for target in targets.lines() {
         let [created_by, "main", uri, source] = target.split('\t').collect::<Vec<_>>()[..] else { continue };
         let (base, pocket) = source.split_once('-').unwrap_or((source, ""));
-        if created_by != "Packages" || !RELEASES.contains(&base) || !pockets.contains(&pocket) {
+        if created_by != "Packages"
+            || !RELEASES.contains(&base)
+            || !["", "updates", "security"].contains(&pocket)
+        {
             continue;
         }
         let dash = if pocket.is_empty() { "" } else { "-" };
-        lines.insert(format!("deb [arch=amd64{keyring}] {uri} {suite}{dash}{pocket} main\n"));
+        lines.insert(format!("deb [arch=amd64{keyring}] {uri} {release}{dash}{pocket} main\n"));
+        if pocket.is_empty() {
+            lines.insert(format!("deb [arch=amd64{keyring}] {uri} {suite} main\n"));
+        }
     }
     lines.into_iter().collect()
 }
 
-/// The apt configuration: how to reach archives from the machine's (`apt-config dump`), everything else our own.
-pub fn configuration(machine: &str, directory: &Path, list: &Path) -> String {
+/// The apt configuration for `suite`: how to reach archives from the machine's (`apt-config dump`), everything else our own.
+/// Packages of a pocket such as backports are taken only where they are preferred by name.
+pub fn configuration(machine: &str, directory: &Path, list: &Path, suite: &str) -> String {
     let kept = |line: &&str| {
         line.starts_with("Acquire::")
             && !line.starts_with("Acquire::IndexTargets")
@@ -62,7 +69,8 @@ pub fn configuration(machine: &str, directory: &Path, list: &Path) -> String {
         ("Dir::Etc::preferences", "/dev/null".into()),
         ("Dir::Etc::preferencesparts", "/dev/null".into()),
     ];
-    for (name, value) in own {
+    let preferred = suite.contains('-').then(|| ("APT::Default-Release", suite.to_owned()));
+    for (name, value) in own.into_iter().chain(preferred) {
         writeln!(text, "{name} \"{value}\";").expect("writing to a String cannot fail");
     }
     text
@@ -166,9 +174,11 @@ mod tests {
     fn the_configuration_keeps_proxies_and_drops_hooks_and_directories() {
         let machine = "Acquire::http::Proxy \"http://proxy.test:3142\";\nAcquire::Languages \"de\";\n\
             APT::Update::Post-Invoke:: \"rm x\";\nDir::Cache \"/var/cache/apt\";\n";
-        let text = configuration(machine, Path::new("/c/apt"), Path::new("/c/apt/sources.list"));
+        let text =
+            configuration(machine, Path::new("/c/apt"), Path::new("/c/apt/sources.list"), "trixie-backports");
         assert!(text.starts_with("Acquire::http::Proxy \"http://proxy.test:3142\";\n"), "{text}");
         assert!(text.contains("Dir::Cache \"/c/apt/cache\";\n"));
+        assert!(text.contains("APT::Default-Release \"trixie-backports\";\n"), "{text}");
         assert!(
             !text.contains("Post-Invoke") && !text.contains("/var/") && !text.contains("\"de\""),
             "{text}"
@@ -188,10 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pocket_comes_from_the_main_archive_alone() {
+    fn a_pocket_comes_with_its_release() {
         let text = sources(TARGETS, "trixie-backports");
-        assert!(text.ends_with("http://archive.test/debian/ trixie-backports main\n"), "{text}");
-        assert_eq!(text.lines().count(), 1);
+        let lines: Vec<_> = text.lines().map(|line| line.split_once("] ").unwrap().1).collect();
+        let expected = [
+            "http://archive.test/debian/ trixie main",
+            "http://archive.test/debian/ trixie-backports main",
+            "http://security.test/ trixie-security main",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

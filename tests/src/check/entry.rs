@@ -1,5 +1,6 @@
 //! What became of one scenario on one kernel.
 
+use dimmer_images::Kernel;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,6 +25,21 @@ pub struct Entry {
     pub seconds: f64,
     /// The command that does it again.
     pub repeat: String,
+}
+
+impl Entry {
+    /// What became of a scenario on a kernel, in no time.
+    pub fn new(source: &Source, kernel: &Kernel, outcome: Outcome, guest: Which) -> Self {
+        Self {
+            scenario: source.name.clone(),
+            shows: source.scenario.shows.clone(),
+            kernel: kernel.name.clone(),
+            outcome,
+            guest,
+            seconds: 0.0,
+            repeat: repeat(source, &kernel.name),
+        }
+    }
 }
 
 /// What became of it.

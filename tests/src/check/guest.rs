@@ -5,8 +5,8 @@ use dimmer_devices::fault::ActionName;
 use dimmer_images::Kernel;
 use serde_json::{Value, json};
 
+use super::Entry;
 use super::entry::{Evidence, Outcome, Which};
-use super::{Batch, Entry, entry};
 use crate::layout::Layout;
 use crate::library::Source;
 use crate::scenario::check::{Open, Verdict, check_on};
@@ -30,22 +30,16 @@ pub struct Guest {
     last_event: u64,
 }
 
-/// Runs a batch on one guest as far as that is possible, and hands on what became of each scenario.
-pub fn run(batch: &Batch<'_>, mut done: impl FnMut(Entry)) {
-    let mut guest = None;
-    for (number, source) in batch.sources.iter().enumerate() {
+/// The place of a guest, which runs the scenarios of a batch one after the other as far as that is possible.
+#[derive(Debug, Default)]
+pub struct Seat(Option<Guest>);
+
+impl Seat {
+    /// Checks a scenario; leaves a guest if `another` one of its batch is to follow.
+    pub fn check(&mut self, source: &Source, kernel: &Kernel, another: bool) -> Entry {
         let begun = std::time::Instant::now();
-        let another = number + 1 < batch.sources.len();
-        let (outcome, which) = run_one(&mut guest, source, batch.kernel, another);
-        done(Entry {
-            scenario: source.name.clone(),
-            shows: source.scenario.shows.clone(),
-            kernel: batch.kernel.name.clone(),
-            outcome,
-            guest: which,
-            seconds: begun.elapsed().as_secs_f64(),
-            repeat: entry::repeat(source, &batch.kernel.name),
-        });
+        let (outcome, which) = run_one(&mut self.0, source, kernel, another);
+        Entry { seconds: begun.elapsed().as_secs_f64(), ..Entry::new(source, kernel, outcome, which) }
     }
 }
 
@@ -61,15 +55,8 @@ fn run_one(guest: &mut Option<Guest>, source: &Source, kernel: &Kernel, another:
         let again = attempt(guest, || Guest::boot(&source.scenario, kernel), &source.scenario, another);
         return (again, Which::Again);
     }
-    let mut fresh = || attempt(guest, || Guest::boot(&source.scenario, kernel), &source.scenario, another);
-    match fresh() {
-        // As in end-to-end tests: in an emulated host alone, and once.
-        Outcome::Failed { error, .. } if vm::is_lost(&error) => {
-            eprintln!("a guest was lost, and {} is run once more: {error}", source.name);
-            (fresh(), Which::Again)
-        }
-        outcome => (outcome, Which::Fresh),
-    }
+    let outcome = attempt(guest, || Guest::boot(&source.scenario, kernel), &source.scenario, another);
+    (outcome, Which::Fresh)
 }
 
 /// Runs a scenario on the guest that `ready` gives. The books of its machine are audited whenever that goes.

@@ -5,14 +5,16 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::check::entry::{self, Evidence, Which};
+use dimmer_lab::check::entry::Which;
 use dimmer_lab::check::shard::Assigned;
 use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Shard, away, run};
-use dimmer_lab::host;
+use dimmer_lab::host::crew::{self, Crew};
+use dimmer_lab::host::{self, qemu::Size};
 use dimmer_lab::library::{Source, find_all};
 
 /// `dimmer-lab check`
@@ -56,14 +58,11 @@ impl Check {
         let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
         let flavours = self::kernels(&Plan::flavours(&sources, &names).into_iter().collect::<Vec<_>>())?;
         let share = self.share()?;
-        let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
         if self.worker {
-            let shard = share.map_or(Shard::whole(), |assigned| assigned.shard);
-            let batches = away::asked_for(shard.select(plan.batches, |batch| batch.cost()))?;
-            // Nobody takes an entry only when the other side is gone, and this host with it.
-            run::run(&batches, self.jobs(&batches), |entry| drop(away::answer(&entry)));
+            away::serve(&sources, &[kernels, flavours].concat())?;
             return Ok(ExitCode::SUCCESS);
         }
+        let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
         let mut output = self.output()?;
         let report = self.check(plan, share)?;
         report.write(self.format, &mut output)?;
@@ -86,8 +85,24 @@ impl Check {
         Ok(Box::new(file))
     }
 
-    fn jobs(&self, batches: &[Batch<'_>]) -> usize {
-        self.jobs.map_or_else(|| run::jobs(batches), usize::from)
+    /// Checks all batches, here or in emulated hosts.
+    fn carry_out(&self, batches: &[Batch<'_>], done: impl FnMut(Entry)) -> io::Result<()> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        if !host::needs_emulation() {
+            let memory = run::available_memory().unwrap_or_default();
+            let seats = self.jobs.map_or_else(|| run::seats(batches, processors, memory), usize::from);
+            run::here(batches, seats, done);
+            return Ok(());
+        }
+        let hosts = processors.min(self.jobs.map_or(batches.len(), usize::from)).max(1);
+        let room = run::seats(batches, crew::SEATS, Size::default().memory);
+        let seats = self.jobs.map_or(room, |jobs| usize::from(jobs).div_ceil(hosts));
+        let crew = Crew::new(self.worker_arguments().into_iter().map(Into::into), hosts, seats)?;
+        let check = |seat, source: &Source, kernel: &Kernel, another| {
+            away::check(&crew, seat, source, kernel, another)
+        };
+        run::run(batches, crew.seats(), check, done);
+        Ok(())
     }
 
     fn check(&self, plan: Plan<'_>, share: Option<Assigned>) -> io::Result<Report> {
@@ -95,27 +110,23 @@ impl Check {
         let shard = share.as_ref().map_or(Shard::whole(), |assigned| assigned.shard);
         let batches = shard.select(plan.batches, |batch| batch.cost());
         let skipped = shard.select(plan.skipped, |_| 1);
-        let checks: Vec<away::Check> = batches.iter().flat_map(away::names).collect();
-        let total = checks.len();
+        let total: usize = batches.iter().map(|batch| batch.sources.len()).sum();
         let mut progress = io::stderr();
         if let Some(Assigned { shard, by }) = &share {
             writeln!(progress, "shard {shard}, as {by} says")?;
         }
         writeln!(progress, "{total} checks with {} guests", batches.len())?;
-        let mut entries: Vec<Entry> = skipped.iter().map(|(source, kernel)| skip(source, kernel)).collect();
+        let skipped = skipped.iter();
+        let skip = skipped.map(|(source, kernel)| Entry::new(source, kernel, Outcome::Skipped, Which::None));
+        let mut entries: Vec<Entry> = skip.collect();
         let before = entries.len();
-        let mut done = |entry| {
+        let done = |entry| {
             entries.push(entry);
             // A report without its progress is still a report.
             let _ =
                 writeln!(progress, "{}", line(&entries[entries.len() - 1], entries.len() - before, total));
         };
-        if host::needs_emulation() {
-            let left = away::run(|| away::host(&self.worker_arguments()), checks, &mut done)?;
-            batches.iter().flat_map(|batch| lost(batch, &left)).for_each(done);
-        } else {
-            run::run(&batches, self.jobs(&batches), done);
-        }
+        self.carry_out(&batches, done)?;
         entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));
         let shard = share.map(|assigned| assigned.shard.to_string());
         Ok(Report { shard, entries, seconds: begun.elapsed().as_secs_f64() })
@@ -125,9 +136,6 @@ impl Check {
     fn worker_arguments(&self) -> Vec<String> {
         let mut all = vec!["check".to_owned(), "--worker".to_owned()];
         all.extend(self.kernel.iter().map(|kernel| format!("--kernel={kernel}")));
-        all.extend(self.jobs.map(|jobs| format!("--jobs={jobs}")));
-        all.extend(self.shard.map(|shard| format!("--shard={shard}")));
-        all.extend(self.fresh.then(|| "--fresh".to_owned()));
         all.push("--".to_owned());
         all.extend(self.scenarios.iter().cloned());
         all
@@ -142,28 +150,6 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
         dimmer_images::initramfs(kernel)?;
     }
     Ok(kernels)
-}
-
-/// What no host could check of a batch.
-fn lost<'a>(batch: &'a Batch<'_>, left: &'a [away::Check]) -> impl Iterator<Item = Entry> + 'a {
-    let is_left = |source: &&&Source| left.contains(&(source.name.clone(), batch.kernel.name.clone()));
-    let error = || "the emulated host was lost each time".to_owned();
-    batch.sources.iter().filter(is_left).map(move |source| Entry {
-        outcome: Outcome::Failed { error: error(), evidence: Evidence::default() },
-        ..skip(source, batch.kernel)
-    })
-}
-
-fn skip(source: &Source, kernel: &Kernel) -> Entry {
-    Entry {
-        scenario: source.name.clone(),
-        shows: source.scenario.shows.clone(),
-        kernel: kernel.name.clone(),
-        outcome: Outcome::Skipped,
-        guest: Which::None,
-        seconds: 0.0,
-        repeat: entry::repeat(source, &kernel.name),
-    }
 }
 
 /// A line of progress.

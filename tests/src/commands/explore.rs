@@ -1,15 +1,17 @@
 //! `dimmer-lab explore`: random machines and histories, the oracle beside a real guest.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::explore::campaign::Campaign;
-use dimmer_lab::explore::pool::Pool;
 use dimmer_lab::explore::record::Record;
 use dimmer_lab::explore::worker::{self, Task};
+use dimmer_lab::host::{self, crew::Crew};
 use dimmer_lab::oracle::mistake::Mistake;
 use dimmer_lab::oracle::release::Release;
 
@@ -60,7 +62,7 @@ impl Explore {
     pub fn run(&self) -> super::Result {
         let kernels = self.kernels()?;
         if self.worker {
-            worker::serve(&kernels, usize::from(self.jobs))?;
+            worker::serve(&kernels)?;
             return Ok(ExitCode::SUCCESS);
         }
         if self.print {
@@ -69,13 +71,13 @@ impl Explore {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let pool = Pool::new(self.worker_arguments())?;
+        let crew = self.crew()?;
         let begun = Instant::now();
         let record = self.campaign(&kernels)?.run(
             Record::new(self.record.as_deref())?,
             |seat, kernel, scenario| {
                 let (kernel, scenario) = (kernel.to_owned(), scenario.clone());
-                pool.carry_out(&Task { id: 0, seat, kernel, scenario, mistake: self.plant })
+                worker::carry_out(&crew, seat, &Task { kernel, scenario, mistake: self.plant })
             },
         )?;
         println!("seed {}: {}", self.seed, record.summary(begun.elapsed()));
@@ -95,10 +97,14 @@ impl Explore {
         })
     }
 
-    fn worker_arguments(&self) -> Vec<String> {
-        let mut all = vec!["explore".to_owned(), "--worker".to_owned(), format!("--jobs={}", self.jobs)];
-        all.extend(self.kernel.iter().map(|kernel| format!("--kernel={kernel}")));
-        all
+    /// Workers with a seat for each job: here, or in as many emulated hosts as there are processors for.
+    fn crew(&self) -> io::Result<Crew> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let jobs = usize::from(self.jobs);
+        let hosts = if host::needs_emulation() { jobs.min(processors) } else { 1 };
+        let kernels = self.kernel.iter().map(|kernel| format!("--kernel={kernel}"));
+        let arguments = ["explore".to_owned(), "--worker".to_owned()].into_iter().chain(kernels);
+        Crew::new(arguments.map(Into::into), hosts, jobs.div_ceil(hosts))
     }
 
     /// The kernels with their initramfs, made on this machine: inside an emulated host nothing that is made stays.

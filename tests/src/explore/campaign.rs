@@ -17,9 +17,6 @@ use crate::scenario::Scenario;
 /// Candidates that are carried out to shrink one scenario, at most.
 const ATTEMPTS: usize = 120;
 
-/// How often a run is made, at most, whose guest is lost: that shows nothing, and need not happen again.
-const TRIES: u64 = 3;
-
 /// What is to be explored.
 #[derive(Debug)]
 pub struct Campaign {
@@ -116,9 +113,8 @@ impl Campaign {
         let rules = Rules { release, only_exact: self.only_exact };
         let scenario = scenario(self.seed, run, rules);
         let name = format!("run {run} on {kernel}");
-        let (Answer { found, times, .. }, lost) = until_not_lost(&name, || carry_out(&scenario));
-        let line = Run { lost, ..Run::new(self.seed, run, kernel, &scenario, found.clone(), times) };
-        lock(record).add(&line)?;
+        let Answer { found, times } = carry_out(&scenario);
+        lock(record).add(&Run::new(self.seed, run, kernel, &scenario, found.clone(), times))?;
         let seconds = times.total().as_secs_f64();
         match &found {
             Found::Nothing { blocks } => {
@@ -177,20 +173,6 @@ impl Campaign {
             shrunk.scenario.to_toml()
         );
         Ok(file)
-    }
-}
-
-/// Makes a run until its guest is not lost, or no more. Gives what came of it, and how many guests were lost before.
-fn until_not_lost(name: &str, carry_out: impl Fn() -> Answer) -> (Answer, u64) {
-    let mut lost = 0;
-    loop {
-        let answer = carry_out();
-        let Found::Lost { why } = &answer.found else { return (answer, lost) };
-        lost += 1;
-        if lost == TRIES {
-            return (answer, lost - 1);
-        }
-        println!("{name}: the guest was lost, and the run is made once more: {why}");
     }
 }
 

@@ -82,10 +82,12 @@ impl Seat {
         });
         audited.unwrap_or_else(|error| lost(&*error))
     }
+}
 
-    /// Nobody comes any more.
-    pub fn leave(self) {
-        if let Err(error) = gone(self.0) {
+/// Nobody comes any more.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Err(error) = gone(self.0.take()) {
             eprintln!("dimmer-lab: {}", crate::chain(&*error));
         }
     }

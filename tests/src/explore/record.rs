@@ -29,22 +29,15 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// How it ended.
     pub result: Found,
-    /// Guests that were lost before it could be made.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub lost: u64,
     /// How long it took, in milliseconds.
     pub times: Times,
-}
-
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Run {
     /// The run of a scenario.
     pub fn new(seed: u64, run: u64, kernel: &str, scenario: &Scenario, result: Found, times: Times) -> Self {
         let Scenario { machine, guest, steps, .. } = scenario.clone();
-        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, lost: 0, times }
+        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, times }
     }
 }
 
@@ -57,8 +50,6 @@ pub struct Record {
     blocks: u64,
     differences: u64,
     lost: u64,
-    /// Guests that were lost in runs that came to an end with another one.
-    replaced: u64,
     times: Times,
 }
 
@@ -78,7 +69,6 @@ impl Record {
     pub fn add(&mut self, run: &Run) -> io::Result<()> {
         self.runs += 1;
         self.times += run.times;
-        self.replaced += run.lost;
         self.steps += match &run.result {
             Found::Difference { step, .. } => *step as u64,
             Found::Nothing { .. } => run.steps.len() as u64,
@@ -115,11 +105,11 @@ pub struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { runs, steps, blocks, differences, lost, replaced, times, .. } = self.record;
+        let Record { runs, steps, blocks, differences, lost, times, .. } = self.record;
         let minutes = self.time.as_secs_f64() / 60.0;
         write!(
             f,
-            "{runs} histories, {steps} steps, {blocks} block checks, {differences} differences, {lost} lost, {replaced} guests replaced; "
+            "{runs} histories, {steps} steps, {blocks} block checks, {differences} differences, {lost} lost; "
         )?;
         let rate = *runs as f64 / minutes.max(1e-9);
         write!(f, "{minutes:.1} minutes, {rate:.1} histories a minute; ")?;
@@ -156,7 +146,7 @@ mod tests {
                 Times { boot: 700, steps: 300, layouts: 450, sweep: 0, all: 1500 },
             )
         };
-        record.add(&Run { lost: 2, ..run(Found::Nothing { blocks: 100 }) }).unwrap();
+        record.add(&run(Found::Nothing { blocks: 100 })).unwrap();
         assert!(record.is_clean());
         record.add(&run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] })).unwrap();
         record.add(&run(Found::Lost { why: "gone".to_owned() })).unwrap();
@@ -166,7 +156,7 @@ mod tests {
         assert_eq!(lines[1], run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] }));
         assert_eq!(
             record.summary(Duration::from_secs(90)).to_string(),
-            "3 histories, 5 steps, 100 block checks, 1 differences, 1 lost, 2 guests replaced; 1.5 minutes, 2.0 histories a minute; \
+            "3 histories, 5 steps, 100 block checks, 1 differences, 1 lost; 1.5 minutes, 2.0 histories a minute; \
              46 % of the time for booting, 20 % for steps, 30 % for layouts"
         );
     }

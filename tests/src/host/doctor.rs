@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use dimmer_images::{Cache, busybox, kernels};
+use dimmer_images::{Cache, Qemu, busybox, kernels, qemu};
 
 use super::detect::{self, Kvm};
 use super::needs::{self, Need};
@@ -81,11 +81,7 @@ pub fn examine() -> Report {
     let kvm = detect::here();
     let root = rustix::process::geteuid().is_root();
     host(&mut report, &kvm);
-    let mut wanted = needs::ACPICA.to_vec();
-    if !kvm.is_hardware() {
-        wanted.insert(0, needs::QEMU);
-    }
-    programs(&mut report, &wanted, root);
+    programs(&mut report, &needs::ACPICA, root);
     images(&mut report, &kvm);
     memory(&mut report, &kvm, &fs::read_to_string("/proc/meminfo").unwrap_or_default());
     report
@@ -142,6 +138,13 @@ fn images(report: &mut Report, kvm: &Kvm) {
         None => format!("not here yet; fetched with the first kernel (package {})", busybox::PACKAGE),
     };
     report.add("static busybox", State::Fine, seen, None);
+    if !kvm.is_hardware() {
+        let seen = match Qemu::find(&cache) {
+            Some(qemu) => qemu.version,
+            None => format!("not here yet; fetched with the first emulated host (package {})", qemu::PACKAGE),
+        };
+        report.add("QEMU", State::Fine, seen, None);
+    }
     let wanted = kernels::SOURCES
         .iter()
         .filter(|source| source.alias.is_some() || (source.name == kernels::HOST && !kvm.is_hardware()));

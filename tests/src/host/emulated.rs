@@ -10,10 +10,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dimmer_agent::frames::{self, Invocation, Kind};
-use dimmer_images::{Cache, cache, initramfs, kernel, kernels};
+use dimmer_images::{Cache, cache, initramfs, kernel, kernels, qemu as program};
 
 use super::qemu::{Ports, Qemu};
-use super::{Options, TIMED_OUT, needs, not_started, streams};
+use super::{Options, TIMED_OUT, not_started, streams};
 
 /// How long the machine may take to start: some ten times what a busy machine with two processors needs.
 const START_DEADLINE: Duration = Duration::from_secs(180);
@@ -21,9 +21,9 @@ const START_DEADLINE: Duration = Duration::from_secs(180);
 /// Why the end of a command is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The program is missing.
+    /// There is no QEMU for it.
     #[error(transparent)]
-    Needs(#[from] needs::Error),
+    Qemu(#[from] program::Error),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] cache::Error),
@@ -58,8 +58,8 @@ pub enum Error {
 /// [`Error`].
 pub fn run(options: &Options, invocation: &Invocation) -> Result<u8, Error> {
     let start = |step| move |cause| Error::Start { step, cause };
-    needs::ensure(needs::QEMU)?;
     let cache = Cache::open()?;
+    let qemu = program::Qemu::find_or_fetch(&cache)?;
     let fetched = kernel::Kernel::resolve_in(&cache, kernels::HOST);
     let kernel = match fetched {
         Err(kernel::Error::NotFetched { .. }) => {
@@ -68,7 +68,8 @@ pub fn run(options: &Options, invocation: &Invocation) -> Result<u8, Error> {
         kernel => kernel?,
     };
     let initramfs = initramfs::host_initramfs(&kernel)?;
-    let (qemu, ports) = Qemu::start(options.size, kernel.image(), &initramfs).map_err(start("start QEMU"))?;
+    let (qemu, ports) =
+        Qemu::start(qemu.command(), options.size, kernel.image(), &initramfs).map_err(start("start QEMU"))?;
     let mut session = Session { qemu, ports, cache };
     match session.run(options.timeout, invocation).map_err(start("share a standard stream"))? {
         Ok(status) => Ok(status),

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use dimmer_images::Kernel;
 
 use super::last_audit::Expected;
-use super::process::{dimmer, on_one_processor};
-use super::{TestVm, VmError, at, is_lost};
+use super::process::dimmer;
+use super::{TestVm, VmError, at};
 use crate::rest::Rest;
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
@@ -81,17 +81,6 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// [`VmError`] with the console's last lines.
     pub fn boot(self) -> Result<TestVm, VmError> {
-        match self.boot_once() {
-            // Once, and nothing else is tried again.
-            Err(VmError::Ended { context, .. }) if is_lost(&context) => {
-                eprintln!("a guest met a triple fault on its way up, and is started once more:{context}");
-                self.boot_once()
-            }
-            result => result,
-        }
-    }
-
-    fn boot_once(&self) -> Result<TestVm, VmError> {
         let mut vm = self.start()?;
         vm.connect()?;
         Ok(vm)
@@ -125,10 +114,10 @@ impl<'a> Setup<'a> {
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(at("share the log file"))?)
             .stderr(log);
-        let (child, processor) = on_one_processor(|| command.spawn()).map_err(at("start dimmer"))?;
+        let child = command.spawn().map_err(at("start dimmer"))?;
         let rest = Rest::new(&api).map_err(at("start an event loop"))?;
         let (guest, late, expected) = (None, Cell::new(false), Expected::AllAgrees);
-        let mut vm = TestVm { child, processor, dir, rest, agent, guest, late, expected };
+        let mut vm = TestVm { child, dir, rest, agent, guest, late, expected };
         vm.wait_for(&api)?;
         Ok(vm)
     }

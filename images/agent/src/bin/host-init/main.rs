@@ -10,9 +10,7 @@ use std::process::{Command, ExitCode};
 use dimmer_agent::pid1;
 use rustix::process::Pid;
 
-mod kvm;
 mod loopback;
-mod processors;
 mod root;
 mod session;
 mod streams;

@@ -15,9 +15,8 @@ use std::time::Duration;
 use dimmer_agent::frames::{self, Invocation, Kind};
 use dimmer_agent::pid1;
 
-use crate::kvm::IdleMachine;
 use crate::streams::{Stop, pump_input, pump_output};
-use crate::{loopback, processors, root};
+use crate::{loopback, root};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -73,8 +72,6 @@ impl Ports {
     }
 
     fn run(&mut self) -> Result<End> {
-        let _idle = IdleMachine::new().map_err(|error| format!("KVM does not work: {error}"))?;
-        processors::start_others().map_err(|error| format!("Cannot start the other processors: {error}"))?;
         root::enter()?;
         loopback::up()?;
         frames::write(&mut self.control, Kind::Ready, &[])?;
