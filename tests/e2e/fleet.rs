@@ -1,11 +1,9 @@
 //! Where there is no hardware-assisted KVM: all tests in emulated hosts that stay for the whole run, one for each processor
 //! of this machine. Nothing is run twice: a test whose host is lost is counted as lost, apart from the failed ones.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,21 +47,9 @@ pub fn run(cases: &[Case], arguments: &Arguments) -> io::Result<ExitCode> {
     let worker = [WORKER.into(), arguments_of_worker(arguments)];
     let crew = Crew::new(worker, hosts, SEATS)?;
     let mut sums = Sums { ignored: ignored.len(), filtered: cases.len() - wanted.len(), ..Sums::default() };
-    let queue = Mutex::new(runs.iter().map(|case| case.name.as_str()).collect::<VecDeque<_>>());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    thread::scope(|scope| {
-        let (send, results) = mpsc::channel();
-        for seat in 0..crew.seats() {
-            let (send, next, crew) = (send.clone(), &next, &crew);
-            scope.spawn(move || {
-                while let Some(name) = next() {
-                    // Nobody listens only when the listener has panicked, and then nothing matters any more.
-                    let _ = send.send((name, crew.carry_out(seat, &name)));
-                }
-            });
-        }
-        drop(send);
-        results.into_iter().for_each(|(name, result)| sums.add(name, result, runs.len(), begun.elapsed()));
+    let names = runs.iter().map(|case| &case.name);
+    crew.carry_out_all(names, |number, result| {
+        sums.add(&runs[number].name, result, runs.len(), begun.elapsed())
     });
     Ok(sums.close(begun.elapsed()))
 }

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod predict;
 mod question;
 pub mod scenario;
+pub mod soak;
 
 /// The exit status to end with, or an error that `main` prints before it ends with status 2.
 pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;

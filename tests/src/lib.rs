@@ -14,6 +14,7 @@ pub mod picture;
 pub mod promised;
 pub mod rest;
 pub mod scenario;
+pub mod soak;
 pub mod vm;
 
 pub use dimmer::chain::chain;

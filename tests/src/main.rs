@@ -41,6 +41,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
+    /// Boot many guests and put them under stress, to see whether hosts lose any.
+    Soak(commands::soak::Soak),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Layout(layout) => layout.run(),
         Command::Predict(predict) => predict.run(),
         Command::Scenario(scenario) => scenario.run(),
+        Command::Soak(soak) => soak.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));

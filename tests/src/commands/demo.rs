@@ -24,6 +24,13 @@ impl Demo {
     /// # Errors
     /// What keeps the demonstration from being given to its end.
     pub fn run(self) -> super::Result {
+        if !host::is_emulated() {
+            eprintln!(
+                "dimmer-lab: demo: boots an unmodified kernel {} twice, gives it memory devices while it runs, and holds \
+                 every memory block against what the kernel promises. What is missing is fetched first.",
+                self.kernel
+            );
+        }
         let kernel = self.kernel()?;
         host::reexec_if_needed();
         let right = vm::audited(|| Ok(demo::run(&kernel, picture::is_coloured(), &mut stdout())?))?;

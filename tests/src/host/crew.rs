@@ -23,9 +23,9 @@ use super::bound;
 /// Tasks at a time in an emulated host, which has one processor: one waits while the other works.
 pub const SEATS: usize = 2;
 
-/// How long a task may take: several times what the longest one does. A host that went idle for good is found by nothing
-/// else.
-pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a task may take: several times what the longest one does on a slow machine. A host that went idle for good is
+/// found by nothing else.
+pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Why nothing came of a task: its host is gone. That says nothing about what was to be found out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +101,12 @@ impl Crew {
         self.hosts.len() * self.seats
     }
 
+    /// Hosts in all.
+    #[must_use]
+    pub fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// Has the worker that `seat` belongs to carry out `task`, and waits for what comes of it.
     ///
     /// # Errors
@@ -120,6 +126,32 @@ impl Crew {
                 Err(Lost(format!("it has said nothing for {} minutes", self.patience.as_secs() / 60)))
             }
         }
+    }
+
+    /// Has all `tasks` carried out, each on the first seat that is free, and hands over what comes of each as soon as that
+    /// is known, with the task's number.
+    pub fn carry_out_all<T, A, I>(&self, tasks: I, mut done: impl FnMut(usize, Result<A, Lost>))
+    where
+        T: Serialize,
+        A: DeserializeOwned + Send,
+        I: Iterator<Item = T> + Send,
+    {
+        let tasks = Mutex::new(tasks.enumerate());
+        let next = || lock(&tasks).next();
+        thread::scope(|scope| {
+            let (send, results) = channel();
+            for seat in 0..self.seats() {
+                let (send, next) = (send.clone(), &next);
+                scope.spawn(move || {
+                    while let Some((number, task)) = next() {
+                        // Nobody listens only when the listener has panicked, and then nothing matters any more.
+                        let _ = send.send((number, self.carry_out(seat, &task)));
+                    }
+                });
+            }
+            drop(send);
+            results.into_iter().for_each(|(number, result)| done(number, result));
+        });
     }
 
     fn hand_over(&self, host: &mut Option<Worker>, id: u64, line: &str) -> io::Result<Receiver<Value>> {

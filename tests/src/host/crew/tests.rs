@@ -40,3 +40,15 @@ fn a_worker_that_cannot_start_is_a_lost_host() {
     let lost = crew.carry_out::<_, u32>(0, &1).unwrap_err();
     assert!(lost.to_string().contains("does not start"), "{lost}");
 }
+
+#[test]
+fn all_tasks_are_carried_out_once_and_known_by_their_numbers() {
+    let crew = crew(ANSWER, 2, 2);
+    let mut numbers = Vec::new();
+    crew.carry_out_all(0..20, |number, result: Result<u32, Lost>| {
+        result.unwrap();
+        numbers.push(number);
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+}
