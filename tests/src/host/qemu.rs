@@ -25,7 +25,10 @@ const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 noreplace-smp noka
 /// Everything QEMU can emulate but XSAVE: with it, a nested guest's CPUID 0xD does not follow what the guest wrote to XCR0,
 /// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning. What
 /// needs XSAVE goes with it, since QEMU would still show it: Linux 7.3 takes AVX without looking for XSAVE, and stops.
-const PROCESSOR: &str = "max,-xsave,-avx,-avx2,-fma,-f16c,-vaes,-vpclmulqdq";
+///
+/// And but fast string instructions, which are slow here: where they are shown, kernels clear and copy pages by `rep stosb`
+/// and `rep movsb`, which QEMU carries out byte by byte, else by eight bytes at a time. A guest boots in 0.76 of the time.
+const PROCESSOR: &str = "max,-xsave,-avx,-avx2,-fma,-f16c,-vaes,-vpclmulqdq,-erms,-fsrm,-fzrm,-fsrs,-fsrc";
 
 /// How large the machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
