@@ -90,7 +90,7 @@ impl Sums {
                 format!("ok, {seconds:.1} s")
             }
             Ok(Result { failed: Some(why), seconds }) => {
-                let said = format!("FAILED, {seconds:.1} s");
+                let said = format!("FAILED, {seconds:.1} s: {}", why.lines().next().unwrap_or_default());
                 self.failed.push((name.to_owned(), why));
                 said
             }
