@@ -2,9 +2,18 @@
 
 use std::time::Duration;
 
+/// What a device is called back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// To go on with a queue in which the driver left more than one pass takes.
+    Queue,
+    /// To do what a fault delays.
+    Delay,
+}
+
 /// Calls a memory device back; must not block and must not call back into a device at once.
 pub trait Alarm: Send + Sync + std::fmt::Debug {
-    /// Wakes the memory device of this id after `delay`; several alarms of one device are kept
-    /// apart.
-    fn after(&self, delay: Duration, device: &str);
+    /// Wakes the memory device of this id after `delay`. It has at most one alarm for each purpose: a new
+    /// one takes the place of the one before.
+    fn after(&self, delay: Duration, device: &str, purpose: Purpose);
 }

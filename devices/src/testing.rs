@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Purpose};
 use crate::bus::lock;
 use crate::irq::IrqLine;
 use crate::memory::{EventSink, GuestRange, HostError, HostMemory, MemoryEvent, MemoryStatus, Outcome};
@@ -174,7 +174,7 @@ impl Alarms {
 }
 
 impl Alarm for Alarms {
-    fn after(&self, delay: Duration, device: &str) {
+    fn after(&self, delay: Duration, device: &str, _: Purpose) {
         lock(&self.0).push((delay, device.to_owned()));
     }
 }

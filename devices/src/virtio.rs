@@ -1,5 +1,6 @@
 //! virtio (version 1.2): the transport, the queues, and the devices on them.
 
+pub mod chain;
 pub mod console;
 pub mod device;
 pub mod mmio;

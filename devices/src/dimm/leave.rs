@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::DimmSlots;
 use super::phase::{Phase, Taken};
+use crate::alarm::Purpose;
 use crate::fault::{Action, Point};
 use crate::memory::{Last, MemoryEvent, MemoryStatus};
 
@@ -56,7 +57,7 @@ impl DimmSlots {
         if !known {
             self.tell(MemoryEvent::Progress { device: self.status_in(slot) });
         }
-        self.outside.alarm.after(delay, id);
+        self.outside.alarm.after(delay, id, Purpose::Delay);
     }
 
     /// Gives the memory of the device in `slot` back to the host and empties the slot. Returns whether

@@ -9,14 +9,14 @@
 //! In both directions the VMM is woken when it can go on; see [`Console::new`].
 
 use std::fmt;
-use std::io::{Read, Write};
 
 use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 use vm_memory::GuestMemoryMmap;
 
+use super::chain::Chain;
 use super::device::VirtioDevice;
 use super::mmio::VirtioMmio;
-use super::queue::{Broken, Chain, Queues};
+use super::queue::{Broken, Queues};
 use crate::register;
 use crate::warning::Said;
 use control::Control;
@@ -44,7 +44,7 @@ const PIECE: usize = 64 << 10;
 /// Where the bytes go that the guest writes to the port.
 pub trait PortOutput: fmt::Debug + Send {
     /// Takes some of `bytes`, without blocking, and returns how many; fewer than all when no more
-    /// can be taken at present. When more can be, [`VirtioMmio::output_ready`] is to be called.
+    /// can be taken at present. When more can be, [`VirtioMmio::carry_on`] is to be called.
     /// An output that nobody reads any more takes everything.
     fn write(&mut self, bytes: &[u8]) -> usize;
 }
@@ -55,7 +55,7 @@ pub struct Console {
     control: Control,
     output: Box<dyn PortOutput>,
     /// Bytes of the next chain in the transmit queue that the output has already.
-    sent: usize,
+    sent: u64,
     wake: Box<dyn Fn() + Send>,
     /// The host has bytes that it could not deliver.
     input_waits: bool,
@@ -65,8 +65,8 @@ pub struct Console {
 
 impl Console {
     /// A device whose port is called `name`. `wake` is called on a vCPU thread when there is a
-    /// reason to call [`VirtioMmio::output_ready`] and to offer [`VirtioMmio::receive`] again what
-    /// it did not take; it must neither block nor come back into a device.
+    /// reason to call [`VirtioMmio::carry_on`] and to offer [`VirtioMmio::receive`] again what it did
+    /// not take; it must neither block nor come back into a device.
     pub fn new(name: &str, output: Box<dyn PortOutput>, wake: Box<dyn Fn() + Send>) -> Self {
         Self {
             name: name.to_owned(),
@@ -82,38 +82,40 @@ impl Console {
 
     fn transmit(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
         let memory = queues.memory();
-        // One round through the queue at most: a guest that writes without end is not to keep the
-        // host away from the device.
-        for _ in 0..QUEUE_SIZE {
-            let Some(chain) = queues.pop(TRANSMIT, &memory)? else { return Ok(()) };
-            let head = chain.head_index();
-            if self.control.is_host_open() && !self.send(chain, &memory) {
+        while let Some(chain) = queues.pop(TRANSMIT, &memory)? {
+            if self.control.is_host_open() && !self.send(&chain, &memory, queues) {
                 queues.put_back(TRANSMIT);
-                return Ok(());
+                break;
             }
             self.sent = 0;
-            queues.complete(TRANSMIT, &memory, head, 0)?;
+            queues.complete(TRANSMIT, &memory, chain.head(), 0)?;
         }
-        (self.wake)();
+        self.come_back_for_the_rest(queues);
         Ok(())
     }
 
-    /// Sends what is left of a chain; returns whether the output has all of it.
-    fn send(&mut self, chain: Chain<'_>, memory: &GuestMemoryMmap) -> bool {
-        // The guest may have made the chain shorter while it waited.
-        let rest = chain.reader::<()>(memory).ok().and_then(|mut reader| reader.split_at(self.sent).ok());
-        let Some(mut reader) = rest else {
-            self.complain();
-            return true;
-        };
-        self.piece.resize(PIECE, 0);
-        loop {
-            let length = reader.read(&mut self.piece).unwrap_or(0);
+    /// Sends what is left of a chain, as far as the pass allows; returns whether the output has all of it.
+    fn send(&mut self, chain: &Chain, memory: &GuestMemoryMmap, queues: &mut Queues<'_>) -> bool {
+        while !queues.is_over() {
+            self.piece.resize(PIECE.min(queues.bytes_left()), 0);
+            let Ok(length) = chain.read_at(memory, self.sent, &mut self.piece) else {
+                self.complain();
+                return true;
+            };
             let taken = self.output.write(&self.piece[..length]).min(length);
-            self.sent += taken;
+            self.sent += taken as u64;
+            queues.copied(taken);
             if length == 0 || taken < length {
                 return length == 0;
             }
+        }
+        false
+    }
+
+    /// What a pass leaves is for the next one, on which nobody else insists.
+    fn come_back_for_the_rest(&self, queues: &Queues<'_>) {
+        if queues.is_over() {
+            (self.wake)();
         }
     }
 
@@ -126,26 +128,21 @@ impl Console {
     fn receive(&mut self, bytes: &[u8], queues: &mut Queues<'_>) -> Result<usize, Broken> {
         let memory = queues.memory();
         let mut taken = 0;
-        for _ in 0..QUEUE_SIZE {
-            if !self.control.guest_open || taken == bytes.len() {
-                return Ok(taken);
-            }
-            let Some(chain) = queues.pop(RECEIVE, &memory)? else { return Ok(taken) };
-            let head = chain.head_index();
-            let length = self.fill(chain, &memory, &bytes[taken..]);
+        while self.control.guest_open && taken < bytes.len() {
+            let Some(chain) = queues.pop(RECEIVE, &memory)? else { break };
+            let length = self.fill(&chain, &memory, &bytes[taken..]);
             taken += length;
-            let length = u32::try_from(length).expect("a chain is shorter than 4 GiB");
-            queues.complete(RECEIVE, &memory, head, length)?;
+            queues.copied(length);
+            let length = u32::try_from(length).expect("the host has no 4 GiB to say at once");
+            queues.complete(RECEIVE, &memory, chain.head(), length)?;
         }
-        // There may be buffers left for the rest.
-        (self.wake)();
+        self.come_back_for_the_rest(queues);
         Ok(taken)
     }
 
     /// Writes as much of `bytes` to the chain as it holds.
-    fn fill(&mut self, chain: Chain<'_>, memory: &GuestMemoryMmap, bytes: &[u8]) -> usize {
-        let written = chain.writer::<()>(memory).ok().and_then(|mut writer| writer.write(bytes).ok());
-        let written = written.unwrap_or(0);
+    fn fill(&mut self, chain: &Chain, memory: &GuestMemoryMmap, bytes: &[u8]) -> usize {
+        let written = chain.write(memory, bytes).unwrap_or(0);
         if written == 0 {
             self.complain();
         }
@@ -160,17 +157,15 @@ impl Console {
 
     fn hear(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
         let memory = queues.memory();
-        for _ in 0..QUEUE_SIZE {
-            let Some(chain) = queues.pop(CONTROL_TRANSMIT, &memory)? else { break };
-            let head = chain.head_index();
+        while let Some(chain) = queues.pop(CONTROL_TRANSMIT, &memory)? {
             let mut message = [0; control::LENGTH];
-            let read = chain.reader::<()>(&memory).map(|mut reader| reader.read_exact(&mut message));
-            match read {
-                Ok(Ok(())) => self.control.take(&message),
+            match chain.read_at(&memory, 0, &mut message) {
+                Ok(control::LENGTH) => self.control.take(&message),
                 _ => self.complain(),
             }
-            queues.complete(CONTROL_TRANSMIT, &memory, head, 0)?;
+            queues.complete(CONTROL_TRANSMIT, &memory, chain.head(), 0)?;
         }
+        self.come_back_for_the_rest(queues);
         self.wake_for_input();
         self.tell(queues)
     }
@@ -180,11 +175,10 @@ impl Console {
         let memory = queues.memory();
         while let Some(message) = self.control.next(&self.name) {
             let Some(chain) = queues.pop(CONTROL_RECEIVE, &memory)? else { break };
-            let head = chain.head_index();
-            let written = self.fill(chain, &memory, &message);
+            let written = self.fill(&chain, &memory, &message);
             self.control.told();
             let written = u32::try_from(written).expect("messages are short");
-            queues.complete(CONTROL_RECEIVE, &memory, head, written)?;
+            queues.complete(CONTROL_RECEIVE, &memory, chain.head(), written)?;
         }
         Ok(())
     }
@@ -266,8 +260,10 @@ impl VirtioMmio<Console> {
         });
     }
 
-    /// The output takes bytes again: goes on with what the guest has written.
-    pub fn output_ready(&mut self) {
+    /// The output takes bytes again, or a pass was over before all was done: goes on with what the guest
+    /// has written.
+    pub fn carry_on(&mut self) {
+        self.with_queues(|console, queues| console.hear(queues));
         self.with_queues(|console, queues| console.transmit(queues));
     }
 }

@@ -15,7 +15,7 @@ use virtio_bindings::bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use vm_memory::GuestAddressSpace;
 
 use super::device::VirtioDevice;
-use super::queue::{Broken, Memory, Queues, Virtqueue};
+use super::queue::{Broken, Budget, Memory, Queues, Virtqueue};
 use crate::irq::IrqLine;
 use crate::warning::Said;
 
@@ -99,6 +99,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             live,
             config_differs: false,
             config_interrupt: false,
+            budget: Budget::PASS,
         };
         let result = work(&mut self.device, &mut queues);
         let Queues { config_differs, config_interrupt, .. } = queues;

@@ -1,23 +1,23 @@
 //! A device's virtqueues: split rings in guest memory (virtio 1.2, section 2.7).
 //!
 //! The rings themselves are `virtio-queue`'s. Here is what it leaves open: the checks before a
-//! queue is used, the suppression of interrupts, and one error for everything that a guest can
-//! break.
+//! queue is used, the suppression of interrupts, one error for everything that a guest can break,
+//! and a budget for each pass over the queues: a guest that fills them faster than a device empties
+//! them does not keep the host away from the device.
 
 use std::sync::atomic::Ordering;
 
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
+use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{
     Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryLoadGuard,
     GuestMemoryMmap,
 };
 
+use super::chain::{Chain, ChainProblem};
+
 /// Guest memory as it is at present; devices look at it anew for each request.
 pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
-
-/// A descriptor chain in guest memory.
-pub type Chain<'m> = DescriptorChain<&'m GuestMemoryMmap>;
 
 /// The driver broke a queue; the device stops until it is reset.
 #[derive(Debug, thiserror::Error)]
@@ -30,13 +30,13 @@ pub enum Broken {
         /// What is wrong.
         source: virtio_queue::Error,
     },
-    /// The driver made available what is no descriptor.
-    #[error("queue {queue}: descriptor {head} is beyond the end of the table")]
-    Head {
+    /// What the driver made available is no chain.
+    #[error("queue {queue}: {source}")]
+    Chain {
         /// The queue.
         queue: usize,
-        /// The descriptor's number.
-        head: u16,
+        /// What is wrong.
+        source: ChainProblem,
     },
     /// An entry that is there cannot be read.
     #[error("queue {queue}: an available entry cannot be read")]
@@ -118,7 +118,7 @@ impl Virtqueue {
         Broken::Ring { queue: self.index, source }
     }
 
-    fn pop<'m>(&mut self, memory: &'m GuestMemoryMmap) -> Result<Option<Chain<'m>>, Broken> {
+    fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<Chain>, Broken> {
         if !self.queue.ready() {
             return Ok(None);
         }
@@ -127,11 +127,10 @@ impl Virtqueue {
         }
         let next = self.queue.iter(memory).map(|mut available| available.next());
         // Something is there, so an iterator that ends at once could not read it.
-        let chain =
-            next.map_err(|error| self.ring(error))?.ok_or(Broken::Unreadable { queue: self.index })?;
-        let head = chain.head_index();
-        let valid = head < self.queue.size();
-        if valid { Ok(Some(chain)) } else { Err(Broken::Head { queue: self.index, head }) }
+        let next = next.map_err(|error| self.ring(error))?.ok_or(Broken::Unreadable { queue: self.index })?;
+        let table = GuestAddress(self.place.descriptors);
+        let chain = Chain::read(memory, table, self.queue.size(), next.head_index());
+        chain.map(Some).map_err(|source| Broken::Chain { queue: self.index, source })
     }
 
     /// Whether the driver has made something available. If not, it notifies the device of what
@@ -160,7 +159,32 @@ impl Virtqueue {
     }
 }
 
-/// A device's queues while it works on them.
+/// What a pass over a device's queues may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Chains.
+    pub chains: usize,
+    /// Descriptors, of all chains together.
+    pub descriptors: usize,
+    /// Bytes that the device copies.
+    pub bytes: usize,
+}
+
+impl Budget {
+    /// What every pass begins with: some hundred microseconds' worth.
+    pub const PASS: Self = Self { chains: 64, descriptors: 1024, bytes: 1 << 20 };
+
+    const fn is_spent(self) -> bool {
+        self.chains == 0 || self.descriptors == 0 || self.bytes == 0
+    }
+
+    fn charge(&mut self, chain: &Chain) {
+        self.chains -= 1;
+        self.descriptors = self.descriptors.saturating_sub(chain.descriptors());
+    }
+}
+
+/// A device's queues while it works on them: one pass, in which it takes what [`Budget::PASS`] allows.
 #[derive(Debug)]
 pub struct Queues<'a> {
     pub(super) queues: &'a mut [Virtqueue],
@@ -171,6 +195,7 @@ pub struct Queues<'a> {
     pub(super) config_differs: bool,
     /// Whether the driver is to be told so.
     pub(super) config_interrupt: bool,
+    pub(super) budget: Budget,
 }
 
 impl Queues<'_> {
@@ -181,16 +206,35 @@ impl Queues<'_> {
     }
 
     /// Takes the next chain from queue `index`; `None` when there is none, or no driver that runs.
-    /// The driver notifies the device when it adds one after that.
+    /// The driver notifies the device when it adds one after that. `None` as well when the pass
+    /// [`is_over`](Self::is_over), in which case the device has to come back by itself.
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn pop<'m>(
-        &mut self,
-        index: usize,
-        memory: &'m GuestMemoryMmap,
-    ) -> Result<Option<Chain<'m>>, Broken> {
-        if self.live { self.queues[index].pop(memory) } else { Ok(None) }
+    pub fn pop(&mut self, index: usize, memory: &GuestMemoryMmap) -> Result<Option<Chain>, Broken> {
+        if !self.live || self.is_over() {
+            return Ok(None);
+        }
+        let chain = self.queues[index].pop(memory)?;
+        if let Some(chain) = &chain {
+            self.budget.charge(chain);
+        }
+        Ok(chain)
+    }
+
+    /// Bytes that the device may still copy in this pass.
+    pub const fn bytes_left(&self) -> usize {
+        self.budget.bytes
+    }
+
+    /// The device has copied so many bytes of a chain.
+    pub const fn copied(&mut self, bytes: usize) {
+        self.budget.bytes = self.budget.bytes.saturating_sub(bytes);
+    }
+
+    /// Whether this pass has taken all that it may: there may be more, for the next one.
+    pub const fn is_over(&self) -> bool {
+        self.budget.is_spent()
     }
 
     /// Puts the chain that was popped last back in its place.

@@ -161,6 +161,16 @@ impl<D: VirtioDevice> Driver<D> {
         self.memory.memory().write_slice(&bytes, place).unwrap();
     }
 
+    /// Makes a chain of descriptors available as they stand: address, length and flags; each names the next
+    /// one as its successor.
+    pub(crate) fn add_descriptors(&mut self, queue: usize, descriptors: &[(u64, u32, u32)]) {
+        let head = self.rings[queue].next_descriptor;
+        for (address, length, flags) in descriptors {
+            self.add_descriptor(queue, *address, *length, *flags);
+        }
+        self.make_available(queue, head);
+    }
+
     /// Puts any number into the available ring.
     pub(crate) fn make_available(&mut self, queue: usize, head: u16) {
         let ring = &mut self.rings[queue];

@@ -9,6 +9,7 @@ use super::abi::{self, Config};
 use super::held::Fate;
 use super::request::{Received, ReplyTo, Response};
 use super::{VirtioMem, VirtioMemError};
+use crate::alarm::Purpose;
 use crate::fault::{Action, Point};
 use crate::memory::MemoryStatus;
 use crate::register;
@@ -33,18 +34,15 @@ impl VirtioMem {
         Ok(status)
     }
 
-    /// Takes requests from the queue until it is empty or one is held back.
+    /// Takes requests from the queue until it is empty, the pass is over, or one is held back.
     fn take_all(&mut self, queues: &mut Queues<'_>) -> Result<(), Broken> {
-        for _ in 0..QUEUE_SIZE {
-            if self.held.is_some() {
-                return Ok(());
-            }
+        while self.held.is_none() {
             // No view of guest memory is held while the request is carried out, because it would
             // keep alive what is unplugged.
             let received = {
                 let memory = queues.memory();
-                let Some(chain) = queues.pop(QUEUE, &memory)? else { return Ok(()) };
-                Received::new(chain, &memory)
+                let Some(chain) = queues.pop(QUEUE, &memory)? else { break };
+                Received::new(&chain, &memory)
             };
             match self.expose(received, queues) {
                 Fate::Carried(received) => self.carry_out(received, queues)?,
@@ -52,8 +50,9 @@ impl VirtioMem {
                 Fate::Held => {}
             }
         }
-        // A driver that adds requests without end is not to keep the host away from the device.
-        self.outside.alarm.after(Duration::ZERO, &self.id);
+        if queues.is_over() {
+            self.outside.alarm.after(Duration::ZERO, &self.id, Purpose::Queue);
+        }
         Ok(())
     }
 

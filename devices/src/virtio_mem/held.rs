@@ -1,7 +1,7 @@
 //! Faults on the driver's requests: an answer that is given without doing anything, another
 //! requested size that comes first, and a request that is held back for a while.
 //!
-//! While a request is held, the device takes no other, and an alarm is under way. Alarms of one
+//! While a request is held, the device takes no other, and an alarm is under way. The alarms of a
 //! device look alike, and one for a request that a reset dropped still rings. So a held request
 //! knows its time, and an alarm that rings before that is not its own.
 
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::VirtioMem;
 use super::request::{Received, Request, Response};
+use crate::alarm::Purpose;
 use crate::fault::{Action, Point};
 use crate::virtio::queue::Queues;
 
@@ -67,7 +68,7 @@ impl VirtioMem {
 
     fn hold(&mut self, received: Received, delay: Duration) {
         self.held = Some(Held { received, until: Instant::now() + delay });
-        self.outside.alarm.after(delay, &self.id);
+        self.outside.alarm.after(delay, &self.id, Purpose::Delay);
     }
 
     /// The held request, when its time has come.

@@ -3,13 +3,11 @@
 //! Whatever a chain holds, it becomes a [`Request`] or is [`Malformed`]. A chain without room for
 //! a response cannot be answered, and is then not carried out either.
 
-use std::io::Read;
-
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestMemoryMmap};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::abi::{self, WireRequest, WireResponse};
-use crate::virtio::queue::Chain;
+use crate::virtio::chain::{Buffer, Chain};
 
 /// Blocks that a request is about: a number of them from an address on, both unchecked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,24 +63,25 @@ pub(super) struct Received {
 
 /// The places of a response's bytes, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ReplyTo(Vec<(GuestAddress, usize)>);
+pub(super) struct ReplyTo(Vec<Buffer>);
 
 impl Received {
-    pub(super) fn new(chain: Chain<'_>, memory: &GuestMemoryMmap) -> Self {
+    pub(super) fn new(chain: &Chain, memory: &GuestMemoryMmap) -> Self {
         Self {
-            head: chain.head_index(),
-            request: Request::read(chain.clone(), memory),
-            reply_to: ReplyTo::find(chain, memory),
+            head: chain.head(),
+            request: Request::read(chain, memory),
+            reply_to: chain.room(memory, size_of::<WireResponse>()).map(ReplyTo),
         }
     }
 }
 
 impl Request {
-    fn read(chain: Chain<'_>, memory: &GuestMemoryMmap) -> Result<Self, Malformed> {
+    fn read(chain: &Chain, memory: &GuestMemoryMmap) -> Result<Self, Malformed> {
         let mut bytes = [0; size_of::<WireRequest>()];
-        let mut reader = chain.reader(memory).map_err(|_| Malformed)?;
-        reader.read_exact(&mut bytes).map_err(|_| Malformed)?;
-        Self::decode(&bytes)
+        match chain.read_at(memory, 0, &mut bytes) {
+            Ok(read) => Self::decode(&bytes[..read]),
+            Err(_) => Err(Malformed),
+        }
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -99,36 +98,18 @@ impl Request {
 }
 
 impl ReplyTo {
-    /// The first writable bytes of the chain, as many as a response has.
-    fn find(chain: Chain<'_>, memory: &GuestMemoryMmap) -> Option<Self> {
-        let mut missing = size_of::<WireResponse>();
-        let mut parts = Vec::with_capacity(1);
-        for descriptor in chain.writable() {
-            let length = missing.min(usize::try_from(descriptor.len()).ok()?);
-            if !GuestMemoryBackend::check_range(memory, descriptor.addr(), length) {
-                return None;
-            }
-            parts.push((descriptor.addr(), length));
-            missing -= length;
-            if missing == 0 {
-                return Some(Self(parts));
-            }
-        }
-        None
-    }
-
     /// Writes the response; returns how many bytes, 0 when the memory is no longer there.
     pub(super) fn write(&self, memory: &GuestMemoryMmap, response: Response) -> u32 {
         let wire = response.encode();
         let mut rest = wire.as_bytes();
         let mut written = 0;
-        for (address, length) in &self.0 {
-            let (part, behind) = rest.split_at(*length);
+        for Buffer { address, length } in &self.0 {
+            let (part, behind) = rest.split_at(*length as usize);
             if memory.write_slice(part, *address).is_err() {
                 return 0;
             }
             rest = behind;
-            written += u32::try_from(*length).expect("a part is no longer than a response");
+            written += length;
         }
         written
     }

@@ -83,7 +83,7 @@ impl AgentPort {
             forget(ops, stream.as_raw_fd());
         }
         self.tell_guest();
-        lock(&self.console).output_ready();
+        lock(&self.console).carry_on();
     }
 
     fn tell_guest(&mut self) {

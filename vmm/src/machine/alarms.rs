@@ -1,20 +1,19 @@
 //! The alarms of memory devices: one timer for all, watched by the event loop.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dimmer_devices::alarm::Alarm;
+use dimmer_devices::alarm::{Alarm, Purpose};
 use dimmer_devices::bus::lock;
 use vmm_sys_util::timerfd::TimerFd;
 
-/// What is due when; the number keeps alarms of one moment apart.
+/// What is due when. There are no more alarms than devices and purposes, whatever a guest does.
 #[derive(Debug)]
 struct Due {
-    alarms: BTreeSet<(Instant, u64, String)>,
-    next: u64,
+    alarms: BTreeMap<(String, Purpose), Instant>,
     timer: TimerFd,
 }
 
@@ -33,29 +32,28 @@ impl Alarms {
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new()?;
         let descriptor = timer.as_raw_fd();
-        Ok(Self { due: Mutex::new(Due { alarms: BTreeSet::new(), next: 0, timer }), descriptor })
+        Ok(Self { due: Mutex::new(Due { alarms: BTreeMap::new(), timer }), descriptor })
     }
 
-    /// Takes the ids of the devices whose time has come.
+    /// Takes the ids of the devices whose time has come, in the order of their times.
     pub fn take(&self) -> Vec<String> {
         let mut due = lock(&self.due);
         let now = Instant::now();
-        let mut ids = Vec::new();
-        while let Some((_, _, id)) = due.alarms.first().filter(|(at, _, _)| *at <= now).cloned() {
-            due.alarms.pop_first();
-            ids.push(id);
-        }
+        let mut rung: Vec<_> =
+            due.alarms.iter().filter(|(_, at)| **at <= now).map(|((id, _), at)| (*at, id.clone())).collect();
+        due.alarms.retain(|_, at| *at > now);
         due.set();
-        ids
+        rung.sort();
+        rung.into_iter().map(|(_, id)| id).collect()
     }
 }
 
 impl Due {
     /// Sets the timer to the first alarm.
     fn set(&mut self) {
-        let result = match self.alarms.first() {
+        let result = match self.alarms.values().min() {
             // A time of 0 would stop the timer.
-            Some((at, _, _)) => {
+            Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
                 self.timer.reset(left, None)
             }
@@ -68,11 +66,9 @@ impl Due {
 }
 
 impl Alarm for Alarms {
-    fn after(&self, delay: Duration, device: &str) {
+    fn after(&self, delay: Duration, device: &str, purpose: Purpose) {
         let mut due = lock(&self.due);
-        due.next += 1;
-        let alarm = (Instant::now() + delay, due.next, device.to_owned());
-        due.alarms.insert(alarm);
+        due.alarms.insert((device.to_owned(), purpose), Instant::now() + delay);
         due.set();
     }
 }
@@ -91,9 +87,9 @@ mod tests {
     #[test]
     fn alarms_come_in_the_order_of_their_times() {
         let alarms = Alarms::new().unwrap();
-        alarms.after(Duration::from_millis(30), "late");
-        alarms.after(Duration::from_millis(1), "early");
-        alarms.after(Duration::from_secs(3600), "never");
+        alarms.after(Duration::from_millis(30), "late", Purpose::Delay);
+        alarms.after(Duration::from_millis(1), "early", Purpose::Delay);
+        alarms.after(Duration::from_secs(3600), "never", Purpose::Delay);
         let mut taken = Vec::new();
         while taken.len() < 2 {
             // Blocks until the timer rings.
@@ -102,5 +98,18 @@ mod tests {
         }
         assert_eq!(taken, ["early", "late"]);
         assert!(alarms.take().is_empty());
+    }
+    #[test]
+    fn a_device_has_one_alarm_for_each_purpose_however_often_it_asks() {
+        let alarms = Alarms::new().unwrap();
+        for _ in 0..1000 {
+            alarms.after(Duration::ZERO, "vmem0", Purpose::Queue);
+            alarms.after(Duration::from_secs(3600), "vmem0", Purpose::Delay);
+        }
+        assert_eq!(lock(&alarms.due).alarms.len(), 2);
+        assert_eq!(alarms.take(), ["vmem0"]);
+        assert!(alarms.take().is_empty());
+        alarms.after(Duration::ZERO, "vmem0", Purpose::Delay);
+        assert_eq!(alarms.take(), ["vmem0"], "a new time takes the place of the one before");
     }
 }

@@ -73,7 +73,7 @@ impl SharedSocket {
 
     /// Sends the guest's `bytes` to every client; never blocks. Without clients they are gone.
     pub fn send(&self, bytes: &[u8]) {
-        for client in lock(&self.clients).by_fd.values_mut() {
+        for client in lock(&self.clients).by_fd.values_mut().filter(|client| !client.gone) {
             client.unread.extend(bytes);
             client.flush();
         }
@@ -151,6 +151,10 @@ impl Client {
         if self.unread.len() > MOST_UNREAD {
             tracing::warn!("a client of the guest's port reads too slowly and is cut off");
             self.gone = true;
+        }
+        if self.gone {
+            // It may be long until the event loop forgets the client.
+            self.unread = VecDeque::new();
         }
     }
 
@@ -247,6 +251,12 @@ mod tests {
         for _ in 0..20 {
             socket.send(&vec![0; 1 << 20]);
         }
+        let kept = |client: &Client| client.unread.capacity();
+        assert_eq!(
+            lock(&socket.clients).by_fd.values().map(kept).sum::<usize>(),
+            0,
+            "nothing is kept for it"
+        );
         assert_eq!(socket.pump(|_| 0).len(), 1);
     }
 }

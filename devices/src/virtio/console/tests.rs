@@ -7,6 +7,7 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::*;
 use crate::bus::lock;
+use crate::virtio::queue::Budget;
 use crate::virtio::testing::{Buffer, Driver, EVENT_INDEX, VERSION_1};
 
 const READY: [u8; 8] = [0, 0, 0, 0, 0, 0, 1, 0];
@@ -147,11 +148,11 @@ fn a_slow_reader_loses_nothing() {
         assert_eq!(guest.driver.used(TRANSMIT).len(), 1);
         for room in [0, 1, 5, 2] {
             guest.set_room(room);
-            guest.driver.transport.output_ready();
+            guest.driver.transport.carry_on();
         }
         assert_eq!(guest.written(), b"hello world, ag");
         guest.set_room(usize::MAX);
-        guest.driver.transport.output_ready();
+        guest.driver.transport.carry_on();
         assert_eq!(guest.written(), b"hello world, again");
         assert_eq!(guest.driver.used(TRANSMIT).len(), 2);
         guest.send(b"!");
@@ -217,8 +218,38 @@ fn more_input_than_one_round_of_buffers_is_asked_for_again() {
     for _ in 0..QUEUE_SIZE {
         guest.driver.add(RECEIVE, &[Buffer::In(1)]);
     }
-    assert_eq!(guest.driver.transport.receive(&[7; 1000]), usize::from(QUEUE_SIZE));
+    assert_eq!(guest.driver.transport.receive(&[7; 1000]), Budget::PASS.chains);
     assert_eq!(guest.woken(), 1);
+}
+
+#[test]
+fn a_guest_that_sends_one_large_buffer_again_and_again_costs_a_budget_at_a_time() {
+    let mut guest = Guest::open(0);
+    let (start, size, chains) = (4 << 20, 3 << 20, 8);
+    (0..chains).for_each(|_| drop(guest.driver.add(TRANSMIT, &[Buffer::Raw(start, size, false)])));
+    guest.woken();
+    guest.driver.notify(TRANSMIT);
+    let mut sent = 0;
+    for _ in 0..chains * size as usize / Budget::PASS.bytes {
+        sent += Budget::PASS.bytes;
+        assert_eq!((guest.written().len(), guest.woken()), (sent, 1));
+        guest.driver.transport.carry_on();
+    }
+    assert_eq!((guest.written().len(), guest.driver.used(TRANSMIT).len()), (sent, chains));
+    assert_eq!(guest.woken(), 0, "nothing is left");
+}
+
+#[test]
+fn more_control_messages_than_one_pass_takes_are_taken_in_the_next() {
+    let mut guest = Guest::new(0);
+    for _ in 0..Budget::PASS.chains {
+        guest.driver.add(CONTROL_TRANSMIT, &[Buffer::Out(&GUEST_CLOSES)]);
+    }
+    guest.driver.add(CONTROL_TRANSMIT, &[Buffer::Out(&GUEST_OPENS)]);
+    guest.driver.notify(CONTROL_TRANSMIT);
+    assert_eq!((guest.driver.transport.can_receive(), guest.woken()), (false, 1));
+    guest.driver.transport.carry_on();
+    assert!(guest.driver.transport.can_receive());
 }
 
 #[test]
@@ -253,7 +284,7 @@ fn a_chain_that_shrank_while_it_waited_is_harmless() {
         .write_obj(2_u32, GuestAddress(crate::virtio::testing::rings(TRANSMIT) + 8))
         .unwrap();
     guest.set_room(usize::MAX);
-    guest.driver.transport.output_ready();
+    guest.driver.transport.carry_on();
     guest.send(b"!");
     assert_eq!(guest.written(), b"long !");
 }
