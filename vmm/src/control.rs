@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::audit::Audit;
+use crate::events::Followed;
 use crate::spec::DimmSpec;
 
 /// What the machine can be told.
@@ -84,15 +85,13 @@ pub enum Reply {
     Audit(Audit),
     /// The faults that are set now.
     Faults(Vec<FaultStatus>),
-    /// The guest was asked to change a memory device. Of the events after number `after`, the
-    /// first `accepted` of this device belongs to this change, and the first `finished` behind it
-    /// is the change's end. There is no `finished` when `device` is already as asked
-    /// (`device.state` is `idle` or `plugged`).
+    /// The guest was asked to change a memory device.
     Accepted {
-        /// The device's state right after.
+        /// The device's state right after. When it is already as asked (`device.state` is `idle` or
+        /// `plugged`), there is nothing to wait for.
         device: MemoryStatus,
-        /// Number of the latest event before the change.
-        after: u64,
+        /// Where the change's end shows.
+        end: Followed,
     },
 }
 

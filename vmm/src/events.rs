@@ -13,6 +13,12 @@ use utoipa::ToSchema;
 
 use crate::control::MceSeverity;
 
+mod follow;
+
+pub use follow::{ChangeEnd, Followed};
+
+use follow::Followers;
+
 /// Events kept for listeners that come later.
 const KEPT: usize = 16 * 1024;
 
@@ -71,6 +77,7 @@ pub enum MachineEvent {
 struct Kept {
     events: VecDeque<Event>,
     last: u64,
+    followers: Followers,
 }
 
 /// Where events are put, and where they are read.
@@ -92,6 +99,7 @@ impl Hub {
     pub fn put(&self, what: What) {
         let mut kept = lock(&self.kept);
         kept.last += 1;
+        kept.followers.see(&what);
         let event = Event { sequence: kept.last, timestamp: self.started.elapsed(), what };
         if kept.events.len() == KEPT {
             kept.events.pop_front();
@@ -103,6 +111,12 @@ impl Hub {
     /// Puts an event of the machine.
     pub fn machine(&self, event: MachineEvent) {
         self.put(What::Machine(event));
+    }
+
+    /// Follows the next change of the memory device `id`, which has not been accepted yet, to its end. However
+    /// many events come in between, this one is not missed.
+    pub fn follow(&self, id: &str) -> Followed {
+        lock(&self.kept).followers.add(id)
     }
 
     /// Number of the latest event.

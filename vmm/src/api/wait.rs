@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use dimmer_devices::memory::{MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::memory::{MemoryStatus, Outcome, State};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::body::query;
 use super::{Api, Problem};
 use crate::control::{Command, Reply};
-use crate::events::{Event, Hub, MachineEvent, What};
+use crate::events::ChangeEnd;
 
 /// Longest time to wait: a day.
 const LONGEST: f64 = 86_400.0;
@@ -76,8 +76,8 @@ pub enum Change {
 /// The machine's refusal; 409 when the change ended in part or not at all, or the machine ended; 504
 /// when it is still in progress at the end of `wait`.
 pub async fn change(api: &Api, command: Command, Wait(wait): Wait) -> Result<Change, Problem> {
-    let (device, after) = match api.call(command).await? {
-        Reply::Accepted { device, after } => (device, after),
+    let (device, end) = match api.call(command).await? {
+        Reply::Accepted { device, end } => (device, end),
         Reply::Done => return Ok(Change::Nothing),
         other => return Err(Problem::unexpected(&other)),
     };
@@ -89,17 +89,16 @@ pub async fn change(api: &Api, command: Command, Wait(wait): Wait) -> Result<Cha
     let end = async {
         tokio::select! {
             biased;
-            end = follow(&api.hub, &device.id, after) => end,
-            _ = stopping.wait_for(|stopping| *stopping) => End::Machine("the VMM stops".to_owned()),
+            end = end.end() => end,
+            _ = stopping.wait_for(|stopping| *stopping) => ChangeEnd::Machine("the VMM stops".to_owned()),
         }
     };
     match tokio::time::timeout(wait, end).await {
-        Ok(End::Device(status)) => judge(status),
-        Ok(End::Machine(reason)) => {
+        Ok(ChangeEnd::Device(status)) => judge(status),
+        Ok(ChangeEnd::Machine(reason)) => {
             Err(Problem::new(StatusCode::CONFLICT, format!("the machine ended before the change: {reason}")))
         }
-        Ok(End::Missed) => Err(in_progress(api, device, "events came too fast to follow").await),
-        Err(_) => Err(in_progress(api, device, &format!("waited {} s", wait.as_secs_f64())).await),
+        Err(_) => Err(in_progress(api, device, wait).await),
     }
 }
 
@@ -114,8 +113,8 @@ fn judge(device: MemoryStatus) -> Result<Change, Problem> {
     Err(Problem::new(StatusCode::CONFLICT, detail).with_device(Some(device)))
 }
 
-async fn in_progress(api: &Api, device: MemoryStatus, why: &str) -> Problem {
-    let detail = format!("{}: still in progress ({why})", device.id);
+async fn in_progress(api: &Api, device: MemoryStatus, wait: Duration) -> Problem {
+    let detail = format!("{}: still in progress (waited {} s)", device.id, wait.as_secs_f64());
     let now = match api.call(Command::Device(device.id)).await {
         Ok(Reply::Device(now)) => Some(now),
         _ => None,
@@ -123,63 +122,18 @@ async fn in_progress(api: &Api, device: MemoryStatus, why: &str) -> Problem {
     Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).with_device(now)
 }
 
-/// How following a change ended.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    /// The change ended and left the device like this.
-    Device(MemoryStatus),
-    /// The machine ended, for this reason.
-    Machine(String),
-    /// Events were dropped before they could be seen; the end may have been among them.
-    Missed,
-}
-
-async fn follow(hub: &Hub, id: &str, after: u64) -> End {
-    let mut follower = Follower { id, seen: after, accepted: false };
-    loop {
-        let events = hub.after(follower.seen).await;
-        if let Some(end) = events.into_iter().find_map(|event| follower.see(event)) {
-            return end;
-        }
-    }
-}
-
-/// Finds one change's end among the events: the first `finished` or `removed` of its device behind the
-/// first `accepted` of its device. What finishes before that is an earlier change that this one replaced.
-#[derive(Debug)]
-struct Follower<'a> {
-    id: &'a str,
-    seen: u64,
-    accepted: bool,
-}
-
-impl Follower<'_> {
-    fn see(&mut self, event: Event) -> Option<End> {
-        let gap = event.sequence != self.seen + 1;
-        self.seen = event.sequence;
-        if gap {
-            return Some(End::Missed);
-        }
-        match event.what {
-            What::Machine(MachineEvent::Ended { reason }) => Some(End::Machine(reason)),
-            What::Machine(_) => None,
-            What::Memory(event) => self.see_memory(event),
-        }
-    }
-
-    fn see_memory(&mut self, event: MemoryEvent) -> Option<End> {
-        match event {
-            MemoryEvent::Accepted { device } => {
-                self.accepted |= device.id == self.id;
-                None
-            }
-            MemoryEvent::Finished { device } | MemoryEvent::Removed { device } => {
-                (self.accepted && device.id == self.id).then_some(End::Device(device))
-            }
-            MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_seconds_of_at_most_a_day() {
+        assert_eq!(parse_wait("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_wait("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(parse_wait("86400"), Ok(Duration::from_secs(86_400)));
+        for text in ["", "-1", "-0.1", "NaN", "inf", "86400.1", "1e300", "two", " 1"] {
+            assert_eq!(parse_wait(text), Err(BadWait), "{text:?}");
+        }
+        assert_eq!(BadWait.to_string(), "must be a number of seconds from 0 to 86400");
+    }
+}

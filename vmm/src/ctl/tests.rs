@@ -81,7 +81,7 @@ Resets    1
 fn a_change_that_waits_for_another_one_says_so() {
     let waiting = |hub: &Hub| {
         let device = MemoryStatus { waits_for: Some("d0".to_owned()), ..device("d1", State::Unplugging) };
-        (Reply::Accepted { device: device.clone(), after: hub.last() }, vec![device])
+        (Reply::Accepted { device: device.clone(), end: hub.follow("d1") }, vec![device])
     };
     let machine = FakeMachine::new(move |command, hub| {
         let (accepted, devices) = waiting(hub);

@@ -77,21 +77,21 @@ impl Machine {
         if self.wiring.memory_device(&dimm.id).is_some() {
             return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", dimm.id)));
         }
-        let after = self.hub.last();
+        let end = self.hub.follow(&dimm.id);
         self.ram.set_node(&dimm.id, dimm.node);
         let device = lock(slots).add(dimm, notify).map_err(|error| refused_dimm(&error))?;
-        Ok(Reply::Accepted { device, after })
+        Ok(Reply::Accepted { device, end })
     }
 
     fn resize(&mut self, id: &str, size: u64) -> Result<Reply, Refusal> {
-        let after = self.hub.last();
+        let end = self.hub.follow(id);
         match self.wiring.memory_device(id).ok_or_else(|| unknown(id))? {
             MemoryDevice::VirtioMem(transport) => {
                 let device = lock(&transport).request(size).map_err(|error| refused_resize(&error))?;
-                Ok(Reply::Accepted { device, after })
+                Ok(Reply::Accepted { device, end })
             }
             MemoryDevice::Dimm(device) if device.requested_size == size => {
-                Ok(Reply::Accepted { device, after })
+                Ok(Reply::Accepted { device, end })
             }
             MemoryDevice::Dimm(device) => Err(Refusal::Invalid(format!(
                 "requested_size: {id:?} is a DIMM and can only be plugged or removed as a whole ({} or DELETE); \
@@ -136,11 +136,11 @@ impl Machine {
     }
 
     fn remove(&mut self, id: &str) -> Result<Reply, Refusal> {
-        let after = self.hub.last();
+        let end = self.hub.follow(id);
         match (self.wiring.memory_device(id).ok_or_else(|| unknown(id))?, &self.wiring.slots) {
             (MemoryDevice::Dimm(_), Some(slots)) => {
                 let device = lock(slots).remove(id).map_err(|error| refused_dimm(&error))?;
-                Ok(Reply::Accepted { device, after })
+                Ok(Reply::Accepted { device, end })
             }
             _ => Err(Refusal::Conflict(format!(
                 "{id:?} is a virtio-mem device, which belongs to the machine; ask for a requested_size of 0 instead"

@@ -95,7 +95,7 @@ fn a_wait_of_0_answers_at_once() {
 fn a_device_as_asked_already_is_done_without_an_event() {
     for state in [State::Idle, State::Plugged] {
         let machine = FakeMachine::new(move |_, hub| {
-            Ok(Reply::Accepted { device: device("d1", state), after: hub.last() })
+            Ok(Reply::Accepted { device: device("d1", state), end: hub.follow("d1") })
         });
         let response =
             request(&machine.socket, "PATCH", "/memory-devices/d1?wait=20", r#"{"requested_size":0}"#);
@@ -131,12 +131,28 @@ fn an_end_that_comes_later_is_waited_for() {
 }
 
 #[test]
+fn an_end_among_a_flood_of_reports_is_not_missed() {
+    let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
+    let flood = |hub: &Hub| {
+        (0..40_000).for_each(|_| {
+            hub.memory(MemoryEvent::Ost { id: Some("d1".to_owned()), slot: Some(0), source: 3, status: 1 });
+        });
+    };
+    let response = patch_while(&machine, |hub| {
+        flood(hub);
+        finish(hub, State::Plugged, Outcome::Done, None);
+        flood(hub);
+    });
+    assert_eq!((response.status, &response.json()["id"]), (200, &json!("d1")));
+}
+
+#[test]
 fn the_end_of_the_change_before_is_not_taken_for_ones_own() {
     let machine = FakeMachine::new(|_, hub| {
-        let after = hub.last();
+        let end = hub.follow("d1");
         finish(hub, State::Plugged, Outcome::Partial, Some("superseded"));
         hub.memory(MemoryEvent::Accepted { device: device("d1", State::Unplugging) });
-        Ok(Reply::Accepted { device: device("d1", State::Unplugging), after })
+        Ok(Reply::Accepted { device: device("d1", State::Unplugging), end })
     });
     let response = patch_while(&machine, |hub| finish(hub, State::Idle, Outcome::Done, None));
     assert_eq!((response.status, &response.json()["state"]), (200, &json!("idle")));
@@ -145,12 +161,12 @@ fn the_end_of_the_change_before_is_not_taken_for_ones_own() {
 #[test]
 fn a_change_that_another_one_replaces_is_refused_and_the_other_done() {
     let machine = FakeMachine::new(|_, hub| {
-        let after = hub.last();
-        if after > 0 {
+        let end = hub.follow("d1");
+        if hub.last() > 0 {
             finish(hub, State::Plugging, Outcome::Refused, Some("superseded by a request for 0 bytes"));
         }
         hub.memory(MemoryEvent::Accepted { device: device("d1", State::Plugging) });
-        Ok(Reply::Accepted { device: device("d1", State::Plugging), after })
+        Ok(Reply::Accepted { device: device("d1", State::Plugging), end })
     });
     thread::scope(|scope| {
         let call =

@@ -114,7 +114,7 @@ fn changes_answer_202_with_the_device() {
 #[test]
 fn a_device_that_has_the_size_already_answers_202() {
     let machine = FakeMachine::new(|_, hub| {
-        Ok(Reply::Accepted { device: device("vmem0", State::Plugged), after: hub.last() })
+        Ok(Reply::Accepted { device: device("vmem0", State::Plugged), end: hub.follow("vmem0") })
     });
     let body = r#"{"requested_size":1073741824}"#;
     let response = request(&machine.socket, "PATCH", "/memory-devices/vmem0", body);

@@ -125,8 +125,8 @@ pub fn ended(id: &str, state: State, outcome: Outcome, reason: Option<&str>) -> 
 
 /// Accepts a change of `id` as the real machine does: the event first, then the reply.
 pub fn accept(hub: &Hub, id: &str, state: State) -> Answer {
-    let after = hub.last();
+    let end = hub.follow(id);
     let device = device(id, state);
     hub.memory(MemoryEvent::Accepted { device: device.clone() });
-    Ok(Reply::Accepted { device, after })
+    Ok(Reply::Accepted { device, end })
 }

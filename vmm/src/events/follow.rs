@@ -1,0 +1,147 @@
+//! Following one change of a memory device to its end, beside the events that are kept for a while only: a
+//! guest can make so many of them that the end is gone from there before anybody looks.
+
+use dimmer_devices::memory::{MemoryEvent, MemoryStatus};
+use tokio::sync::watch;
+
+use super::{MachineEvent, What};
+
+/// How a change ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeEnd {
+    /// It ended, and left the device like this.
+    Device(MemoryStatus),
+    /// The machine ended before, for this reason.
+    Machine(String),
+}
+
+/// A change that is followed. What is dropped is no longer followed.
+#[derive(Debug, Clone)]
+pub struct Followed(watch::Receiver<Option<ChangeEnd>>);
+
+impl Followed {
+    /// Waits for the end of the change. There is none when nothing had to change.
+    pub async fn end(mut self) -> ChangeEnd {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().expect("that was waited for"),
+            Err(_) => ChangeEnd::Machine("the VMM stops".to_owned()),
+        }
+    }
+}
+
+/// Those who follow a change.
+#[derive(Debug, Default)]
+pub(super) struct Followers(Vec<Follower>);
+
+/// Finds one change's end among the events: the first `finished` or `removed` of its device behind the
+/// first `accepted` of its device. What finishes before that is an earlier change that this one replaced.
+#[derive(Debug)]
+struct Follower {
+    id: String,
+    accepted: bool,
+    end: watch::Sender<Option<ChangeEnd>>,
+}
+
+impl Followers {
+    /// One more, from the next event on.
+    pub(super) fn add(&mut self, id: &str) -> Followed {
+        self.0.retain(|follower| !follower.end.is_closed());
+        let (end, receiver) = watch::channel(None);
+        self.0.push(Follower { id: id.to_owned(), accepted: false, end });
+        Followed(receiver)
+    }
+
+    /// Shows them an event.
+    pub(super) fn see(&mut self, what: &What) {
+        self.0.retain_mut(|follower| match follower.see(what) {
+            Some(end) => {
+                follower.end.send_replace(Some(end));
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+impl Follower {
+    fn see(&mut self, what: &What) -> Option<ChangeEnd> {
+        match what {
+            What::Machine(MachineEvent::Ended { reason }) => Some(ChangeEnd::Machine(reason.clone())),
+            What::Memory(MemoryEvent::Accepted { device }) => {
+                self.accepted |= device.id == self.id;
+                None
+            }
+            What::Memory(MemoryEvent::Finished { device } | MemoryEvent::Removed { device }) => {
+                (self.accepted && device.id == self.id).then(|| ChangeEnd::Device(device.clone()))
+            }
+            What::Machine(_) | What::Memory(MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. }) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dimmer_devices::memory::{Outcome, State};
+
+    use crate::api::tests::fake::{device, ended};
+
+    /// Shows `events` to a follower of `d1`; returns what it saw.
+    fn see(events: impl IntoIterator<Item = What>) -> Option<ChangeEnd> {
+        let mut followers = Followers::default();
+        let followed = followers.add("d1");
+        for event in events {
+            followers.see(&event);
+        }
+        let end = followed.0.borrow().clone();
+        assert_eq!(end.is_some(), followers.0.is_empty(), "who has seen the end follows no more");
+        end
+    }
+
+    fn accepted(id: &str) -> What {
+        What::Memory(MemoryEvent::Accepted { device: device(id, State::Plugging) })
+    }
+
+    fn finished(id: &str, outcome: Outcome) -> What {
+        What::Memory(MemoryEvent::Finished { device: ended(id, State::Plugged, outcome, None) })
+    }
+
+    #[test]
+    fn the_first_end_behind_the_acceptance_counts() {
+        let end = see([
+            finished("d1", Outcome::Partial),
+            accepted("d1"),
+            finished("d2", Outcome::Refused),
+            finished("d1", Outcome::Done),
+            finished("d1", Outcome::Refused),
+        ]);
+        assert_eq!(end, Some(ChangeEnd::Device(ended("d1", State::Plugged, Outcome::Done, None))));
+    }
+
+    #[test]
+    fn other_devices_do_not_count() {
+        assert_eq!(see([accepted("d2"), finished("d1", Outcome::Done)]), None);
+        assert_eq!(see([accepted("d1"), finished("d11", Outcome::Done)]), None);
+    }
+
+    #[test]
+    fn a_removal_is_an_end() {
+        let removed = ended("d1", State::Idle, Outcome::Done, None);
+        let end = see([accepted("d1"), What::Memory(MemoryEvent::Removed { device: removed.clone() })]);
+        assert_eq!(end, Some(ChangeEnd::Device(removed)));
+    }
+
+    #[test]
+    fn the_machines_end_is_an_end() {
+        let end = see([What::Machine(MachineEvent::Ended { reason: "off".to_owned() })]);
+        assert_eq!(end, Some(ChangeEnd::Machine("off".to_owned())));
+        assert_eq!(see([What::Machine(MachineEvent::Paused), What::Machine(MachineEvent::Resetting)]), None);
+    }
+
+    #[test]
+    fn those_whom_nobody_waits_for_are_forgotten() {
+        let mut followers = Followers::default();
+        (0..1000).for_each(|_| drop(followers.add("d1")));
+        assert_eq!(followers.0.len(), 1);
+    }
+}
