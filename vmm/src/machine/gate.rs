@@ -114,18 +114,19 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread::JoinHandle;
 
-    /// Threads at a gate, what they count, and how often they settled.
+    /// Threads at a gate, what each counts, and how often they settled.
     struct Threads {
         gate: Arc<Gate>,
-        rounds: Arc<AtomicU32>,
+        rounds: Vec<Arc<AtomicU32>>,
         settled: Arc<AtomicU32>,
         handles: Vec<JoinHandle<()>>,
     }
 
     fn start(threads: usize) -> Threads {
         let gate = Arc::new(Gate::closed(threads));
-        let (rounds, settled) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let start = |_| {
+        let settled = Arc::new(AtomicU32::new(0));
+        let rounds: Vec<_> = (0..threads).map(|_| Arc::new(AtomicU32::new(0))).collect();
+        let start = |rounds: &Arc<AtomicU32>| {
             let (gate, rounds, settled) = (gate.clone(), rounds.clone(), settled.clone());
             let settle = move || {
                 settled.fetch_add(1, Ordering::SeqCst);
@@ -137,22 +138,27 @@ mod tests {
                 }
             })
         };
-        let handles = (0..threads).map(start).collect();
+        let handles = rounds.iter().map(start).collect();
         Threads { gate, rounds, settled, handles }
     }
 
     impl Threads {
+        fn rounds(&self) -> Vec<u32> {
+            self.rounds.iter().map(|rounds| rounds.load(Ordering::SeqCst)).collect()
+        }
+
         fn assert_still(&self, settled: u32) {
             self.gate.wait_until_still(|| {});
-            let still = self.rounds.load(Ordering::SeqCst);
+            let still = self.rounds();
             std::thread::yield_now();
-            assert_eq!(self.rounds.load(Ordering::SeqCst), still);
+            assert_eq!(self.rounds(), still);
             assert_eq!(self.settled.load(Ordering::SeqCst), settled);
         }
 
+        /// Each of them: one that has not come through the gate yet would not settle again.
         fn assert_running(&self) {
-            let enough = self.rounds.load(Ordering::SeqCst) + 10;
-            while self.rounds.load(Ordering::SeqCst) < enough {
+            let before = self.rounds();
+            while self.rounds().iter().zip(&before).any(|(now, before)| *now < before + 10) {
                 std::thread::yield_now();
             }
         }
@@ -169,7 +175,7 @@ mod tests {
     fn threads_settle_and_wait_run_and_end() {
         let threads = start(2);
         threads.assert_still(2);
-        assert_eq!(threads.rounds.load(Ordering::SeqCst), 0);
+        assert_eq!(threads.rounds(), [0, 0]);
         threads.gate.open();
         threads.assert_running();
         threads.gate.close();
