@@ -15,10 +15,14 @@ use crate::rest::Rest;
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
 /// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
 /// default and virtio-mem's driver then does to all memory that it gives back; without what takes time
-/// at boot and has no part in memory: mitigations, audits and security modules, tests of ciphers, more
-/// than one serial port; and with the policy of the kernel series that introduced memory groups.
+/// at boot and has no part in memory: mitigations, audits and security modules, IPv6, tests of ciphers
+/// and of a source of entropy (`jent_mod_init` alone takes a tenth of the boot), tables of BPF and
+/// certificates, more than one serial port; and with the policy of the kernel series that introduced
+/// memory groups.
 pub const CMDLINE: &str = "console=ttyS0 loglevel=3 panic=-1 init_on_alloc=0 mitigations=off audit=0 apparmor=0 \
-    cryptomgr.notests 8250.nr_uarts=1 memhp_default_state=online memory_hotplug.online_policy=auto-movable \
+    cryptomgr.notests ipv6.disable=1 8250.nr_uarts=1 \
+    initcall_blacklist=jent_mod_init,bpf_tcp_ca_kfunc_init,bpf_dummy_struct_ops_init,load_system_certificate_list \
+    memhp_default_state=online memory_hotplug.online_policy=auto-movable \
     memory_hotplug.auto_movable_ratio=301";
 
 /// What a machine is to be started with.
