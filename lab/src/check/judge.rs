@@ -1,0 +1,276 @@
+//! A scenario on a real guest, held against the oracle and against what its author wrote.
+
+use dimmer_agent::report::Layout;
+use dimmer_images::Kernel;
+use dimmer_oracle::mistake::Mistake;
+use dimmer_oracle::release::Release;
+
+use super::Difference;
+use super::subject::Subject;
+use crate::expect;
+use crate::predict::{Prediction, Seen};
+use crate::real::{Real, RealError};
+use crate::scenario::{Action, BlockSet, Effect, Expect, ExpectWord, Expected, Scenario};
+use crate::verdict::{self, Baseline};
+
+mod effect;
+
+/// A scenario could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It makes no sense for this machine.
+    #[error("step {step}: {problem}")]
+    Scenario {
+        /// Which step; 0 is the machine.
+        step: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The machine or its guest failed.
+    #[error("step {step}")]
+    Subject {
+        /// Which step; 0 is the boot.
+        step: usize,
+        /// What happened.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What a check found.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// The steps after which something was not as expected; step 0 is the boot.
+    pub failures: Vec<Failure>,
+    /// Steps that were carried out.
+    pub steps: usize,
+    /// Blocks that were held against the oracle, over all steps.
+    pub blocks: u64,
+    /// Each step that Linux leaves open, with what the guest did; empty when all was exact.
+    pub open: Vec<Open>,
+    /// Why memory groups were not compared, if they were not.
+    pub groups_unknown: Option<String>,
+}
+
+/// A step with more than one allowed outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The step.
+    pub step: usize,
+    /// The blocks that could go or stay.
+    pub blocks: BlockSet,
+    /// Those of them that are online after the step.
+    pub online: BlockSet,
+}
+
+/// What was not as expected after one step.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub step: usize,
+    /// Each difference.
+    pub differences: Vec<Difference>,
+}
+
+/// Boots the scenario's machine with `kernel` and runs it there, as [`check_on`] says.
+///
+/// # Errors
+/// [`CheckError`] when there is nothing to judge.
+pub fn check(scenario: &Scenario, kernel: &Kernel) -> Result<Verdict, CheckError> {
+    let lost = |error: RealError| CheckError::Subject { step: 0, error: Box::new(error) };
+    check_on(&mut Real::boot(scenario, kernel).map_err(lost)?, scenario, None)
+}
+
+/// Runs `scenario` step by step on anything whose guest is as right after its boot, beside an oracle that makes
+/// `mistake`, up to the first step that does not end as expected: from there on model and guest would tell of
+/// different histories.
+///
+/// # Errors
+/// [`CheckError`] when there is nothing to judge.
+pub fn check_on<S: Subject>(
+    subject: &mut S,
+    scenario: &Scenario,
+    mistake: Option<Mistake>,
+) -> Result<Verdict, CheckError> {
+    let mut verdict = Verdict::default();
+    let lost = |step| move |error: S::Error| CheckError::Subject { step, error: Box::new(error) };
+    let wrong = |step| move |problem| CheckError::Scenario { step, problem };
+    let layout = subject.layout().map_err(lost(0))?;
+    let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
+    let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
+    let mut baseline = Baseline::of(&model.linux, &layout);
+    let mut found = differences(&model, baseline, &layout);
+    found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
+    if !found.is_empty() {
+        verdict.failures.push(Failure { step: 0, differences: found });
+        return Ok(verdict);
+    }
+    verdict.blocks = layout.blocks.len() as u64;
+    if scenario.looks_at_the_log() {
+        // What was said before the first step is no part of it.
+        subject.log(&[]).map_err(lost(0))?;
+    }
+    for (step, wanted) in (1..).zip(&scenario.steps) {
+        let action = wanted.action();
+        let before = model.clone();
+        let predicted = model.clone().apply(&action).map_err(wrong(step))?;
+        let seen =
+            subject.apply(&action, &awaited(&predicted, wanted.expect.as_ref())).map_err(lost(step))?;
+        let layout = subject.layout().map_err(lost(step))?;
+        let log = match scenario.looks_at_the_log() {
+            true => subject.log(said(wanted.expect.as_ref())).map_err(lost(step))?,
+            false => Vec::new(),
+        };
+        let predicted =
+            model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
+        if matches!(action, Action::Reboot) {
+            baseline = Baseline::of(&model.linux, &layout);
+        }
+        verdict.steps = step;
+        verdict.blocks += layout.blocks.len() as u64;
+        verdict.open.extend(open(step, &predicted, &model));
+        verdict.groups_unknown = layout.groups_unknown.clone();
+        let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
+        let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
+        let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
+        if !found.is_empty() {
+            verdict.failures.push(Failure { step, differences: found });
+            break;
+        }
+    }
+    Ok(verdict)
+}
+
+/// What is waited for in a step: what the oracle says; where its word does not count, what the author does.
+fn awaited(predicted: &Effect, expected: Option<&Expect>) -> Effect {
+    match expected {
+        Some(Expect::Details(expected)) if expected.oracle == Some(false) => Effect {
+            outcome: expected.outcome.or(predicted.outcome),
+            plugged: expected.plugged.map(|size| size.0),
+            ..predicted.clone()
+        },
+        _ => predicted.clone(),
+    }
+}
+
+/// What the kernel's log is to say.
+fn said(expected: Option<&Expect>) -> &[String] {
+    match expected {
+        Some(Expect::Details(expected)) => &expected.log,
+        _ => &[],
+    }
+}
+
+/// What was open in a step, as the guest has decided it.
+fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
+    let blocks = &predicted.open;
+    let online = |index: &u64| model.linux.memory.blocks().get(index).is_some_and(|block| block.is_online());
+    let online = blocks.iter().copied().filter(online).collect();
+    (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
+}
+
+/// How the guest's memory differs from the model's.
+fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) -> Vec<Difference> {
+    let mut all = verdict::differences(&model.linux, layout);
+    all.extend(verdict::groups(&model.linux, layout));
+    all.extend(baseline.and_then(|baseline| verdict::total(&model.linux, baseline, layout)));
+    all.extend(verdict::corrupted(&model.linux, layout));
+    all.into_iter().map(Difference::from).collect()
+}
+
+/// Model and guest after one step.
+struct Moment<'a> {
+    /// The model before the step.
+    before: &'a Prediction,
+    model: &'a Prediction,
+    predicted: &'a Effect,
+    seen: &'a Effect,
+    layout: &'a Layout,
+    baseline: Option<Baseline>,
+    /// The kernel's log since the step before.
+    log: &'a [String],
+}
+
+impl Moment<'_> {
+    /// What is not as expected.
+    fn judge(&self, expected: Option<&Expect>) -> Result<Vec<Difference>, String> {
+        match expected {
+            None | Some(Expect::Word(ExpectWord::Oracle)) => Ok(self.against_the_oracle()),
+            Some(Expect::Word(ExpectWord::Anything)) => Ok(Vec::new()),
+            Some(Expect::Details(expected)) => {
+                let mut all = self.against_the_author(expected)?;
+                if expected.oracle != Some(false) {
+                    all.extend(self.against_the_oracle());
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    fn against_the_oracle(&self) -> Vec<Difference> {
+        let mut all = effect::differences(self.before, self.predicted, self.seen);
+        all.extend(differences(self.model, self.baseline, self.layout));
+        all
+    }
+
+    fn against_the_author(&self, expected: &Expected) -> Result<Vec<Difference>, String> {
+        let mut all = Vec::new();
+        if let Some(blocks) = &expected.blocks {
+            all.extend(self.blocks(blocks)?);
+        }
+        if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
+            let seen = effect::word(self.seen.outcome);
+            all.push(Difference::author("outcome", effect::word(Some(wanted)), seen));
+        }
+        if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
+            all.push(Difference::author("_OST", format!("{wanted:x?}"), format!("{:x?}", self.seen.ost)));
+        }
+        if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
+            let seen = format!("{:?}", self.seen.plugged);
+            all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
+        }
+        if let Some(wanted) = expected.refusals()?.filter(|wanted| *wanted != self.seen.refused) {
+            let seen = format!("{:?}", self.seen.refused);
+            all.push(Difference::author("refused blocks", format!("{wanted:?}"), seen));
+        }
+        let corrupted = self.seen.hardware_corrupted;
+        if let Some(wanted) = expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != corrupted) {
+            let seen = format!("{corrupted:?}");
+            all.push(Difference::author("broken memory", format!("{:?}", Some(wanted.0)), seen));
+        }
+        all.extend(self.unsaid(&expected.log));
+        Ok(all)
+    }
+
+    /// What the kernel's log was to say and does not.
+    fn unsaid(&self, wanted: &[String]) -> Vec<Difference> {
+        let said = |text: &&String| self.log.iter().any(|line| line.contains(text.as_str()));
+        let last = self.log.last().map_or("nothing", String::as_str);
+        let difference = |text: &String| {
+            Difference::author(
+                "the kernel's log",
+                format!("{text:?}"),
+                format!("not said; its last line is {last:?}"),
+            )
+        };
+        wanted.iter().filter(|text| !said(text)).map(difference).collect()
+    }
+
+    /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory
+    /// when none is named.
+    fn blocks(&self, text: &str) -> Result<Vec<Difference>, String> {
+        let wanted = expect::parse(text).map_err(|error| error.to_string())?;
+        let behind_boot = || {
+            let early = self.model.linux.memory.blocks().iter().filter(|(_, block)| block.early);
+            early.map(|(index, _)| index + 1).max().unwrap_or(0)
+        };
+        let first = wanted.keys().next().copied().unwrap_or_else(behind_boot);
+        let seen = expect::seen(self.layout).split_off(&first);
+        let rows = expect::compare(&wanted, &seen, |_| String::new());
+        let difference = |row: &expect::Row| {
+            let what = if row.first == row.last { "block" } else { "blocks" };
+            Difference::author(&format!("{what} {}", row.range()), row.expected.clone(), row.seen.clone())
+        };
+        Ok(rows.iter().filter(|row| !row.is_right()).map(difference).collect())
+    }
+}

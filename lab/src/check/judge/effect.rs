@@ -1,0 +1,86 @@
+//! What came of a step beside the layout, held against what the oracle allows.
+
+use std::collections::BTreeMap;
+
+use dimmer_oracle::memory::Errno;
+use dimmer_oracle::virtio_mem::Request;
+use dimmer_oracle::zone::Zone;
+
+use crate::check::Difference;
+use crate::predict::Prediction;
+use crate::scenario::{Effect, OutcomeWord};
+
+/// What is not allowed of what was seen, `before` is the model before the step.
+pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect) -> Vec<Difference> {
+    let mut all = Vec::new();
+    let mut compare = |what: &str, expected: String, seen: String| {
+        if expected != seen {
+            all.push(Difference::oracle(what, expected, seen));
+        }
+    };
+    compare("outcome", word(predicted.outcome), word(seen.outcome));
+    compare("_OST", format!("{:x?}", predicted.ost), format!("{:x?}", seen.ost));
+    compare("plugged size", format!("{:?}", predicted.plugged), format!("{:?}", seen.plugged));
+    all.extend(refusals(before, &predicted.refused, &seen.refused));
+    all.extend(requests(&predicted.requests, &seen.requests));
+    all
+}
+
+/// Blocks that refused and must not, or the other way round, or with another error.
+fn refusals(before: &Prediction, predicted: &[(u64, Errno)], seen: &[(u64, Errno)]) -> Vec<Difference> {
+    let (predicted, seen): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (predicted.iter().copied().collect(), seen.iter().copied().collect());
+    let mut blocks: Vec<u64> = predicted.keys().chain(seen.keys()).copied().collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    let word = |errno: Option<&Errno>| errno.map_or("success".to_owned(), ToString::to_string);
+    let mut all = Vec::new();
+    for block in blocks {
+        let (expected, seen) = (predicted.get(&block), seen.get(&block));
+        if expected != seen {
+            let why = reason(before, block).to_owned();
+            let what = format!("answer of block {block}");
+            all.push(Difference { why, ..Difference::oracle(&what, word(expected), word(seen)) });
+        }
+    }
+    all
+}
+
+/// What the block was before the step, which decides on what it may do.
+fn reason(before: &Prediction, index: u64) -> &'static str {
+    let Some(block) = before.linux.memory.blocks().get(&index) else { return "there was no such block" };
+    match block.zone() {
+        _ if !block.is_online() => "it was offline",
+        None => "it was in several zones, which can never go offline",
+        Some(_) if block.holes => "RAM does not fill it, so it can never go offline",
+        Some(_) if before.linux.held.contains(&index) => "a page of it was held",
+        Some(_) if block.early => "it was boot memory, which may refuse with EBUSY and nothing else",
+        Some(Zone::Movable) => "it was in zone Movable, where every page can be moved",
+        Some(_) => "it was in a kernel zone, which may refuse with EBUSY and nothing else",
+    }
+}
+
+/// For each device the first request that is not as predicted.
+pub(super) fn requests(
+    predicted: &BTreeMap<String, Vec<Request>>,
+    seen: &BTreeMap<String, Vec<Request>>,
+) -> Vec<Difference> {
+    const NONE: &[Request] = &[];
+    let mut devices: Vec<&String> = predicted.keys().chain(seen.keys()).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    let of =
+        |all: &BTreeMap<String, Vec<Request>>, id: &String| all.get(id).map_or(NONE.to_vec(), Clone::clone);
+    let difference = |id: &String| {
+        let (predicted, seen) = (of(predicted, id), of(seen, id));
+        let number = (0..predicted.len().max(seen.len())).find(|at| predicted.get(*at) != seen.get(*at))?;
+        let word = |all: &[Request]| all.get(number).map_or("no more".to_owned(), ToString::to_string);
+        let (expected, found) = (word(&predicted), word(&seen));
+        Some(Difference::oracle(&format!("request {} of {id}", number + 1), expected, found))
+    };
+    devices.into_iter().filter_map(difference).collect()
+}
+
+pub(super) fn word(outcome: Option<OutcomeWord>) -> String {
+    outcome.map_or_else(|| "nothing".to_owned(), |outcome| outcome.to_string())
+}

@@ -1,0 +1,68 @@
+//! `dimmer-lab scenario`: the format of scenarios, and whether files follow it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use dimmer_lab::library;
+use dimmer_lab::predict;
+use dimmer_lab::scenario::{self, Scenario};
+
+/// `dimmer-lab scenario`
+#[derive(Debug, Args)]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print the format as a JSON schema.
+    Schema,
+    /// Print the format as a page of tables (docs/scenario-keys.md).
+    Keys,
+    /// Print the name of every scenario of the library, and what it shows.
+    List,
+    /// Say what is wrong with scenario files: with the text, and with what happens in it.
+    Validate {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+impl Command {
+    /// Ends with 1 when a file is not valid.
+    pub fn run(&self) -> super::Result {
+        match &self.action {
+            Action::Schema => println!("{}", serde_json::to_string_pretty(&Scenario::schema())?),
+            Action::Keys => print!("{}", scenario::page(&Scenario::schema())),
+            Action::List => {
+                for source in library::library()? {
+                    println!("{}\n    {}", source.name, source.scenario.shows);
+                }
+            }
+            Action::Validate { files } => return validate(files),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn validate(files: &[PathBuf]) -> super::Result {
+    let mut valid = true;
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        match predict::validate(&text, file) {
+            Ok(scenario) => println!("{}: valid, {}", file.display(), steps(scenario.steps.len())),
+            Err(problems) => {
+                valid = false;
+                problems.iter().for_each(|problem| println!("{}", problem.trim_end()));
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(!valid)))
+}
+
+fn steps(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "step" } else { "steps" })
+}

@@ -1,0 +1,102 @@
+//! A forecast as JSON: after each step all of memory, blocks as runs of neighbours that show the same.
+
+use dimmer_oracle::group::GroupKind;
+use serde_json::{Map, Value, json};
+
+use super::text::runs;
+use super::{Look, Moment, Picture};
+use crate::scenario::BlockSet;
+
+/// A moment: `step`, `action`, what came of it, `blocks`, `zones`, `groups`, and `mem_total_kb`, by how much MemTotal is
+/// larger than right after a boot without memory devices.
+pub fn value(moment: &Moment<'_>) -> Value {
+    let mut all = Map::new();
+    all.insert("step".into(), json!(moment.step));
+    all.insert("action".into(), json!(moment.action));
+    all.extend(came(moment));
+    let after = moment.after;
+    all.insert("blocks".into(), blocks(moment));
+    all.insert("zones".into(), zones(after));
+    all.insert("groups".into(), groups(after));
+    all.insert("mem_total_kb".into(), json!(after.mem_total_kb));
+    Value::Object(all)
+}
+
+/// How the step ends; what it does not have is missing.
+fn came(moment: &Moment<'_>) -> Map<String, Value> {
+    let effect = moment.effect;
+    let refused: Vec<Value> = effect
+        .refused
+        .iter()
+        .map(|(index, errno)| json!({"block": index, "errno": errno.to_string()}))
+        .collect();
+    let all = json!({
+        "outcome": effect.outcome,
+        "ost": effect.ost,
+        "plugged": effect.plugged,
+        "refused": refused,
+        "requests": effect.requests,
+        "stuck": effect.stuck,
+        "hardware_corrupted": effect.hardware_corrupted,
+        "open": (!effect.open.is_empty()).then(|| BlockSet(effect.open.clone())),
+    });
+    let is_said = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(all) => !all.is_empty(),
+        Value::Object(all) => !all.is_empty(),
+        _ => true,
+    };
+    let Value::Object(all) = all else { unreachable!("it was made as an object") };
+    all.into_iter().filter(|(_, value)| is_said(value)).collect()
+}
+
+fn blocks(moment: &Moment<'_>) -> Value {
+    let mut all: Vec<(Look, u64)> = Vec::new();
+    for look in &moment.after.blocks {
+        match all.last_mut() {
+            Some((first, last))
+                if *last + 1 == look.index
+                    && look.node.is_some()
+                    && (first.shown, first.node) == (look.shown, look.node) =>
+            {
+                *last = look.index;
+            }
+            _ => all.push((*look, look.index)),
+        }
+    }
+    let memory = &moment.model.linux.memory;
+    let run = |(Look { index, shown, .. }, last): (Look, u64)| {
+        let state = match (shown.online, shown.going_offline) {
+            (true, _) => "online",
+            (false, true) => "going-offline",
+            (false, false) => "offline",
+        };
+        let zones: Vec<&str> = shown.words().collect();
+        json!({"first": index, "last": last, "state": state, "zones": zones, "nodes": memory.blocks()[&index].nodes()})
+    };
+    all.into_iter().map(run).collect()
+}
+
+fn zones(picture: &Picture) -> Value {
+    let zones = picture.zones.iter().map(|(node, zone, state)| {
+        json!({
+            "node": node, "name": zone.name(), "start_pfn": state.span.start,
+            "spanned": state.span.end - state.span.start, "present": state.present, "present_early": state.early,
+        })
+    });
+    zones.collect()
+}
+
+fn groups(picture: &Picture) -> Value {
+    let groups = picture.groups.iter().map(|(device, super::Group { group, blocks })| {
+        let (kind, pages, count) = match group.kind {
+            GroupKind::Static { max_pages } => ("static", "max_pages", max_pages),
+            GroupKind::Dynamic { unit_pages } => ("dynamic", "unit_pages", unit_pages),
+        };
+        json!({
+            "device": device, "kind": kind, pages: count, "node": group.node, "blocks": runs(blocks),
+            "present_kernel": group.present_kernel, "present_movable": group.present_movable,
+        })
+    });
+    groups.collect()
+}

@@ -1,0 +1,45 @@
+//! What the words of a scenario mean to the model.
+
+use dimmer_oracle::boot::movable::Core;
+use dimmer_oracle::linux::Settings;
+use dimmer_oracle::policy::{OnlinePolicy, OnlineType, Policy};
+
+use crate::scenario::{Amount, Guest, OnlineWord, PolicyWord};
+
+pub(super) fn policy(guest: &Guest) -> Policy {
+    Policy {
+        policy: online_policy(guest.online_policy),
+        ratio: guest.auto_movable_ratio,
+        numa_aware: guest.auto_movable_numa_aware,
+        movable_node: guest.movable_node,
+    }
+}
+
+pub(super) fn core(guest: &Guest) -> Core {
+    let amount = |given: &Option<Amount>| given.as_ref().map(Amount::amount);
+    Core { kernel: amount(&guest.kernelcore), movable: amount(&guest.movablecore) }
+}
+
+pub(super) fn settings(guest: &Guest) -> Settings {
+    Settings {
+        auto_online: online_type(guest.auto_online_blocks),
+        memmap_on_memory: guest.memmap_on_memory,
+        eject_enabled: true,
+    }
+}
+
+pub(super) const fn online_policy(word: PolicyWord) -> OnlinePolicy {
+    match word {
+        PolicyWord::ContigZones => OnlinePolicy::ContigZones,
+        PolicyWord::AutoMovable => OnlinePolicy::AutoMovable,
+    }
+}
+
+pub(super) const fn online_type(word: OnlineWord) -> Option<OnlineType> {
+    match word {
+        OnlineWord::Offline => None,
+        OnlineWord::Online => Some(OnlineType::Policy),
+        OnlineWord::OnlineKernel => Some(OnlineType::Kernel),
+        OnlineWord::OnlineMovable => Some(OnlineType::Movable),
+    }
+}

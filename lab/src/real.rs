@@ -1,0 +1,206 @@
+//! A scenario on a real machine with a real guest.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use dimmer::ctl::client::Method;
+use dimmer_agent::report::BlockState;
+use dimmer_images::Kernel;
+use serde_json::Value;
+
+use crate::layout::Layout;
+use crate::scenario::{Action, Effect, Guest, Requests, Scenario};
+use crate::vm::{Setup, TestVm, VmError};
+use requests::RequestLog;
+
+mod devices;
+mod guest;
+mod pages;
+mod requests;
+mod said;
+
+/// How long something is waited for that is to come on its own, and the time between two looks.
+const SOON: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Has the kernel say why a block cannot go offline.
+const SAY_WHY: &str = "dyndbg=\"file memory_hotplug.c +p\"";
+
+/// A scenario could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RealError {
+    /// The machine.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// Its API.
+    #[error(transparent)]
+    Rest(#[from] crate::rest::RestError),
+    /// The guest's agent.
+    #[error(transparent)]
+    Guest(#[from] crate::guest::GuestError),
+    /// The API answered something unexpected.
+    #[error("{request}: status {status}: {body}")]
+    Answer {
+        /// Method and path.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: Value,
+    },
+}
+
+/// A machine that runs a scenario.
+#[derive(Debug)]
+pub struct Real {
+    /// The machine.
+    pub vm: TestVm,
+    resets: u64,
+    /// `_OST` reports seen so far.
+    reports: usize,
+    /// virtio-mem requests seen so far.
+    requests: RequestLog,
+    /// The next record of the kernel's log to look at.
+    log: u64,
+    /// The block that an ejection waits for, which never ends by itself.
+    stuck: Option<u64>,
+    /// The address of the page that is pinned in each block.
+    pinned: BTreeMap<u64, u64>,
+    /// The pages that were broken in each block.
+    poisoned: BTreeMap<u64, u64>,
+    block_size: u64,
+}
+
+impl Real {
+    /// Boots the scenario's machine.
+    ///
+    /// # Errors
+    /// [`RealError::Vm`].
+    pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
+        let arguments = scenario.machine.arguments().join(" ");
+        let mut vm = Setup::new(kernel).cmdline(&cmdline(&scenario.guest)).arguments(&arguments).boot()?;
+        let block_size = vm.guest().layout()?.block_size;
+        Ok(Self {
+            vm,
+            resets: 0,
+            reports: 0,
+            requests: RequestLog::default(),
+            log: 0,
+            stuck: None,
+            pinned: BTreeMap::new(),
+            poisoned: BTreeMap::new(),
+            block_size,
+        })
+    }
+
+    /// Carries out one step; `predicted` says what is waited for.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn apply(&mut self, action: &Action<'_>, predicted: &Effect) -> Result<Effect, RealError> {
+        let mut effect = match action {
+            Action::Plug(plug) => self.plug(plug, predicted)?,
+            Action::Unplug(id) => self.unplug(id, predicted)?,
+            Action::Eject(id) => self.eject(id, predicted)?,
+            Action::Resize(resize) => self.resize(resize, predicted)?,
+            Action::Online(online) => self.online(online)?,
+            Action::Offline(set) => self.offline(set, predicted)?,
+            Action::Write(write) => self.write(write)?,
+            Action::Pin(set) => self.pin(set)?,
+            Action::Unpin(set) => self.unpin(set)?,
+            Action::Poison(poison) => self.poison(poison)?,
+            Action::Set(parameters) => self.set(parameters)?,
+            Action::Inject(inject) => self.inject(inject)?,
+            Action::Fault(faults) => self.fault(faults)?,
+            Action::Settle => self.settle()?,
+            Action::Reboot => self.reboot(predicted)?,
+        };
+        effect.ost = self.new_reports(predicted.ost.len())?;
+        add(&mut effect.requests, self.new_requests()?);
+        effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;
+        self.stuck = predicted.stuck;
+        Ok(effect)
+    }
+
+    /// The guest's layout with the memory groups: once it has settled, or once the ejection that waits has come to its block.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn layout(&mut self) -> Result<Layout, RealError> {
+        let mut layout = match self.stuck {
+            None => self.vm.settled()?,
+            Some(block) => self.stuck_at(block)?,
+        };
+        self.vm.guest().add_groups(&mut layout)?;
+        Ok(layout)
+    }
+
+    /// The layout once the block is on its way offline: what came before it in the ejection stands still from then on.
+    fn stuck_at(&mut self, stuck: u64) -> Result<Layout, RealError> {
+        let end = Instant::now() + SOON;
+        let is_stuck = |layout: &Layout| {
+            let block = layout.blocks.iter().find(|block| block.index == stuck);
+            block.is_some_and(|block| block.state == BlockState::GoingOffline)
+        };
+        while !is_stuck(&self.vm.guest().layout()?) && Instant::now() < end {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        // A look is no single moment: the one that found the block may have begun before the blocks ahead of it were done.
+        Ok(self.vm.guest().layout()?)
+    }
+
+    /// Resets the machine. The guest's agent is there before all drivers are done, so that their requests are waited for.
+    fn reboot(&mut self, predicted: &Effect) -> Result<Effect, RealError> {
+        self.resets += 1;
+        self.log = 0;
+        self.pinned.clear();
+        self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
+        self.vm.wait_for_resets(self.resets)?;
+        self.vm.connect()?;
+        let mut requests = Requests::new();
+        let all_there = |requests: &Requests| {
+            predicted
+                .requests
+                .iter()
+                .all(|(id, all)| requests.get(id).is_some_and(|seen| seen.len() >= all.len()))
+        };
+        let mut last = Instant::now();
+        while !all_there(&requests) && last.elapsed() < SOON {
+            let new = self.new_requests()?;
+            if !new.is_empty() {
+                last = Instant::now();
+            }
+            add(&mut requests, new);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(Effect { requests, ..Effect::default() })
+    }
+}
+
+/// Adds later requests to earlier ones.
+fn add(all: &mut Requests, more: Requests) {
+    for (id, requests) in more {
+        all.entry(id).or_default().extend(requests);
+    }
+}
+
+/// The kernel parameters of a guest.
+fn cmdline(guest: &Guest) -> String {
+    let yes_no = |on: bool| if on { "Y" } else { "N" };
+    let mut words = vec![
+        SAY_WHY.to_owned(),
+        format!("memhp_default_state={}", guest.auto_online_blocks.word()),
+        format!("memory_hotplug.online_policy={}", guest.online_policy.word()),
+        format!("memory_hotplug.auto_movable_ratio={}", guest.auto_movable_ratio),
+        format!("memory_hotplug.auto_movable_numa_aware={}", yes_no(guest.auto_movable_numa_aware)),
+    ];
+    if guest.memmap_on_memory {
+        words.push("memory_hotplug.memmap_on_memory=Y".to_owned());
+    }
+    if guest.movable_node {
+        words.push("movable_node".to_owned());
+    }
+    for (name, amount) in [("kernelcore", &guest.kernelcore), ("movablecore", &guest.movablecore)] {
+        words.extend(amount.iter().map(|amount| format!("{name}={}", amount.text())));
+    }
+    words.join(" ")
+}

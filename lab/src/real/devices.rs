@@ -1,0 +1,154 @@
+//! Steps with memory devices, on a real machine.
+
+use std::time::{Duration, Instant};
+
+use dimmer::ctl::client::{Method, segment};
+use serde_json::{Value, json};
+
+use super::requests::wait_until_quiet;
+use super::{LOOK_AGAIN, Real, RealError, SOON};
+use crate::guest::GuestError;
+use crate::scenario::{Effect, FaultText, NotifyWord, OutcomeWord, Plug, Resize};
+
+/// Seconds that a change may take which is to end.
+const PATIENCE: u32 = 240;
+/// A driver of a virtio-mem device tries again after up to 300 seconds.
+const TRIES_AGAIN: Duration = Duration::from_secs(400);
+/// The status of a device that is not there.
+const NOT_FOUND: u16 = 404;
+
+impl Real {
+    pub(super) fn plug(&mut self, plug: &Plug, predicted: &Effect) -> Result<Effect, RealError> {
+        let ends = predicted.outcome == Some(OutcomeWord::Done);
+        let mut answer = Value::Null;
+        for (number, id) in plug.ids().into_iter().enumerate() {
+            let notify = plug.notify(number);
+            let wait = if ends && notify != NotifyWord::None { PATIENCE } else { 0 };
+            let path = format!("/memory-devices?wait={wait}");
+            let path = if wait == 0 { "/memory-devices" } else { &path };
+            answer = self.vm.rest.tell(Method::POST, path, Some(&body(id, plug, notify)))?;
+        }
+        let done = answer["state"] == "plugged";
+        let outcome = if done { OutcomeWord::Done } else { OutcomeWord::InProgress };
+        Ok(Effect { outcome: Some(outcome), ..Effect::default() })
+    }
+
+    pub(super) fn unplug(&mut self, id: &str, predicted: &Effect) -> Result<Effect, RealError> {
+        let answer = match predicted.outcome {
+            Some(OutcomeWord::InProgress) => {
+                self.vm.rest.ask(Method::DELETE, &format!("/memory-devices/{}", segment(id)), None)?
+            }
+            _ => self.vm.rest.remove_dimm(id)?,
+        };
+        let outcome = match answer.status {
+            200 => OutcomeWord::Done,
+            409 => OutcomeWord::Refused,
+            202 | 504 => OutcomeWord::InProgress,
+            status => {
+                let request = format!("DELETE /memory-devices/{id}");
+                return Err(RealError::Answer { request, status, body: answer.body });
+            }
+        };
+        Ok(Effect { outcome: Some(outcome), ..Effect::default() })
+    }
+
+    /// The guest ejects a device by itself; that has ended when the device is gone, or the guest has reported
+    /// something else than progress.
+    pub(super) fn eject(&mut self, id: &str, predicted: &Effect) -> Result<Effect, RealError> {
+        let effect = |outcome| Ok(Effect { outcome: Some(outcome), ..Effect::default() });
+        let slot = self.vm.rest.device(id)?["slot"].as_u64().and_then(|slot| u32::try_from(slot).ok());
+        match self.vm.guest().eject(slot.unwrap_or(u32::MAX)) {
+            Err(GuestError::Refused(_)) => return effect(OutcomeWord::Refused),
+            other => other?,
+        }
+        if predicted.outcome == Some(OutcomeWord::InProgress) {
+            return effect(OutcomeWord::InProgress);
+        }
+        let end = Instant::now() + Duration::from_secs(PATIENCE.into());
+        while Instant::now() < end {
+            let path = format!("/memory-devices/{}", segment(id));
+            if self.vm.rest.ask(Method::GET, &path, None)?.status == NOT_FOUND {
+                return effect(OutcomeWord::Done);
+            }
+            if self.reports()?.iter().skip(self.reports).any(|(_, status)| *status != 0x84) {
+                return effect(OutcomeWord::Refused);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        effect(OutcomeWord::InProgress)
+    }
+
+    pub(super) fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
+        if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
+            self.vm.rest.resize(&resize.id, resize.to.0)?;
+        } else {
+            let path = format!("/memory-devices/{}", segment(&resize.id));
+            self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
+            match predicted.plugged {
+                Some(plugged) if predicted.open.is_empty() => self.wait_for_plugged(&resize.id, plugged)?,
+                _ => wait_until_quiet(&self.vm.rest, &resize.id)?,
+            }
+            self.vm.settled()?;
+        }
+        let device = self.vm.rest.device(&resize.id)?;
+        let plugged = device["plugged_size"].as_u64();
+        let done = plugged == Some(resize.to.0);
+        let outcome = if done { OutcomeWord::Done } else { OutcomeWord::InProgress };
+        Ok(Effect { outcome: Some(outcome), plugged, ..Effect::default() })
+    }
+
+    /// Waits until the device has as much plugged as it is to have, or for a while.
+    fn wait_for_plugged(&self, id: &str, plugged: u64) -> Result<(), RealError> {
+        let end = Instant::now() + SOON;
+        while self.vm.rest.device(id)?["plugged_size"].as_u64() != Some(plugged) && Instant::now() < end {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
+    }
+
+    pub(super) fn fault(&mut self, faults: &[FaultText]) -> Result<Effect, RealError> {
+        let faults: Vec<_> = faults.iter().map(|text| json!(text.fault)).collect();
+        self.vm.rest.set_faults(&json!(faults))?;
+        Ok(Effect::default())
+    }
+
+    /// Waits until every virtio-mem device has what it asks for.
+    pub(super) fn settle(&mut self) -> Result<Effect, RealError> {
+        let end = Instant::now() + TRIES_AGAIN;
+        let late = |device: &Value| {
+            device["kind"] == "virtio-mem" && device["plugged_size"] != device["requested_size"]
+        };
+        while Instant::now() < end {
+            let devices = self.vm.rest.tell(Method::GET, "/memory-devices", None)?;
+            if !devices.as_array().is_some_and(|all| all.iter().any(late)) {
+                return Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(Effect { outcome: Some(OutcomeWord::InProgress), ..Effect::default() })
+    }
+}
+
+/// The request's body for one device.
+fn body(id: String, plug: &Plug, notify: NotifyWord) -> Value {
+    let mut body = json!({"id": id, "kind": "dimm", "node": plug.node, "notify": notify.word()});
+    if let Some(size) = plug.size {
+        body["size"] = json!(size.0);
+    }
+    if let Some(ranges) = &plug.ranges {
+        body["ranges"] = ranges_json(ranges);
+    }
+    if plug.descending {
+        body["order"] = json!("descending");
+    }
+    if plug.unaligned {
+        body["unaligned"] = json!(true);
+    }
+    body
+}
+
+/// The ranges of a request's body.
+fn ranges_json(text: &str) -> Value {
+    let ranges = text.parse::<dimmer::cli::RangesArg>().map(|dimmer::cli::RangesArg(ranges)| ranges);
+    serde_json::to_value(ranges.unwrap_or_default()).unwrap_or_default()
+}

@@ -1,0 +1,34 @@
+//! What comes of a step, as it is predicted and as it is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dimmer_oracle::memory::Errno;
+use dimmer_oracle::virtio_mem::Request;
+
+use super::OutcomeWord;
+
+/// Requests of each virtio-mem device's driver, oldest first.
+pub type Requests = BTreeMap<String, Vec<Request>>;
+
+/// What comes of a step, beside the layout.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// How the change of a device ends.
+    pub outcome: Option<OutcomeWord>,
+    /// The `_OST` pairs of the step.
+    pub ost: Vec<(u32, u32)>,
+    /// The plugged size of the device that was resized.
+    pub plugged: Option<u64>,
+    /// What each block that did not do as asked fails with.
+    pub refused: Vec<(u64, Errno)>,
+    /// Bytes that the kernel takes for broken, once a step has broken a page.
+    pub hardware_corrupted: Option<u64>,
+    /// The block that an ejection waits for, if one does.
+    pub stuck: Option<u64>,
+    /// The addresses of the pages that the step pinned, which only the guest can tell.
+    pub pinned: Vec<u64>,
+    /// What the driver of each virtio-mem device asked for, oldest first.
+    pub requests: Requests,
+    /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
+    pub open: BTreeSet<u64>,
+}

@@ -1,0 +1,131 @@
+//! Big-block mode: one or more memory blocks at a time, plugged and unplugged as a whole.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::{Linux, Request, VirtioMem};
+use crate::mistake::Mistake;
+use crate::zone::Zone;
+
+/// The big blocks of a device.
+#[derive(Debug, Clone)]
+pub struct BigBlocks {
+    /// Bytes of a big block.
+    size: u64,
+    /// The first one, and the first that was never used.
+    first: u64,
+    next: u64,
+    plugged: BTreeSet<u64>,
+}
+
+/// The order in which big blocks are looked at for unplugging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Those of which nothing is online.
+    Offline,
+    /// Those of which nothing is online in a kernel zone.
+    Movable,
+    /// All.
+    Any,
+}
+
+impl BigBlocks {
+    pub(super) fn new(region: &Range<u64>, size: u64) -> Self {
+        let first = region.start.div_ceil(size);
+        Self { size, first, next: first, plugged: BTreeSet::new() }
+    }
+
+    pub(super) fn plugged(&self) -> u64 {
+        self.plugged.len() as u64 * self.size
+    }
+
+    /// Brings the plugged size nearer to the requested one, once.
+    pub(super) fn run(&mut self, linux: &mut Linux, device: &mut VirtioMem) {
+        let (plugged, requested) = (self.plugged(), device.requested);
+        if requested > plugged {
+            self.plug(linux, device, (requested - plugged) / self.size);
+        } else {
+            self.unplug(linux, device, (plugged - requested) / self.size);
+        }
+    }
+
+    fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, count: u64) {
+        let unused: Vec<u64> =
+            (self.first..self.next).filter(|index| !self.plugged.contains(index)).collect();
+        let last = (device.spec.region.start + device.usable) / self.size;
+        let indices = unused.into_iter().chain(self.next..last);
+        for (_, index) in (0..count).zip(indices) {
+            if !device.could_add(&linux.memory, linux.release, self.size) {
+                return;
+            }
+            self.next = self.next.max(index + 1);
+            if !device.ask(linux, Request::Plug(self.bytes(index))) {
+                return;
+            }
+            if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
+                device.ask(linux, Request::Unplug(self.bytes(index)));
+                return;
+            }
+            self.plugged.insert(index);
+        }
+    }
+
+    fn unplug(&mut self, linux: &mut Linux, device: &mut VirtioMem, mut count: u64) {
+        for pass in [Pass::Offline, Pass::Movable, Pass::Any] {
+            for step in 0..self.next - self.first {
+                let bottom_up = linux.memory.makes(Mistake::UnplugsBottomUp);
+                let index = if bottom_up { self.first + step } else { self.next - 1 - step };
+                if count == 0 {
+                    return;
+                }
+                if !self.plugged.contains(&index) || !self.is_for(pass, linux, index) {
+                    continue;
+                }
+                if self.can_be_emptied(linux, device, index)
+                    && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
+                {
+                    // Linux does not have it any more, whatever the device says.
+                    if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                        return;
+                    }
+                    self.plugged.remove(&index);
+                    count -= 1;
+                }
+            }
+        }
+    }
+
+    /// Whether no page of a big block is busy, section by section (`virtio_mem_fake_offline`).
+    fn can_be_emptied(&self, linux: &mut Linux, device: &VirtioMem, index: u64) -> bool {
+        let bytes = self.bytes(index);
+        if linux.holds_a_page_in(&bytes) {
+            return false;
+        }
+        let kernel =
+            |block: &u64| linux.memory.blocks()[block].zone().is_some_and(|zone| zone != Zone::Movable);
+        let kernel: Vec<u64> = self.blocks(linux, index).filter(kernel).collect();
+        for block in &kernel {
+            linux.chance.leave_open(*block);
+        }
+        kernel.is_empty() || device.is_let_go(&bytes)
+    }
+
+    fn is_for(&self, pass: Pass, linux: &Linux, index: u64) -> bool {
+        let mut zones = self.blocks(linux, index).map(|block| linux.memory.blocks()[&block].zone());
+        match pass {
+            Pass::Offline => zones.all(|zone| zone.is_none()),
+            Pass::Movable => zones.all(|zone| zone.is_none_or(|zone| zone == Zone::Movable)),
+            Pass::Any => true,
+        }
+    }
+
+    fn bytes(&self, index: u64) -> Range<u64> {
+        index * self.size..(index + 1) * self.size
+    }
+
+    /// The memory blocks of a big block.
+    fn blocks(&self, linux: &Linux, index: u64) -> Range<u64> {
+        let bytes = self.bytes(index);
+        bytes.start / linux.memory.block_size()..bytes.end / linux.memory.block_size()
+    }
+}
