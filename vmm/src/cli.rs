@@ -49,5 +49,6 @@ pub enum Command {
     Ctl(CtlArgs),
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 done, 1 the guest or the machine refused, 2 bad usage or a bad host. \
+const EXIT_STATUS: &str = "Exit status: 0 done, 1 the guest or the machine refused, or the guest lost itself (a panic, a \
+    triple fault), 2 bad usage or a bad host, 3 the host failed while the machine ran, 4 a defect of dimmer. \
     Sizes take the suffixes K, M, G and T (powers of 1024).";

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod cli;
 pub mod control;
 pub mod ctl;
+pub mod defect;
 pub mod events;
 pub mod host;
 pub mod layout;

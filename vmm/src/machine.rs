@@ -30,7 +30,9 @@ mod audit;
 mod board;
 mod boot;
 mod commands;
+mod console_output;
 mod cpu;
+mod cpu_nested;
 mod cpu_setup;
 mod cpu_vendor;
 mod end;
@@ -117,7 +119,7 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
 impl Machine {
     fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
         let files = Files::open(&spec)?;
-        let board = Arc::new(Board::new(spec.cpu_vendor)?);
+        let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
         if usize::try_from(spec.cpus).map_or(true, |cpus| cpus > board.max_vcpus()) {
             return Err(MachineError::Cpus { asked: spec.cpus, most: board.max_vcpus() });
         }
@@ -191,7 +193,7 @@ impl Machine {
     /// Starts the machine again with the same devices: DIMMs stay in, virtio-mem devices start
     /// empty and ask for their requested size again.
     fn reset(&mut self) -> Result<(), MachineError> {
-        self.vcpus = None;
+        self.vcpus.take().map_or(Ok(()), Vcpus::end)?;
         self.hub.machine(MachineEvent::Resetting);
         self.resets += 1;
         self.wiring.reset();
@@ -203,9 +205,13 @@ impl Machine {
 
     fn pause(&mut self) {
         if let (VmState::Running, Some(vcpus)) = (self.state, &self.vcpus) {
-            vcpus.pause();
-            self.state = VmState::Paused;
-            self.hub.machine(MachineEvent::Paused);
+            match vcpus.pause() {
+                Ok(()) => {
+                    self.state = VmState::Paused;
+                    self.hub.machine(MachineEvent::Paused);
+                }
+                Err(error) => self.finish(End::Failed(error.to_string())),
+            }
         }
     }
 
@@ -233,13 +239,14 @@ impl Machine {
             (Wake::TripleFault, None) => self.finish(End::TripleFault),
             (Wake::Quit, _) => self.finish(End::Asked("from the terminal".into())),
             (Wake::Failed(reason), _) => self.finish(End::Failed(reason)),
+            (Wake::Defect(what), _) => self.finish(End::Defect(what)),
         }
     }
 
     /// Ends the machine; the first reason counts.
     fn finish(&mut self, end: End) {
         if self.end.is_none() {
-            self.vcpus = None;
+            self.vcpus = None; // Threads that do not stop are left behind, and end with the process.
             self.hub.machine(MachineEvent::Ended { reason: end.to_string() });
             self.end = Some(end);
         }

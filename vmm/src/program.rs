@@ -3,13 +3,15 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::chain::chain;
 use crate::cli::{Cli, Command, RunArgs};
-use crate::{ctl, machine};
+use crate::machine::End;
+use crate::{ctl, defect, machine};
 
 /// Bad usage, or a host that cannot do it.
 const BAD: u8 = 2;
@@ -28,7 +30,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
-    let end = machine::run(arguments.into_spec()?)?;
+    let spec = arguments.into_spec()?;
+    let end = match catch_unwind(|| machine::run(spec)) {
+        Ok(end) => end?,
+        Err(panic) => End::Defect(defect::words(&*panic)),
+    };
     eprintln!("dimmer: {end}");
     Ok(end.status())
 }

@@ -34,6 +34,8 @@ pub struct MachineSpec {
     pub firmware_ranges: Vec<FirmwareRangeSpec>,
     /// The CPU vendor that the guest sees; the host's when `None`.
     pub cpu_vendor: Option<CpuVendor>,
+    /// Whether the guest sees the CPU's virtualization, VMX or SVM.
+    pub nested: bool,
     /// What is to go wrong.
     pub faults: Vec<Fault>,
     /// UNIX socket of the REST API.

@@ -35,6 +35,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "VENDOR", value_parser = cpu_vendor)]
     pub cpu_vendor: Option<CpuVendor>,
 
+    /// Show the guest the CPU's virtualization (VMX or SVM), so that it can run virtual machines itself
+    #[arg(long)]
+    pub nested: bool,
+
     /// Boot RAM: size=4G[,low=2G][,high=4G][,backing=anon|memfd|hugetlb|file]
     /// [,page=2M|1G][,path=PATH][,prealloc=on|off][,thp=on|off][,reserve=on|off]
     ///
@@ -126,6 +130,7 @@ impl RunArgs {
             dimms,
             firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
             cpu_vendor: self.cpu_vendor,
+            nested: self.nested,
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),
             api_socket: self.api_socket,
             agent_socket: self.agent_socket,

@@ -13,6 +13,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
+use super::cpu_nested;
 use super::cpu_vendor::{self, NoSuchVendor};
 use super::mce;
 use crate::layout;
@@ -54,14 +55,16 @@ pub struct Board {
 }
 
 impl Board {
-    /// Opens /dev/kvm and makes the first VM, whose processors are `vendor`'s; the host's when `None`.
+    /// Opens /dev/kvm and makes the first VM, whose processors are `vendor`'s; the host's when `None`. With
+    /// `nested` they show their virtualization.
     ///
     /// # Errors
     /// [`BoardError`] names the step that failed.
-    pub fn new(vendor: Option<CpuVendor>) -> Result<Self, BoardError> {
+    pub fn new(vendor: Option<CpuVendor>, nested: bool) -> Result<Self, BoardError> {
         let kvm = Kvm::new().map_err(at("open /dev/kvm"))?;
         let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(at("supported CPUID"))?;
         let cpuid = cpu_vendor::present(cpuid, vendor)?;
+        let cpuid = if nested { cpuid } else { cpu_nested::hide(cpuid) };
         let mcg_cap = mce::capabilities(&kvm).map_err(at("supported machine checks"))?;
         let vm = RwLock::new(Arc::new(new_vm(&kvm, &cpuid)?));
         Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap })

@@ -13,14 +13,19 @@ pub enum End {
     TripleFault,
     /// KVM or the host cannot go on.
     Failed(String),
+    /// Dimmer itself is at fault: a part of it panicked.
+    Defect(String),
 }
 
 impl End {
-    /// Exit status of `dimmer run`: 0 when guest or user ended the machine, 1 otherwise.
+    /// Exit status of `dimmer run`: 0 when guest or user ended the machine, 1 when the guest lost itself, 3 when
+    /// the host or its KVM failed, 4 when Dimmer did. (2 is bad usage, or a host on which no machine starts.)
     pub const fn status(&self) -> u8 {
         match self {
             Self::PowerOff | Self::Asked(_) => 0,
-            Self::Panic(_) | Self::TripleFault | Self::Failed(_) => 1,
+            Self::Panic(_) | Self::TripleFault => 1,
+            Self::Failed(_) => 3,
+            Self::Defect(_) => 4,
         }
     }
 }
@@ -34,7 +39,8 @@ impl std::fmt::Display for End {
             Self::TripleFault => {
                 write!(f, "the guest met a triple fault: its kernel lost control of the CPU")
             }
-            Self::Failed(reason) => f.write_str(reason),
+            Self::Failed(reason) => write!(f, "the host failed: {reason}"),
+            Self::Defect(what) => write!(f, "a defect of dimmer, please report it: {what}"),
         }
     }
 }

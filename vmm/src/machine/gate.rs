@@ -5,7 +5,7 @@
 //! only because the pause was over, is late.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What vCPU threads may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,11 @@ enum Order {
     Shut,
     End,
 }
+
+/// Threads that do not come to the gate, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} of its vCPUs do not stop")]
+pub struct NotStill(pub usize);
 
 #[derive(Debug)]
 struct Inside {
@@ -81,9 +86,18 @@ impl Gate {
 
     /// Waits until no thread runs; calls `kick` again and again, since a thread that is kicked just
     /// before it enters the guest does not notice.
-    pub fn wait_until_still(&self, mut kick: impl FnMut()) {
+    ///
+    /// # Errors
+    /// [`NotStill`] when no thread has come to the gate for `patience`.
+    pub fn wait_until_still(&self, patience: Duration, mut kick: impl FnMut()) -> Result<(), NotStill> {
         let mut inside = self.lock();
+        let (mut running, mut since) = (inside.running, Instant::now());
         while inside.running > 0 {
+            if inside.running != running {
+                (running, since) = (inside.running, Instant::now());
+            } else if since.elapsed() > patience {
+                return Err(NotStill(running));
+            }
             drop(inside);
             kick();
             inside = self.lock();
@@ -92,6 +106,13 @@ impl Gate {
                 inside = self.changed.wait_timeout(inside, again).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
+        Ok(())
+    }
+
+    /// A thread that counts as running ends without coming to the gate again.
+    pub fn leave(&self) {
+        self.lock().running -= 1;
+        self.changed.notify_all();
     }
 
     fn change(&self, from: Order, to: Order) {
@@ -148,7 +169,7 @@ mod tests {
         }
 
         fn assert_still(&self, settled: u32) {
-            self.gate.wait_until_still(|| {});
+            self.gate.wait_until_still(Duration::from_secs(60), || {}).unwrap();
             let still = self.rounds();
             std::thread::yield_now();
             assert_eq!(self.rounds(), still);
@@ -194,5 +215,13 @@ mod tests {
         threads.gate.open();
         threads.assert_still(4);
         threads.end();
+    }
+
+    #[test]
+    fn a_thread_that_never_comes_is_not_waited_for_for_ever_and_one_that_leaves_not_at_all() {
+        let gate = Gate::closed(1);
+        assert_eq!(gate.wait_until_still(Duration::from_millis(20), || {}), Err(NotStill(1)));
+        gate.leave();
+        assert_eq!(gate.wait_until_still(Duration::ZERO, || {}), Ok(()));
     }
 }

@@ -18,7 +18,7 @@ use self::plan::{Cpu, Problem};
 use super::Machine;
 use super::board::{Board, KvmError, at};
 use super::cpu_vendor;
-use super::vcpu::Vcpus;
+use super::vcpu::{VcpuError, Vcpus};
 use crate::control::{MceSeverity, Refusal, VmState};
 use crate::events::MachineEvent;
 use crate::spec::CpuVendor;
@@ -36,6 +36,8 @@ enum MceError {
     Problem(#[from] Problem),
     #[error(transparent)]
     Kvm(#[from] KvmError),
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
 }
 
 impl Machine {
@@ -53,7 +55,7 @@ impl Machine {
         }
         let ended = || Refusal::Conflict("the machine has ended".to_owned());
         let vcpus = self.vcpus.as_ref().ok_or_else(ended)?;
-        vcpus.pause();
+        vcpus.pause().map_err(|error| Refusal::Host(error.to_string()))?;
         let done = if self.state == VmState::Running {
             let done = report_between_interrupts(&self.board, vcpus, address, severity);
             vcpus.run();
@@ -64,6 +66,7 @@ impl Machine {
         done.map_err(|error| match error {
             MceError::Problem(problem) => Refusal::Conflict(problem.to_string()),
             MceError::Kvm(error) => Refusal::Host(error.to_string()),
+            MceError::Vcpu(error) => Refusal::Host(error.to_string()),
         })?;
         self.hub.machine(MachineEvent::MachineCheck { address, severity });
         Ok(())
@@ -83,7 +86,7 @@ fn report_between_interrupts(
         let Err(MceError::Problem(Problem::Delivering { .. })) = done else { break };
         vcpus.run();
         thread::sleep(RUNS_ON);
-        vcpus.pause();
+        vcpus.pause()?;
         done = report(board, vcpus, address, severity);
     }
     done

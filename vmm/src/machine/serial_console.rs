@@ -2,8 +2,9 @@
 //! other.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +14,7 @@ use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::board::Pin;
+use super::console_output::{self, ConsoleWriter};
 use super::event_loop::{drain, forget, watch};
 use super::panic_watch::PanicWatch;
 use super::shared_socket::{Merge, SharedSocket};
@@ -57,6 +59,8 @@ pub struct SerialConsole {
     /// Rings when the guest has read while input was waiting.
     room: Arc<EventFd>,
     input: Input,
+    /// Writes out what is left when this is dropped.
+    _writer: Option<ConsoleWriter>,
     waiting: VecDeque<u8>,
     waker: Waker,
 }
@@ -67,7 +71,7 @@ impl SerialConsole {
     /// # Errors
     /// [`SerialConsoleError`] names the flag and its value.
     pub fn new(parts: &Parts<'_>, ports: &mut Bus) -> Result<Self, SerialConsoleError> {
-        let (input, output) = connect(&parts.spec.serial)?;
+        let (input, output, writer) = connect(&parts.spec.serial)?;
         let output = PanicWatch::new(output, parts.panic.clone(), parts.waker.clone());
         let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let room =
@@ -81,7 +85,7 @@ impl SerialConsole {
         }));
         let port = Arc::new(Mutex::new(port));
         ports.insert("serial", layout::SERIAL_PORT.into(), serial::SIZE, port.clone())?;
-        Ok(Self { port, room, input, waiting: VecDeque::new(), waker: parts.waker.clone() })
+        Ok(Self { port, room, input, _writer: writer, waiting: VecDeque::new(), waker: parts.waker.clone() })
     }
 
     /// System reset.
@@ -164,24 +168,38 @@ impl MutEventSubscriber for SerialConsole {
     }
 }
 
-fn connect(spec: &SerialSpec) -> Result<(Input, Box<dyn Write + Send>), SerialConsoleError> {
-    let named = |what: &str, path: &Path| format!("{what}={}", path.display());
-    match spec {
-        SerialSpec::Null => Ok((Input::Nothing, Box::new(io::sink()))),
-        SerialSpec::Stdio => {
-            let host = |error| SerialConsoleError::Host { what: "stdio".into(), error };
-            Ok((Input::Terminal(Terminal::open().map_err(host)?), Box::new(io::stdout())))
-        }
-        SerialSpec::File(path) => {
-            let host = |error| SerialConsoleError::Host { what: named("file", path), error };
-            Ok((Input::Nothing, Box::new(File::create(path).map_err(host)?)))
-        }
-        SerialSpec::Socket(path) => {
-            let host = |error| SerialConsoleError::Host { what: named("socket", path), error };
-            let socket = SharedSocket::bind(path, Merge::Bytes).map_err(host)?;
-            Ok((Input::Socket(socket.clone()), Box::new(ToClients(socket))))
-        }
-    }
+type Connection = (Input, Box<dyn Write + Send>, Option<ConsoleWriter>);
+
+/// The console's other side: where input comes from, and an output that never blocks.
+fn connect(spec: &SerialSpec) -> Result<Connection, SerialConsoleError> {
+    let (what, path) = match spec {
+        SerialSpec::Null => return Ok((Input::Nothing, Box::new(io::sink()), None)),
+        SerialSpec::Stdio => ("stdio", None),
+        SerialSpec::File(path) => ("file", Some(path)),
+        SerialSpec::Socket(path) => ("socket", Some(path)),
+    };
+    let connected = match spec {
+        SerialSpec::Socket(path) => SharedSocket::bind(path, Merge::Bytes).map(|socket| {
+            let output: Box<dyn Write + Send> = Box::new(ToClients(socket.clone()));
+            (Input::Socket(socket), output, None)
+        }),
+        SerialSpec::File(path) => create(path).and_then(|file| spooled(Input::Nothing, Box::new(file))),
+        _ => Terminal::open().and_then(|it| spooled(Input::Terminal(it), Box::new(io::stdout()))),
+    };
+    connected.map_err(|error| {
+        let what = path.map_or_else(|| what.to_owned(), |path| format!("{what}={}", path.display()));
+        SerialConsoleError::Host { what, error }
+    })
+}
+
+fn spooled(input: Input, output: Box<dyn Write + Send>) -> io::Result<Connection> {
+    let (output, writer) = console_output::start(output)?;
+    Ok((input, Box::new(output), Some(writer)))
+}
+
+/// Makes the file, or empties it; a new one is this user's alone, as what a guest says is nobody else's business.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Writes to every client of a socket.

@@ -1,8 +1,10 @@
 //! vCPU threads: each runs its vCPU and passes the gate between two runs.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use dimmer_devices::bus::lock;
 use dimmer_guest_firmware::CpuState;
@@ -10,9 +12,10 @@ use dimmer_guest_firmware::CpuState;
 use super::board::{Board, KvmError};
 use super::cpu::{Cpu, Surroundings};
 use super::cpu_setup;
-use super::gate::Gate;
+use super::gate::{Gate, NotStill};
 use super::hold::Hold;
 use super::wake::Wake;
+use crate::defect;
 use crate::topology::Topology;
 
 /// vCPUs could not be started.
@@ -24,7 +27,13 @@ pub enum VcpuError {
     /// The host has no thread left, or no signal to kick one.
     #[error("vCPU thread: {0}")]
     Thread(#[source] io::Error),
+    /// They do not stop, although they were kicked.
+    #[error("the machine cannot be stopped: {0}")]
+    NotStill(#[from] NotStill),
 }
+
+/// How long vCPUs have to come out of the guest and of the devices; microseconds are usual.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The vCPUs of one VM and their threads.
 #[derive(Debug)]
@@ -75,9 +84,32 @@ impl Vcpus {
 
     /// Stops the guest, and returns once no vCPU runs. None of them is in the middle of an
     /// instruction then.
-    pub fn pause(&self) {
+    ///
+    /// # Errors
+    /// [`VcpuError::NotStill`]: a vCPU may still be at work on devices and guest memory.
+    pub fn pause(&self) -> Result<(), VcpuError> {
         self.gate.close();
-        self.gate.wait_until_still(|| self.hold.kick());
+        Ok(self.gate.wait_until_still(PATIENCE, || self.hold.kick())?)
+    }
+
+    /// Stops the guest for good.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause); the threads are then left behind, with all that they use.
+    pub fn end(mut self) -> Result<(), VcpuError> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<(), VcpuError> {
+        let threads = std::mem::take(&mut self.threads);
+        let still = if threads.is_empty() { Ok(()) } else { self.pause() };
+        self.gate.end();
+        still?;
+        for thread in threads {
+            // What panicked was caught and told.
+            let _ = thread.join();
+        }
+        Ok(())
     }
 
     /// The vCPUs. The caller has stopped them: otherwise it waits for their threads.
@@ -88,12 +120,8 @@ impl Vcpus {
 
 impl Drop for Vcpus {
     fn drop(&mut self) {
-        self.pause();
-        self.gate.end();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a vCPU thread panicked");
-            }
+        if let Err(error) = self.stop() {
+            tracing::error!("{error}");
         }
     }
 }
@@ -107,8 +135,15 @@ struct Thread {
 impl Thread {
     fn run(self) {
         let _seat = self.surroundings.hold.seat();
-        while self.gate.enter(|| self.wake_on_error(Cpu::settle)) {
-            self.wake_on_error(Cpu::run);
+        let work = || {
+            while self.gate.enter(|| self.wake_on_error(Cpu::settle)) {
+                self.wake_on_error(Cpu::run);
+            }
+        };
+        // Locks are taken whether or not they are poisoned; what a panic leaves behind is not used any more.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            self.gate.leave();
+            self.surroundings.waker.wake(Wake::Defect(defect::words(&*panic)));
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Wake {
     Quit,
     /// KVM cannot go on.
     Failed(String),
+    /// A part of Dimmer panicked.
+    Defect(String),
 }
 
 impl Wake {

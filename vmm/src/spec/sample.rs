@@ -17,6 +17,7 @@ pub fn machine() -> MachineSpec {
         dimms: Vec::new(),
         firmware_ranges: Vec::new(),
         cpu_vendor: None,
+        nested: false,
         faults: Vec::new(),
         api_socket: None,
         agent_socket: None,
