@@ -6,15 +6,17 @@
 )]
 
 use std::fs;
+use std::process::Stdio;
 
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
-use dimmer_lab::vm::Setup;
+use dimmer_lab::rest::Rest;
+use dimmer_lab::vm::{self, Setup};
 
 use crate::patience::wait_until;
 use crate::{GIB, Outcome};
 
-crate::tests!("bare": running_into_the_void);
+crate::tests!("bare": running_into_the_void, a_console_that_nobody_reads);
 
 /// Where the guest lies in memory; also its entry.
 const START: u64 = 16 << 20;
@@ -154,5 +156,36 @@ fn running_into_the_void(kernel: &Kernel) -> Outcome {
     let window =
         audit.areas.iter().find(|area| area.range.start == WINDOW).ok_or("the window is at 4 GiB")?;
     assert!(window.stray_accesses >= 3 && window.mapped == 0, "{window:?}");
+    Ok(())
+}
+
+/// A guest that writes to its console without end, and never comes back.
+const TALKATIVE: &[u8] = &[
+    0xba, 0xf8, 0x03, 0, 0, // mov edx, 0x3f8
+    0xb0, b'x', // mov al, 'x'
+    0xee, // out dx, al
+    0xeb, 0xfd, // jmp to the one before
+];
+
+/// Once the pipe behind the console is full, the guest goes on without it, and the machine does as it is told.
+fn a_console_that_nobody_reads(_: &Kernel) -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let (image, socket) = (dir.path().join("guest"), dir.path().join("api"));
+    fs::write(&image, elf(TALKATIVE))?;
+    let mut command = vm::dimmer();
+    command.arg("run").arg("--kernel").arg(&image).arg("--api-socket").arg(&socket);
+    let mut machine =
+        command.args(["--memory", "size=512M"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let console = machine.stdout.take().ok_or("it is piped")?;
+    let size = rustix::pipe::fcntl_getpipe_size(&console)? as u64;
+    wait_until("a full pipe", || Ok(rustix::io::ioctl_fionread(&console)? >= size))?;
+    let rest = Rest::new(&socket)?;
+    for (path, state) in [("/vm.pause", "paused"), ("/vm.resume", "running")] {
+        rest.tell(Method::PUT, path, None)?;
+        assert_eq!(rest.tell(Method::GET, "/vm.info", None)?["state"], state);
+    }
+    let pid = rustix::process::Pid::from_child(&machine);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    assert_eq!(machine.wait()?.code(), Some(0));
     Ok(())
 }

@@ -22,6 +22,7 @@
 //! | 504 | with `?wait`: still in progress |
 
 mod body;
+mod connections;
 mod devices;
 mod events;
 mod faults;

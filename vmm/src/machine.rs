@@ -45,8 +45,10 @@ mod mce;
 mod panic_watch;
 mod platform;
 mod ram;
+mod reserve;
 mod serial_console;
 mod shared_socket;
+mod signals;
 mod terminal;
 mod vcpu;
 mod wake;
@@ -59,11 +61,13 @@ use alarms::Alarms;
 use board::Board;
 use boot::Files;
 use cpu::Surroundings;
-use event_loop::{Signals, Sources};
+use event_loop::Sources;
 use hold::Hold;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
 use ram::{AreaSpec, Bindings, Ram};
+use reserve::Reserve;
+use signals::Signals;
 use vcpu::{VcpuError, Vcpus};
 use wake::{Wake, Waker};
 use wiring::Wiring;
@@ -85,6 +89,8 @@ struct Machine {
     alarms: Arc<Alarms>,
     waker: Waker,
     panic: PanicReason,
+    /// What a reset needs.
+    reserve: Reserve,
     state: VmState,
     resets: u64,
     end: Option<End>,
@@ -95,21 +101,28 @@ struct Machine {
 /// # Errors
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
 pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
+    reserve::raise_limit();
     host::check_kvm()?;
     host::check_nodes(&spec.numa)?;
     let hub = Arc::new(Hub::default());
     let signals = Signals::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
+    let starting = signals.while_starting().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
+    let on_defect = {
+        let waker = waker.clone();
+        move |what| waker.wake(Wake::Defect(what))
+    };
     // The socket first: a path that is in use is found before a guest starts. Requests wait.
     let server = match &spec.api_socket {
         Some(path) => Some(
-            api::start(path, Arc::new(mailbox), hub.clone())
+            api::start(path, Arc::new(mailbox), hub.clone(), on_defect)
                 .map_err(|error| MachineError::Socket { flag: "--api-socket", error })?,
         ),
         None => None,
     };
     let machine = Machine::new(spec, hub, waker)?;
+    drop(starting);
     let sources = Sources { letters, bell, wakes, wake_bell, signals };
     let end = event_loop::run(machine, sources);
     drop(server);
@@ -120,7 +133,8 @@ impl Machine {
     fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
         let files = Files::open(&spec)?;
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
-        if usize::try_from(spec.cpus).map_or(true, |cpus| cpus > board.max_vcpus()) {
+        let cpus = usize::try_from(spec.cpus).unwrap_or(usize::MAX);
+        if cpus > board.max_vcpus() {
             return Err(MachineError::Cpus { asked: spec.cpus, most: board.max_vcpus() });
         }
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
@@ -147,6 +161,7 @@ impl Machine {
             waker: &waker,
             panic: &panic,
         })?;
+        let reserve = Reserve::new(cpus).map_err(MachineError::Descriptors)?;
         let (state, resets) = (VmState::Running, 0);
         let mut machine = Self {
             vcpus: None,
@@ -162,6 +177,7 @@ impl Machine {
             alarms,
             waker,
             panic,
+            reserve,
             state,
             resets,
             end: None,
@@ -198,9 +214,14 @@ impl Machine {
         self.resets += 1;
         self.wiring.reset();
         *lock(&self.panic) = None;
+        self.reserve.release();
         self.board.replace()?;
         self.ram.reset()?;
-        self.start()
+        self.start()?;
+        if let Err(error) = self.reserve.fill() {
+            tracing::warn!("the next reset may fail for want of descriptors: {error}");
+        }
+        Ok(())
     }
 
     fn pause(&mut self) {

@@ -62,6 +62,9 @@ pub enum MachineError {
         #[source]
         error: io::Error,
     },
+    /// There are too few file descriptors.
+    #[error("this machine needs more file descriptors: raise the limit of open files (ulimit -n): {0}")]
+    Descriptors(#[source] io::Error),
     /// The event loop could not be set up.
     #[error("event loop: {0}")]
     EventLoop(String),

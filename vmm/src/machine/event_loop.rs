@@ -3,15 +3,14 @@
 
 use std::cell::RefCell;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::signals::Signals;
 use super::wake::Wake;
 use super::{End, Machine, MachineError};
 use crate::control::Letter;
@@ -70,7 +69,7 @@ impl MutEventSubscriber for Control {
         watch(ops, &self.sources.bell, BELL, EventSet::IN);
         watch(ops, wake_bell, WAKE, EventSet::IN);
         watch(ops, &*self.machine.alarms, ALARM, EventSet::IN);
-        for (number, (_, pipe)) in (SIGNAL..).zip(&self.sources.signals.pipes) {
+        for (number, pipe) in (SIGNAL..).zip(self.sources.signals.pipes()) {
             watch(ops, pipe, number, EventSet::IN);
         }
     }
@@ -96,7 +95,7 @@ impl MutEventSubscriber for Control {
                 }
             }
             number => {
-                let name = self.sources.signals.name(number);
+                let name = self.sources.signals.name(number - SIGNAL);
                 self.machine.finish(End::Asked(format!("by {name}")));
             }
         }
@@ -121,31 +120,4 @@ pub(super) fn forget(ops: &mut EventOps, descriptor: RawFd) {
 pub(super) fn drain(bell: &EventFd) {
     // Nothing to take: somebody else was faster.
     let _ = bell.read();
-}
-
-/// The signals that end the machine in good order, each with a pipe that becomes readable.
-#[derive(Debug)]
-pub struct Signals {
-    pipes: Vec<(&'static str, UnixStream)>,
-}
-
-impl Signals {
-    /// Takes the signals over: from now on they end the machine once the loop runs.
-    ///
-    /// # Errors
-    /// When the host gives no socket pair or refuses a handler.
-    pub fn new() -> std::io::Result<Self> {
-        let pipe = |(name, signal)| {
-            let (reader, writer) = UnixStream::pair()?;
-            signal_hook::low_level::pipe::register(signal, writer)?;
-            Ok((name, reader))
-        };
-        let signals = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
-        Ok(Self { pipes: signals.into_iter().map(pipe).collect::<std::io::Result<_>>()? })
-    }
-
-    fn name(&self, data: u32) -> &'static str {
-        let index = usize::try_from(data - SIGNAL).unwrap_or(usize::MAX);
-        self.pipes.get(index).map_or("a signal", |(name, _)| name)
-    }
 }

@@ -144,10 +144,13 @@ const CLIENT: u32 = 3;
 impl MutEventSubscriber for SerialConsole {
     fn init(&mut self, ops: &mut EventOps) {
         watch(ops, &*self.room, ROOM, EventSet::IN);
-        match &self.input {
+        match &mut self.input {
             Input::Nothing => {}
             Input::Socket(socket) => watch(ops, &socket.listener(), LISTENER, EventSet::IN),
             Input::Terminal(terminal) => {
+                if let Err(error) = terminal.take_over() {
+                    tracing::warn!("--serial stdio: the terminal stays as it is: {error}");
+                }
                 let event = Events::with_data_raw(terminal.descriptor(), TERMINAL, EventSet::IN);
                 if ops.add(event).is_err() {
                     // A regular file or /dev/null cannot be waited for, and nobody types there.
@@ -184,7 +187,7 @@ fn connect(spec: &SerialSpec) -> Result<Connection, SerialConsoleError> {
             (Input::Socket(socket), output, None)
         }),
         SerialSpec::File(path) => create(path).and_then(|file| spooled(Input::Nothing, Box::new(file))),
-        _ => Terminal::open().and_then(|it| spooled(Input::Terminal(it), Box::new(io::stdout()))),
+        _ => spooled(Input::Terminal(Terminal::new()), Box::new(io::stdout())),
     };
     connected.map_err(|error| {
         let what = path.map_or_else(|| what.to_owned(), |path| format!("{what}={}", path.display()));

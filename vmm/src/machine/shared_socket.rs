@@ -2,16 +2,19 @@
 //! guest says, and what they say is merged, whole lines at a time where that is asked for.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
 
-use crate::socket;
+use crate::socket::{self, SocketFile};
 
+/// Clients at a time; more are sent away.
+const MOST_CLIENTS: usize = 64;
 /// A client that has this much unread is cut off, so that it cannot make the VMM grow.
 const MOST_UNREAD: usize = 16 << 20;
 /// Input kept for the guest, of all clients together, and of each.
@@ -45,9 +48,11 @@ struct Clients {
 #[derive(Debug)]
 pub struct SharedSocket {
     listener: UnixListener,
-    path: PathBuf,
+    _file: SocketFile,
     merge: Merge,
     clients: Mutex<Clients>,
+    /// A descriptor to give up when there is no other, so as to send a client away.
+    spare: Mutex<Option<File>>,
 }
 
 impl SharedSocket {
@@ -56,9 +61,10 @@ impl SharedSocket {
     /// # Errors
     /// When something listens there already, or the host refuses.
     pub fn bind(path: &Path, merge: Merge) -> io::Result<Arc<Self>> {
-        let listener = socket::bind(path)?;
+        let (listener, file) = socket::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Arc::new(Self { listener, path: path.to_owned(), merge, clients: Mutex::default() }))
+        let spare = Mutex::new(Some(File::open("/dev/null")?));
+        Ok(Arc::new(Self { listener, _file: file, merge, clients: Mutex::default(), spare }))
     }
 
     /// The listening descriptor.
@@ -79,19 +85,37 @@ impl SharedSocket {
         }
     }
 
-    /// Takes waiting clients in; returns their descriptors.
+    /// Takes waiting clients in; returns their descriptors. Those for whom there is no place or no descriptor are sent
+    /// away: left waiting, they would wake the event loop without end.
     pub fn accept(&self) -> Vec<RawFd> {
         let mut fresh = Vec::new();
-        while let Ok((stream, _)) = self.listener.accept() {
-            if stream.set_nonblocking(true).is_err() {
-                continue;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => fresh.extend(self.admit(stream)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                    let mut spare = lock(&self.spare);
+                    drop(spare.take());
+                    let sent_away = self.listener.accept().is_ok();
+                    *spare = File::open("/dev/null").ok();
+                    if !sent_away {
+                        return fresh;
+                    }
+                }
+                Err(_) => return fresh,
             }
-            let fd = stream.as_raw_fd();
-            let client = Client { stream, unread: VecDeque::new(), input: Vec::new(), gone: false };
-            lock(&self.clients).by_fd.insert(fd, client);
-            fresh.push(fd);
         }
-        fresh
+    }
+
+    fn admit(&self, stream: UnixStream) -> Option<RawFd> {
+        let mut clients = lock(&self.clients);
+        if clients.by_fd.len() >= MOST_CLIENTS || stream.set_nonblocking(true).is_err() {
+            return None;
+        }
+        let fd = stream.as_raw_fd();
+        let client = Client { stream, unread: VecDeque::new(), input: Vec::new(), gone: false };
+        clients.by_fd.insert(fd, client);
+        Some(fd)
     }
 
     /// Sends what clients can take by now, reads what they say, and hands it to `take`, which
@@ -127,13 +151,6 @@ impl SharedSocket {
         let gone: Vec<RawFd> =
             clients.by_fd.iter().filter(|(_, client)| gone(client)).map(|(fd, _)| *fd).collect();
         gone.iter().filter_map(|fd| clients.by_fd.remove(fd)).map(|client| client.stream).collect()
-    }
-}
-
-impl Drop for SharedSocket {
-    fn drop(&mut self) {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -196,7 +213,8 @@ mod tests {
     use super::*;
 
     fn connect(socket: &SharedSocket) -> UnixStream {
-        let client = UnixStream::connect(&socket.path).unwrap();
+        let address = socket.listener.local_addr().unwrap();
+        let client = UnixStream::connect_addr(&address).unwrap();
         client.set_nonblocking(true).unwrap();
         assert_eq!(socket.accept().len(), 1);
         client
@@ -258,5 +276,18 @@ mod tests {
             "nothing is kept for it"
         );
         assert_eq!(socket.pump(|_| 0).len(), 1);
+    }
+
+    #[test]
+    fn more_clients_than_there_is_room_for_are_sent_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = socket(&dir, Merge::Bytes);
+        let clients: Vec<_> = (0..MOST_CLIENTS).map(|_| connect(&socket)).collect();
+        let mut another = UnixStream::connect_addr(&socket.listener.local_addr().unwrap()).unwrap();
+        assert!(socket.accept().is_empty());
+        assert_eq!(another.read(&mut [0]).unwrap(), 0, "it was hung up on");
+        drop(clients);
+        socket.pump(|_| 0);
+        connect(&socket);
     }
 }

@@ -27,15 +27,20 @@ pub struct Typed {
 }
 
 impl Terminal {
-    /// Takes standard input. On a terminal, keys then reach the guest one by one, Ctrl-C too;
-    /// Ctrl-A X ends the machine and Ctrl-A Ctrl-A is Ctrl-A.
+    /// Standard input, as it is.
+    pub const fn new() -> Self {
+        Self { before: None, escaped: false }
+    }
+
+    /// Takes standard input over, once the machine runs. On a terminal, keys then reach the guest one by one,
+    /// Ctrl-C too; Ctrl-A X ends the machine and Ctrl-A Ctrl-A is Ctrl-A.
     ///
     /// # Errors
     /// When the terminal's mode cannot be changed.
-    pub fn open() -> io::Result<Self> {
+    pub fn take_over(&mut self) -> io::Result<()> {
         let input = io::stdin();
         if !input.is_terminal() {
-            return Ok(Self { before: None, escaped: false });
+            return Ok(());
         }
         let before = tcgetattr(input.as_fd())?;
         let mut raw = before.clone();
@@ -44,7 +49,8 @@ impl Terminal {
         raw.output_modes = before.output_modes;
         tcsetattr(input.as_fd(), OptionalActions::Now, &raw)?;
         eprintln!("dimmer: the terminal is the guest's console; Ctrl-A X ends the machine\r");
-        Ok(Self { before: Some(before), escaped: false })
+        self.before = Some(before);
+        Ok(())
     }
 
     /// The descriptor to wait on.

@@ -38,7 +38,7 @@ impl FakeMachine {
         let socket = dir.path().join("api");
         let hub = Arc::new(Hub::default());
         let (mailbox, letters, _bell) = Mailbox::new().unwrap();
-        let server = start(&socket, Arc::new(mailbox), Arc::clone(&hub)).unwrap();
+        let server = start(&socket, Arc::new(mailbox), Arc::clone(&hub), |_| ()).unwrap();
         let (saw, seen) = mpsc::channel();
         let machine_hub = Arc::clone(&hub);
         let thread = thread::spawn(move || {

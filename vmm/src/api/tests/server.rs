@@ -18,7 +18,7 @@ use crate::events::Hub;
 
 fn start_at(path: &Path) -> io::Result<Server> {
     let (mailbox, _letters, _bell) = Mailbox::new()?;
-    start(path, Arc::new(mailbox), Arc::new(Hub::default()))
+    start(path, Arc::new(mailbox), Arc::new(Hub::default()), |_| ())
 }
 
 #[test]
