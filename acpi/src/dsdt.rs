@@ -11,6 +11,7 @@ mod cpu;
 mod ged;
 mod memory;
 mod power_button;
+mod pvpanic;
 mod serial;
 mod virtio;
 
@@ -22,10 +23,11 @@ pub(crate) fn dsdt(platform: &Platform) -> Vec<u8> {
     let cpus = cpu::Cpus(platform.cpus.len());
     let serial = serial::Serial(platform.serial);
     let virtio = virtio::Transports(&platform.virtio);
+    let pvpanic = pvpanic::Pvpanic(platform.pvpanic_port);
     let ged = ged::Ged { device: platform.ged, memory: platform.memory_slots.is_some() };
     let memory = platform.memory_slots.map(memory::Controller::new);
 
-    let mut devices: Vec<&dyn Aml> = vec![&cpus, &power_button::PowerButton, &serial, &virtio];
+    let mut devices: Vec<&dyn Aml> = vec![&cpus, &power_button::PowerButton, &serial, &virtio, &pvpanic];
     if let Some(controller) = &memory {
         devices.push(controller);
     }

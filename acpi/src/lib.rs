@@ -19,6 +19,7 @@ pub mod hotplug;
 mod madt;
 pub mod platform;
 pub mod power;
+pub mod pvpanic;
 mod slit;
 mod srat;
 mod table;

@@ -21,6 +21,8 @@ pub struct Platform {
     pub ged: IoDevice,
     /// I/O port of the sleep control, sleep status and reset registers (see [`crate::power`]).
     pub power_port: u16,
+    /// I/O port of the pvpanic device (see [`crate::pvpanic`]).
+    pub pvpanic_port: u16,
     /// I/O APIC and local APIC addresses.
     pub io_apic: u32,
     /// Physical address of the local APICs.

@@ -14,6 +14,7 @@ fn platform() -> Platform {
         serial: IoDevice { port: 0x3f8, gsi: 4 },
         ged: IoDevice { port: 0xb00, gsi: 5 },
         power_port: 0x600,
+        pvpanic_port: 0x505,
         io_apic: 0xfec0_0000,
         local_apic: 0xfee0_0000,
     }

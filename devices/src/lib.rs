@@ -13,6 +13,7 @@ pub mod irq;
 pub mod memory;
 pub mod pci;
 pub mod power;
+pub mod pvpanic;
 mod register;
 pub mod serial;
 #[cfg(test)]

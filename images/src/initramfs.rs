@@ -13,8 +13,16 @@ use crate::modules::{Module, Modules};
 use crate::{AGENT, HOST_INIT, busybox, cache};
 
 /// What a guest needs for memory devices, the agent's port and the power button.
-const GUEST_MODULES: [&str; 7] =
-    ["virtio", "virtio_ring", "virtio_mmio", "virtio_console", "virtio_mem", "button", "evdev"];
+const GUEST_MODULES: [&str; 8] = [
+    "virtio",
+    "virtio_ring",
+    "virtio_mmio",
+    "virtio_console",
+    "virtio_mem",
+    "button",
+    "evdev",
+    "pvpanic-mmio",
+];
 /// What tests may load in a guest, where the kernel has it.
 const OPTIONAL_MODULES: [&str; 4] = ["memory-notifier-error-inject", "hwpoison-inject", "nd_e820", "nd_pmem"];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports.

@@ -10,6 +10,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
+use dimmer::printable::printable;
 
 use crate::guest::{Guest, GuestError};
 use crate::layout::Layout;
@@ -269,7 +270,7 @@ impl TestVm {
     fn context(&self) -> String {
         let tail = |name: &str, text: String| {
             let lines: Vec<_> = text.lines().rev().take(30).collect();
-            let lines: String = lines.iter().rev().map(|line| format!("\n  {line}")).collect();
+            let lines: String = lines.iter().rev().map(|line| format!("\n  {}", printable(line))).collect();
             if lines.is_empty() { String::new() } else { format!("\n{name}:{lines}") }
         };
         tail("dimmer", self.log()) + &tail("console", self.console())

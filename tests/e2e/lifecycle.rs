@@ -21,6 +21,8 @@ crate::tests!("lifecycle":
     shutdown_and_signals,
     a_panic,
     a_panic_before_there_is_an_init,
+    a_panic_that_the_driver_tells,
+    words_on_the_console,
     a_triple_fault,
 );
 
@@ -124,4 +126,25 @@ fn a_triple_fault(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel).cmdline("reboot=t").boot()?;
     vm.guest().reboot()?;
     assert_end(&mut vm, 1, "triple fault")
+}
+
+/// Without a look at the console, the kernel's driver for pvpanic says it.
+fn a_panic_that_the_driver_tells(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).unwatched().boot()?;
+    vm.guest().crash()?;
+    assert_end(&mut vm, 1, "the guest's kernel panicked; its console may say why")
+}
+
+/// A program that writes what a panicking kernel writes ends nothing, and its control characters reach nobody's terminal
+/// but the console's own.
+fn words_on_the_console(kernel: &Kernel) -> Outcome {
+    let words = "printf 'Kernel panic - not syncing: \\033[2Jno\\n---[ end Kernel panic - not syncing: no ]---\\n' \
+        > /dev/ttyS0";
+    let mut vm = Setup::new(kernel).unwatched().boot()?;
+    vm.shell(words)?;
+    vm.shell("true")?;
+    let mut watched = Setup::new(kernel).boot()?;
+    // It ends before the agent can answer.
+    let _ = watched.shell(words);
+    assert_end(&mut watched, 1, "the guest's kernel panicked: \\u{1b}[2Jno")
 }

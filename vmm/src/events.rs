@@ -59,6 +59,10 @@ pub enum MachineEvent {
     Resetting,
     /// The power button was pressed.
     PowerButton,
+    /// The guest's kernel said, through the pvpanic device, that it panicked.
+    Panicked,
+    /// It said so, and that its crash kernel takes over.
+    CrashLoaded,
     /// A hardware memory error was reported to the guest.
     MachineCheck {
         /// Guest-physical address.

@@ -44,6 +44,8 @@ pub const SERIAL_PORT: u16 = 0x3f8;
 pub const HOTPLUG_PORT: u16 = 0xa00;
 /// First I/O port of PCI configuration space, where all PCs have it.
 pub const PCI_PORT: u16 = 0xcf8;
+/// I/O port of the pvpanic device, where QEMU has it.
+pub const PVPANIC_PORT: u16 = 0x505;
 /// I/O port of the Generic Event Device's register.
 pub const GED_PORT: u16 = 0xb00;
 /// First I/O port of the sleep and reset registers.

@@ -12,6 +12,7 @@ pub mod events;
 pub mod host;
 pub mod layout;
 pub mod machine;
+pub mod printable;
 pub mod program;
 pub mod socket;
 pub mod spec;

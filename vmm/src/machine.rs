@@ -249,8 +249,16 @@ impl Machine {
         let said = lock(&self.panic).take();
         match (wake, said) {
             (Wake::PowerOff, _) => self.finish(End::PowerOff),
+            (Wake::CrashLoaded, said) => {
+                *lock(&self.panic) = said;
+                self.hub.machine(MachineEvent::CrashLoaded);
+            }
+            (Wake::Panicked, said) => {
+                self.hub.machine(MachineEvent::Panicked);
+                self.finish(End::Panic(said));
+            }
             (Wake::Panic(reason), _) | (Wake::Reset | Wake::TripleFault, Some(reason)) => {
-                self.finish(End::Panic(reason));
+                self.finish(End::Panic(Some(reason)));
             }
             (Wake::Reset, None) => {
                 if let Err(error) = self.reset() {

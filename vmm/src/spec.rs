@@ -44,6 +44,8 @@ pub struct MachineSpec {
     pub agent_socket: Option<PathBuf>,
     /// What the serial console is connected to.
     pub serial: SerialSpec,
+    /// Whether the words of a kernel panic on the serial console count as one.
+    pub watch_console: bool,
 }
 
 /// Boot RAM.

@@ -35,6 +35,7 @@ fn platform(slots: u16) -> Platform {
         serial: IoDevice { port: 0x3f8, gsi: 4 },
         ged: IoDevice { port: GED_PORT, gsi: 5 },
         power_port: 0x600,
+        pvpanic_port: 0x505,
         io_apic: 0xfec0_0000,
         local_apic: 0xfee0_0000,
     }

@@ -32,6 +32,7 @@ pub struct Setup<'a> {
     image: &'a Path,
     cmdline: String,
     serial: Option<String>,
+    watched: bool,
     arguments: Vec<String>,
     /// Paths in the guest, and the files that are to be there.
     files: Vec<(String, PathBuf)>,
@@ -45,6 +46,7 @@ impl<'a> Setup<'a> {
             image: kernel.image(),
             cmdline: CMDLINE.to_owned(),
             serial: None,
+            watched: true,
             arguments: Vec::new(),
             files: Vec::new(),
         }
@@ -53,6 +55,13 @@ impl<'a> Setup<'a> {
     /// Boots this image of the kernel instead.
     pub fn image(mut self, image: &'a Path) -> Self {
         self.image = image;
+        self
+    }
+
+    /// Does not watch the console for a panic's words, which is done otherwise: a panic that comes before any driver, or on
+    /// a kernel without one for pvpanic, is not to look like a hang.
+    pub fn unwatched(mut self) -> Self {
+        self.watched = false;
         self
     }
 
@@ -108,6 +117,7 @@ impl<'a> Setup<'a> {
             .arg("--initramfs")
             .arg(initramfs)
             .args(["--cmdline", &self.cmdline])
+            .args(self.watched.then_some("--watch-console"))
             .arg("--api-socket")
             .arg(&api)
             .arg("--agent-socket")

@@ -106,6 +106,13 @@ pub struct RunArgs {
     /// What the serial console is connected to: stdio|null|file=PATH|socket=PATH
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     pub serial: SerialArg,
+
+    /// Take the words of a kernel panic on the serial console for one, and end the machine
+    ///
+    /// Kernels with a driver for pvpanic say it themselves. This is for those without, and for panics before the driver is
+    /// there; but any program that may write to the console can then end the machine.
+    #[arg(long)]
+    pub watch_console: bool,
 }
 
 impl RunArgs {
@@ -135,6 +142,7 @@ impl RunArgs {
             api_socket: self.api_socket,
             agent_socket: self.agent_socket,
             serial: self.serial.0,
+            watch_console: self.watch_console,
         };
         spec.check()?;
         Ok(spec)

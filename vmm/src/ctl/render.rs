@@ -165,6 +165,10 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Resumed => "machine: resumed".to_owned(),
         MachineEvent::Resetting => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
+        MachineEvent::Panicked => "machine: the guest's kernel panicked".to_owned(),
+        MachineEvent::CrashLoaded => {
+            "machine: the guest's kernel panicked, and its crash kernel takes over".to_owned()
+        }
         MachineEvent::MachineCheck { address, severity } => {
             format!("machine: a memory error at {address:#x} ({severity}) was reported to the guest")
         }

@@ -1,5 +1,7 @@
 //! How a machine ends.
 
+use crate::printable::printable;
+
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -7,8 +9,8 @@ pub enum End {
     PowerOff,
     /// The user ended it: through the API, a signal, or the terminal.
     Asked(String),
-    /// The guest's kernel panicked.
-    Panic(String),
+    /// The guest's kernel panicked, with these words if they were heard.
+    Panic(Option<String>),
     /// The guest met a triple fault.
     TripleFault,
     /// KVM or the host cannot go on.
@@ -35,7 +37,8 @@ impl std::fmt::Display for End {
         match self {
             Self::PowerOff => write!(f, "the guest powered off"),
             Self::Asked(how) => write!(f, "ended {how}"),
-            Self::Panic(reason) => write!(f, "the guest's kernel panicked: {reason}"),
+            Self::Panic(None) => write!(f, "the guest's kernel panicked; its console may say why"),
+            Self::Panic(Some(words)) => write!(f, "the guest's kernel panicked: {}", printable(words)),
             Self::TripleFault => {
                 write!(f, "the guest met a triple fault: its kernel lost control of the CPU")
             }

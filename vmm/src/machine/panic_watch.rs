@@ -1,7 +1,7 @@
-//! Listens to the serial console for the words of a kernel panic.
+//! Listens to the serial console for the words of a kernel panic, where that is asked for.
 //!
-//! A kernel that panics either stops for good or resets the machine at once; without a look at the
-//! console the first is a hang and the second an endless loop of reboots. Linux prints
+//! A kernel that panics either stops for good or resets the machine at once. One that has no driver for the pvpanic
+//! device, or has not loaded it yet, says so on its console alone; but so can any program that writes there. Linux prints
 //! `Kernel panic - not syncing: REASON` when it begins (kernel/panic.c), and
 //! `---[ end Kernel panic` when it stops for good.
 

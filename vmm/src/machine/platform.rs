@@ -21,6 +21,7 @@ pub fn describe(spec: &MachineSpec, layout: &Layout, transports: usize) -> Platf
         serial: IoDevice { port: layout::SERIAL_PORT, gsi: layout::SERIAL_GSI },
         ged: IoDevice { port: layout::GED_PORT, gsi: layout::GED_GSI },
         power_port: layout::POWER_PORT,
+        pvpanic_port: layout::PVPANIC_PORT,
         io_apic: layout::IO_APIC,
         local_apic: layout::LOCAL_APIC,
     }

@@ -72,11 +72,14 @@ impl SerialConsole {
     /// [`SerialConsoleError`] names the flag and its value.
     pub fn new(parts: &Parts<'_>, ports: &mut Bus) -> Result<Self, SerialConsoleError> {
         let (input, output, writer) = connect(&parts.spec.serial)?;
-        let output = PanicWatch::new(output, parts.panic.clone(), parts.waker.clone());
+        let output = match parts.spec.watch_console {
+            true => Box::new(PanicWatch::new(output, parts.panic.clone(), parts.waker.clone())),
+            false => output,
+        };
         let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let room =
             Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
-        let mut port = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), Box::new(output));
+        let mut port = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), output);
         let ring = room.clone();
         port.set_wake(Box::new(move || {
             if let Err(error) = ring.write(1) {

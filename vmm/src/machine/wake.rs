@@ -17,7 +17,11 @@ pub enum Wake {
     Reset,
     /// A vCPU met a fault while it handled a double fault.
     TripleFault,
-    /// The guest's kernel said on the console that it panicked.
+    /// The guest's kernel said that it panicked.
+    Panicked,
+    /// It said that it panicked and goes over to its crash kernel.
+    CrashLoaded,
+    /// It said on the console, which is watched for that, that it panicked.
     Panic(String),
     /// The user typed the key that ends the machine.
     Quit,
@@ -30,7 +34,7 @@ pub enum Wake {
 impl Wake {
     /// Whether the guest must not run on behind this.
     fn stops_guest(&self) -> bool {
-        !matches!(self, Self::Panic(_))
+        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded)
     }
 }
 

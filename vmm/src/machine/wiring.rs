@@ -13,6 +13,7 @@ use dimmer_devices::i8042::{self, I8042};
 use dimmer_devices::memory::{MemoryStatus, Outside};
 use dimmer_devices::pci::{self, PciConfiguration};
 use dimmer_devices::power::{Power, PowerRequest};
+use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
 use dimmer_devices::virtio::mmio::VirtioMmio;
 use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemError};
 use event_manager::MutEventSubscriber;
@@ -125,6 +126,7 @@ pub struct Wiring {
     /// The virtio-mem devices, by their place on the command line.
     pub virtio_mem: Vec<SharedVirtioMem>,
     power: Arc<Mutex<Power>>,
+    pvpanic: Arc<Mutex<Pvpanic>>,
     pci: Arc<Mutex<PciConfiguration>>,
     serial: Rc<RefCell<SerialConsole>>,
     agent: Option<Rc<RefCell<AgentPort>>>,
@@ -144,6 +146,13 @@ impl Wiring {
         let keyboard = I8042::new(Box::new(move || waker.wake(Wake::Reset)));
         ports.insert("i8042", layout::I8042_PORT.into(), i8042::SIZE, Arc::new(Mutex::new(keyboard)))?;
         ports.insert("power", layout::POWER_PORT.into(), dimmer_acpi::power::SIZE.into(), power.clone())?;
+        let pvpanic = Arc::new(Mutex::new(new_pvpanic(parts.waker.clone())));
+        ports.insert(
+            "pvpanic",
+            layout::PVPANIC_PORT.into(),
+            dimmer_acpi::pvpanic::SIZE.into(),
+            pvpanic.clone(),
+        )?;
         let pci = Arc::new(Mutex::new(PciConfiguration::default()));
         ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
@@ -161,6 +170,7 @@ impl Wiring {
             slots,
             virtio_mem,
             power,
+            pvpanic,
             pci,
             serial: Rc::new(RefCell::new(serial)),
             agent: agent.map(|agent| Rc::new(RefCell::new(agent))),
@@ -183,6 +193,7 @@ impl Wiring {
     pub fn reset(&self) {
         lock(&self.ged).reset();
         lock(&self.power).reset();
+        lock(&self.pvpanic).reset();
         lock(&self.pci).reset();
         self.serial.borrow_mut().reset();
         if let Some(slots) = &self.slots {
@@ -250,6 +261,15 @@ impl Transports<'_> {
         self.mmio.insert("virtio", place.address.into(), place.size.into(), shared)?;
         Ok(transport)
     }
+}
+
+fn new_pvpanic(waker: Waker) -> Pvpanic {
+    Pvpanic::new(Box::new(move |event| {
+        waker.wake(match event {
+            PanicEvent::Panicked => Wake::Panicked,
+            PanicEvent::CrashLoaded => Wake::CrashLoaded,
+        });
+    }))
 }
 
 fn new_power(waker: Waker) -> Power {

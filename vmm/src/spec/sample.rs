@@ -22,6 +22,7 @@ pub fn machine() -> MachineSpec {
         api_socket: None,
         agent_socket: None,
         serial: SerialSpec::Null,
+        watch_console: false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::machine::board::{Board, KvmError};
 
 /// The present VM's memory slots.
 pub trait MemorySlots: Send + Sync + std::fmt::Debug {
-    /// Most slots of a VM.
+    /// Most slots that there can be.
     fn most(&self) -> usize;
 
     /// Puts the host memory at `host` behind `range`; nothing else is behind it, and no slot has this
@@ -32,10 +32,27 @@ pub trait MemorySlots: Send + Sync + std::fmt::Debug {
     fn delete(&self, number: u32) -> Result<(), KvmError>;
 }
 
+/// Mappings that this process keeps for all else: program, libraries, stacks, heap.
+const OTHER_MAPPINGS: usize = 2048;
+
+/// How many mappings the host lets a process have (Linux, Documentation/admin-guide/sysctl/vm.rst, `max_map_count`).
+fn max_map_count() -> usize {
+    const DEFAULT: usize = 65_530;
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT)
+}
+
+/// How many runs of backed memory there may be, each of which is a mapping and has another one, without memory, behind it.
+/// A guest that plugs every other block of a large device would otherwise take the last of them, and then nothing in this
+/// process that needs one would work.
+pub(super) fn most_runs(max_map_count: usize) -> usize {
+    max_map_count.saturating_sub(OTHER_MAPPINGS) / 2
+}
+
 #[expect(unsafe_code, reason = "hands host memory to KVM")]
 impl MemorySlots for Board {
     fn most(&self) -> usize {
-        self.max_memory_slots()
+        self.max_memory_slots().min(most_runs(max_map_count()))
     }
 
     unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
@@ -100,16 +117,16 @@ impl Ledger {
         self.told.values()
     }
 
-    /// Whether KVM has numbers for `more` slots once `fewer` are gone.
+    /// Whether there can be `more` slots once `fewer` are gone.
     ///
     /// # Errors
-    /// [`HostError`] says how many slots KVM has.
+    /// [`HostError`] says how many slots there can be.
     pub fn check_room(&self, fewer: usize, more: usize) -> Result<(), HostError> {
         let taken = self.next as usize - self.free.len();
         let most = self.kvm.most();
         if taken + more > most + fewer {
             return Err(HostError(format!(
-                "KVM has no memory slot left: a VM has at most {most}, and {taken} are in use"
+                "no memory slot is left: KVM and the host's vm.max_map_count allow {most}, and {taken} are in use"
             )));
         }
         Ok(())

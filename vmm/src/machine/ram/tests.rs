@@ -15,6 +15,7 @@ use crate::units::{GIB, MIB};
 
 mod changes;
 mod failures;
+mod scattered;
 
 const WINDOW: u64 = 4 * GIB;
 const BLOCK: u64 = 2 * MIB;

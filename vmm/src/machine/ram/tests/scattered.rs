@@ -1,0 +1,64 @@
+//! A guest that plugs every other block of a large device: what it can take of the host is bounded.
+
+use super::*;
+use crate::machine::ram::kvm::most_runs;
+
+const TIB: u64 = 1 << 40;
+/// Fewer than Linux allows by default (65,530), so that it takes a second: each change publishes all regions anew.
+const MAX_MAP_COUNT: usize = 16_384;
+
+/// KVM's side, as fast as can be.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+#[expect(unsafe_code, reason = "the trait's contract is about host memory, which is not used here")]
+impl MemorySlots for Counting {
+    fn most(&self) -> usize {
+        most_runs(MAX_MAP_COUNT)
+    }
+
+    unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8) -> Result<(), KvmError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn delete(&self, _: u32) -> Result<(), KvmError> {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
+#[test]
+fn a_terabyte_of_every_other_block_leaves_the_host_mappings_to_live_on() {
+    let kvm = Arc::new(Counting::default());
+    let purpose = Purpose::VirtioMem { id: "m".into(), slot_size: 128 * MIB };
+    let ram = Ram::new(Parts {
+        kvm: kvm.clone(),
+        hold: Arc::new(Hold::new().unwrap()),
+        faults: Arc::default(),
+        mapping: MappingSpec { backing: Backing::Anon, prealloc: false, thp: false, reserve: false },
+        bindings: Bindings::default(),
+        areas: vec![AreaSpec { range: GuestRange::new(TIB, TIB), purpose }],
+    });
+    let ram = ram.unwrap();
+    let every_other = |index: u64| GuestRange::new(TIB + 2 * index * BLOCK, BLOCK);
+    let before = mappings();
+    let (refused, error) = (0..TIB / BLOCK / 2)
+        .find_map(|index| Some((index, ram.back("m", every_other(index)).err()?)))
+        .unwrap();
+    assert!(error.to_string().starts_with("no memory slot is left"), "{error}");
+    assert_eq!(kvm.0.load(Ordering::SeqCst), usize::try_from(refused).unwrap());
+    // Other tests of this process have mappings, too.
+    let taken = mappings() - before.min(mappings());
+    assert!((14_000..MAX_MAP_COUNT - 1000).contains(&taken), "{taken}");
+    // What goes makes room, and a gap that is filled makes more: three runs become one.
+    ram.unback("m", every_other(7)).unwrap();
+    ram.back("m", every_other(refused)).unwrap();
+    ram.back("m", GuestRange::new(every_other(10).end(), BLOCK)).unwrap();
+    ram.back("m", every_other(refused + 1)).unwrap();
+    ram.back("m", every_other(refused + 2)).unwrap_err();
+}
