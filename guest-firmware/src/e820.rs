@@ -6,9 +6,6 @@
 
 use crate::layout::{EBDA_START, HIGH_RAM_START};
 
-/// Most entries that `boot_params` has room for.
-pub const MAX_ENTRIES: usize = 128;
-
 /// What a range of the map is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use vm_memory::GuestMemoryError;
 
-use crate::e820;
 use crate::kernel::KernelError;
-use crate::layout::{ACPI_SIZE, ACPI_START};
+use crate::layout::{self, ACPI_SIZE, ACPI_START};
 
 /// Why a machine cannot boot; always the user's choice of files and sizes, but for
 /// [`Memory`](Self::Memory).
@@ -69,7 +68,10 @@ pub enum Error {
         size: u64,
     },
     /// RAM in too many pieces.
-    #[error("The memory map has {entries} entries, and a kernel takes at most {}", e820::MAX_ENTRIES)]
+    #[error(
+        "The memory map has {entries} entries, and a kernel takes at most {}",
+        layout::MEMORY_MAP_ENTRIES
+    )]
     MemoryMapTooLong {
         /// Number of entries.
         entries: usize,

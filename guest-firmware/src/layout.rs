@@ -25,10 +25,13 @@ pub const PVH_MODULES_START: u64 = 0x6040;
 /// One entry of 32 bytes.
 pub const PVH_MODULES_SIZE: u64 = 32;
 
+/// Most entries that `boot_params` has room for.
+pub const MEMORY_MAP_ENTRIES: usize = 128;
+
 /// The PVH memory map.
 pub const PVH_MEMORY_MAP_START: u64 = 0x6080;
 /// As many entries as `boot_params` can have, of 24 bytes.
-pub const PVH_MEMORY_MAP_SIZE: u64 = crate::e820::MAX_ENTRIES as u64 * 24;
+pub const PVH_MEMORY_MAP_SIZE: u64 = MEMORY_MAP_ENTRIES as u64 * 24;
 
 /// `boot_params`, the "zero page" of the Linux boot protocol.
 pub const BOOT_PARAMS_START: u64 = 0x7000;

@@ -161,7 +161,7 @@ fn place_initramfs(boot: &Boot<'_>, kernel: &Kernel, ram_end: u64) -> Result<Opt
 
 fn checked_memory_map(boot: &Boot<'_>) -> Result<Vec<E820Entry>, Error> {
     let map = memory_map(boot.ram, boot.ranges);
-    if map.len() > e820::MAX_ENTRIES {
+    if map.len() > layout::MEMORY_MAP_ENTRIES {
         return Err(Error::MemoryMapTooLong { entries: map.len() });
     }
     Ok(map)

@@ -5,6 +5,7 @@
 //! | [`shard`] | the share of the work that this process does |
 //! | [`plan`] | batches: scenarios that one guest runs, one after the other |
 //! | [`judge`] | one scenario on one [`subject`], held against the oracle and against its author |
+//! | [`model`] | a scenario's expectations, held against the oracle alone |
 //! | [`guest`] | the guest of a batch, and how it is brought back to what it was after its boot |
 //! | [`run`] | batches on several guests at a time |
 //! | [`away`] | the same in emulated hosts |
@@ -19,6 +20,7 @@ mod difference;
 pub mod entry;
 pub mod guest;
 pub mod judge;
+pub mod model;
 pub mod plan;
 pub mod report;
 pub mod run;

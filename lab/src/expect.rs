@@ -2,7 +2,8 @@
 //!
 //! `"0 none, 1-15 DMA32, 48-143 Movable"` names every block that is to exist, with its
 //! `valid_zones`; words of one block are joined by `/`. A block that is not online has its state in
-//! front: `"48-49 offline:Normal/Movable"`. One that is not to exist may be called `absent`.
+//! front: `"48-49 offline:Normal/Movable"`. One that is not to exist may be called `absent`. A node is looked at where
+//! it is named: `"48-55 Movable node 1"`.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ pub type Blocks = BTreeMap<u64, String>;
 const ABSENT: &str = "absent";
 /// The states that are written in front of zones.
 const STATES: [BlockState; 2] = [BlockState::Offline, BlockState::GoingOffline];
+/// Between what a block shows and its node.
+const NODE: &str = " node ";
 /// What stands for a block of several zones or nodes.
 const NONE: &str = "none";
 /// Most blocks in one range, so that a slip of the pen is no endless list.
@@ -57,6 +60,10 @@ pub fn parse(text: &str) -> Result<Blocks, NotALayout> {
 
 /// Whether a block can show this.
 fn can_show(text: &str) -> bool {
+    let (text, node) = text.split_once(NODE).map_or((text, None), |(text, node)| (text, Some(node)));
+    if node.is_some_and(|node| node.parse::<u32>().is_err()) {
+        return false;
+    }
     let state = STATES.iter().find_map(|state| text.strip_prefix(&format!("{state}:")));
     let is_zone = |word: &str| Zone::ALL.iter().any(|zone| zone.name() == word);
     text == ABSENT || state.unwrap_or(text).split('/').all(|word| word == NONE || is_zone(word))
@@ -65,6 +72,16 @@ fn can_show(text: &str) -> bool {
 /// What a guest shows, in the same words.
 pub fn seen(layout: &Layout) -> Blocks {
     layout.blocks.iter().map(|block| (block.index, shows(block))).collect()
+}
+
+/// What a guest shows, with the node of each block for which `wanted` names one.
+pub fn seen_as(wanted: &Blocks, layout: &Layout) -> Blocks {
+    let names_node = |index| wanted.get(&index).is_some_and(|words| words.contains(NODE));
+    let words = |block: &dimmer_agent::report::Block| match &block.nodes[..] {
+        [node] if names_node(block.index) => format!("{}{NODE}{node}", shows(block)),
+        _ => shows(block),
+    };
+    layout.blocks.iter().map(|block| (block.index, words(block))).collect()
 }
 
 /// What a guest shows of one block.
@@ -147,6 +164,7 @@ pub fn differences(expected: &str, layout: &Layout) -> Result<Vec<String>, NotAL
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::sample::{blocks, layout};
 
     #[test]
     fn a_layout_is_read_block_by_block() {
@@ -158,6 +176,8 @@ mod tests {
     #[test]
     fn what_is_no_layout_is_quoted() {
         for wrong in [
+            "48-55 Movable node",
+            "48-55 Movable node x",
             "48",
             "x Movable",
             "3-2 Normal",
@@ -171,6 +191,20 @@ mod tests {
             let error = parse(wrong).unwrap_err();
             assert!(wrong.contains(&error.0), "{error}");
         }
+    }
+
+    #[test]
+    fn a_node_counts_where_it_is_named() {
+        let wanted = parse("0-1 DMA32, 2-3 Movable node 1, 4 absent").unwrap();
+        let mut layout = layout([
+            blocks(0, 1, BlockState::Online, &["DMA32"]),
+            blocks(2, 3, BlockState::Online, &["Movable"]),
+        ]);
+        layout.blocks[2].nodes = vec![1];
+        let rows = compare(&wanted, &seen_as(&wanted, &layout), |_| String::new());
+        let wrong: Vec<_> =
+            rows.iter().filter(|row| !row.is_right()).map(|row| (row.first, row.seen.as_str())).collect();
+        assert_eq!(wrong, [(3, "Movable node 0")]);
     }
 
     #[test]

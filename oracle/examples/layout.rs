@@ -25,7 +25,7 @@ fn main() {
     let mut linux = Linux::new(release, settings, memory);
     for number in 0..6 {
         let start = 6 * GIB + number * 4 * GIB;
-        linux.plug_dimm(&format!("dimm{number}"), &[start..start + 4 * GIB], 0);
+        linux.plug_dimm(&format!("dimm{number}"), std::slice::from_ref(&(start..start + 4 * GIB)), 0);
     }
     print("with six DIMMs", &linux);
 

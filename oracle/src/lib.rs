@@ -32,6 +32,7 @@
 //! | virtio-mem, larger blocks | [`virtio_mem::bbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_bbm_plug_request`, `_unplug_request` | 5.11 |
 //! | poisoned pages | [`poison`] | mm/memory-failure.c, `memory_failure` | 5.10; blocks with some refused since 6.2 |
 
+pub mod absent;
 pub mod boot;
 pub mod chance;
 pub mod faults;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::absent::NotAdded;
 use super::chance::Chance;
 use super::faults::Faults;
 use super::memory::{Block, Errno, GroupId, Memory};
@@ -58,6 +59,8 @@ pub struct Linux {
     pub lingering: BTreeSet<u32>,
     /// Its ACPI memory devices, by their names.
     pub dimms: BTreeMap<String, PluggedDimm>,
+    /// What it could not add of ACPI memory devices that are plugged, by their names.
+    pub not_added: BTreeMap<String, Vec<NotAdded>>,
     /// Its virtio-mem devices, by their names.
     pub virtio_mem: BTreeMap<String, VirtioMem>,
 }
@@ -92,6 +95,7 @@ impl Linux {
             stuck: None,
             lingering: BTreeSet::new(),
             dimms: BTreeMap::new(),
+            not_added: BTreeMap::new(),
             virtio_mem: BTreeMap::new(),
         }
     }

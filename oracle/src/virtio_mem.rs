@@ -15,6 +15,7 @@ use super::mistake::Mistake;
 use super::release::Release;
 use super::zone::PAGE;
 
+mod absent;
 pub mod bbm;
 pub mod sbm;
 

@@ -17,6 +17,9 @@ const HEAD: &str =
 
 const OFFLINE: &str = "expect = { blocks = \"48-55 offline:Movable/Normal\" }\n";
 
+/// Why the oracle, too, says what was seen.
+const WHY: &str = "Movable: 229376+32768 <= 301 % of 1048478 early kernel pages = 3155918, on node 0";
+
 fn source(name: &str, text: &str) -> Result<Source, Box<dyn std::error::Error>> {
     let scenario = Scenario::parse(&format!("{HEAD}{text}"), Path::new(name))?;
     Ok(Source { name: name.to_owned(), argument: format!("{name}.toml"), scenario })
@@ -43,7 +46,7 @@ fn a_planted_error_shows_in_every_format_and_on_a_fresh_guest(kernel: &Kernel) -
     };
     assert_eq!(
         (differences.len(), differences[0].to_string()),
-        (1, "block 55: expected Normal, seen Movable".into())
+        (1, format!("block 55: expected Normal, seen Movable ({WHY})"))
     );
     assert!(evidence.events.iter().any(|event| event["event"] == "ost"), "{:?}", evidence.events);
     assert!(!evidence.log.is_empty());

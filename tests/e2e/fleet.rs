@@ -46,11 +46,11 @@ pub fn run(cases: &[Case], arguments: &Arguments) -> io::Result<ExitCode> {
     println!("\nrunning {} tests, {SEATS} at a time in each of {hosts} emulated hosts", runs.len());
     let worker = [WORKER.into(), arguments_of_worker(arguments)];
     let crew = Crew::new(worker, hosts, SEATS)?;
-    let mut sums = Sums { ignored: ignored.len(), filtered: cases.len() - wanted.len(), ..Sums::default() };
+    let cost = runs.iter().map(|case| case.cost).sum();
+    let (ignored, filtered) = (ignored.len(), cases.len() - wanted.len());
+    let mut sums = Sums { all: runs.len(), cost, ignored, filtered, ..Sums::default() };
     let names = runs.iter().map(|case| &case.name);
-    crew.carry_out_all(names, |number, result| {
-        sums.add(&runs[number].name, result, runs.len(), begun.elapsed())
-    });
+    crew.carry_out_all(names, |number, result| sums.add(runs[number], result, begun.elapsed()));
     Ok(sums.close(begun.elapsed()))
 }
 
@@ -73,6 +73,10 @@ fn is_run(case: &Case, arguments: &Arguments) -> bool {
 /// What became of all tests.
 #[derive(Debug, Default)]
 struct Sums {
+    /// Tests, and what all of them cost, and those that are done.
+    all: usize,
+    cost: u32,
+    paid: u32,
     passed: usize,
     ignored: usize,
     filtered: usize,
@@ -83,7 +87,9 @@ struct Sums {
 
 impl Sums {
     /// Counts a test, and says what became of it and how long the rest may take.
-    fn add(&mut self, name: &str, result: std::result::Result<Result, Lost>, all: usize, elapsed: Duration) {
+    fn add(&mut self, case: &Case, result: std::result::Result<Result, Lost>, elapsed: Duration) {
+        let name = &case.name;
+        self.paid += case.cost;
         let said = match result {
             Ok(Result { failed: None, seconds }) => {
                 self.passed += 1;
@@ -91,16 +97,22 @@ impl Sums {
             }
             Ok(Result { failed: Some(why), seconds }) => {
                 let said = format!("FAILED, {seconds:.1} s: {}", why.lines().next().unwrap_or_default());
-                self.failed.push((name.to_owned(), why));
+                self.failed.push((name.clone(), why));
                 said
             }
             Err(lost) => {
-                self.lost.push((name.to_owned(), lost.to_string()));
+                self.lost.push((name.clone(), lost.to_string()));
                 "LOST".to_owned()
             }
         };
         let done = self.passed + self.failed.len() + self.lost.len();
-        println!("[{done}/{all}] {name} ... {said}{}", left(done, all, elapsed));
+        println!("[{done}/{}] {name} ... {said}{}", self.all, self.left(elapsed));
+    }
+
+    /// How long what is left may take, judged by what is done.
+    fn left(&self, elapsed: Duration) -> String {
+        let minutes = elapsed.as_secs_f64() / f64::from(self.paid) * f64::from(self.cost - self.paid) / 60.0;
+        if self.paid == self.cost { String::new() } else { format!("; about {minutes:.0} min left") }
     }
 
     /// Says what failed and was lost, why, how to repeat it, and the sums in the last line, as test runners do. Exit
@@ -137,11 +149,4 @@ impl Sums {
             _ => ExitCode::from(101),
         }
     }
-}
-
-/// How long what is left may take, judged by what is done.
-fn left(done: usize, all: usize, elapsed: Duration) -> String {
-    let each = elapsed.as_secs_f64() / done.max(1) as f64;
-    let minutes = each * (all - done) as f64 / 60.0;
-    if done == all { String::new() } else { format!("; about {minutes:.0} min left") }
 }

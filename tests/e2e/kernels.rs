@@ -10,7 +10,7 @@ use dimmer_lab::library::library;
 use libtest_mimic::Arguments;
 
 use crate::Case;
-use crate::library::{SHARES, holds, name};
+use crate::library::{COST, SHARES, holds, name};
 
 /// The kernels that no other test runs on.
 const OTHERS: [&str; 3] = ["5.10", "6.18", "7"];
@@ -23,7 +23,7 @@ pub fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     }
     let case = |kernel: &'static str, share| {
         let full = kernels::find(kernel).map_or(kernel, |source| source.name);
-        Case::new(name(full, "kernels", share), true, move || on(kernel, share))
+        Case::new(name(full, "kernels", share), true, move || on(kernel, share)).costing(COST)
     };
     Ok(OTHERS.into_iter().flat_map(|kernel| (0..SHARES).map(move |share| case(kernel, share))).collect())
 }

@@ -12,13 +12,15 @@ use crate::{Case, Outcome};
 pub const SHARES: usize = 12;
 /// Of so many shares, one runs on each kernel by default.
 const TURNS: usize = 4;
+/// How many other tests a share takes as long as.
+pub const COST: u32 = 6;
 
 /// A test for each share on each of `kernels`. `flavours` are the kernels that some scenarios boot instead.
 pub fn cases(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Case> {
     let on = |turn: usize, kernel: &Kernel, share: usize| {
         let (kernel, flavours) = (kernel.clone(), flavours.to_vec());
         let name = name(&kernel.name, "library", share);
-        Case::new(name, share % TURNS != turn, move || holds(share, &kernel, &flavours))
+        Case::new(name, share % TURNS != turn, move || holds(share, &kernel, &flavours)).costing(COST)
     };
     let shares = |(turn, kernel)| (0..SHARES).map(move |share| on(turn, kernel, share));
     kernels.iter().enumerate().flat_map(shares).collect()

@@ -63,6 +63,8 @@ struct Case {
     name: String,
     /// Whether it runs only when ignored tests are asked for.
     is_ignored: bool,
+    /// How long it takes, roughly, in the time that most tests take.
+    cost: u32,
     /// Runs it; gives why it failed.
     run: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -71,7 +73,12 @@ impl Case {
     /// A test whose machines' books are audited when they go.
     fn new(name: String, is_ignored: bool, test: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
         let run = move || vm::audited(&test).map_err(|error| dimmer_lab::chain(&*error));
-        Self { name, is_ignored, run: Box::new(run) }
+        Self { name, is_ignored, cost: 1, run: Box::new(run) }
+    }
+
+    /// The same, which takes as long as so many others.
+    fn costing(self, cost: u32) -> Self {
+        Self { cost, ..self }
     }
 }
 
@@ -127,7 +134,7 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
     }
     // A machine has a thread for each vCPU and one for everything else, mostly asleep.
     arguments.test_threads.get_or_insert(2);
-    let trials = cases.into_iter().map(|Case { name, is_ignored, run }| {
+    let trials = cases.into_iter().map(|Case { name, is_ignored, run, .. }| {
         Trial::test(name, move || Ok(run()?)).with_ignored_flag(is_ignored)
     });
     Ok(libtest_mimic::run(&arguments, trials.collect()).exit_code())
@@ -184,7 +191,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     // What takes longest comes first.
     let mut cases = kernels::cases(arguments)?;
     cases.extend(library::cases(&usual, &poison));
+    cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)).map(|case| case.costing(2)));
     cases.extend(files.into_iter().flatten().flat_map(|test| on(&usual, test)));
-    cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)));
     Ok(cases)
 }

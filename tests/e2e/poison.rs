@@ -15,6 +15,10 @@ use crate::patience::wait_for;
 use crate::virtio_mem::{ask, assert_said};
 use crate::{GIB, MIB, Outcome};
 
+mod refused;
+
+use refused::errors_that_would_be_lost_or_fatal_are_refused;
+
 crate::tests!("poison":
     a_broken_page_leaves_with_its_block,
     a_broken_part_of_a_virtio_mem_block_stays,
@@ -292,30 +296,4 @@ fn an_error_that_nobody_meets(kernel: &Kernel) -> Outcome {
     assert_recovered(&mut vm, address)?;
     report(&vm, address + APART, "ucna")?;
     wait_until_broken(&mut vm, 8)
-}
-
-fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
-    let address = plug(&mut vm, "d0")?;
-    assert_refused(&inject(&vm, address + 2 * GIB, "ao")?, "no memory is plugged at");
-    // A guest with nothing to do is in its kernel nearly always. If it is not, the page is free, and
-    // nothing happens but that it is taken out of use.
-    wait_for("a guest that does nothing", || {
-        let answer = inject(&vm, address, "ar")?;
-        Ok((answer.status == 409).then(|| assert_refused(&answer, "no vCPU runs a program right now")))
-    })?;
-    vm.shell("echo 0 > /sys/devices/system/machinecheck/machinecheck0/bank9")?;
-    assert_refused(&inject(&vm, address, "ao")?, "IA32_MC9_CTL is 0x0");
-    drop(vm);
-
-    let mut vm = with_dimms(kernel, "").boot()?;
-    let address = plug(&mut vm, "d0")?;
-    for severity in ["ao", "ar", "ucna"] {
-        assert_refused(&inject(&vm, address, severity)?, "start the machine with --cpu-vendor intel");
-    }
-    drop(vm);
-
-    let vm = with_dimms(kernel, "--cpu-vendor intel").cmdline("mce=off").boot()?;
-    assert_refused(&inject(&vm, GIB, "ao")?, "the guest has not enabled machine checks");
-    Ok(())
 }

@@ -24,10 +24,11 @@
 mod body;
 mod connections;
 mod devices;
+mod errors;
 mod events;
 mod faults;
 mod machine;
-pub mod openapi;
+mod openapi;
 mod problem;
 mod server;
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub struct Event {
     /// 1 for the first event, without gaps.
     pub sequence: u64,
     /// Time since the VMM started.
-    #[schema(schema_with = crate::api::openapi::duration)]
+    #[schema(schema_with = crate::schema::duration)]
     pub timestamp: Duration,
     /// What happened.
     #[serde(flatten)]

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod machine;
 pub mod printable;
 pub mod program;
+mod schema;
 pub mod socket;
 pub mod spec;
 pub mod topology;

@@ -40,9 +40,11 @@ mod error;
 mod event_loop;
 mod gate;
 mod hold;
+mod kvm_error;
 mod mapping;
 mod mce;
 mod panic_watch;
+mod parts;
 mod platform;
 mod ram;
 mod reserve;
@@ -152,7 +154,7 @@ impl Machine {
         let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
         let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
         let panic = PanicReason::default();
-        let wiring = Wiring::new(&wiring::Parts {
+        let wiring = Wiring::new(&parts::Parts {
             spec: &spec,
             layout: &layout,
             board: &board,

@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::tree::Tree;
-
 /// Work queues whose work can add or remove memory. The kernel names a worker that is executing
 /// `kworker/…+QUEUE` (`wq_worker_comm` in kernel/workqueue.c); `kacpid` runs the firmware's methods,
 /// `kacpi_notify` takes its notifications, `kacpi_hotplug` adds and ejects devices (both
@@ -50,13 +48,8 @@ impl<'a> Stat<'a> {
     }
 }
 
-/// What the guest's kernel threads are doing to memory, ascending by process id.
-///
-/// A process that ends while it is looked at is left out.
-pub fn kernel_threads(tree: &Tree) -> Vec<String> {
-    let mut ids = tree.numbers("proc", "").unwrap_or_default();
-    ids.sort_unstable();
-    let stats = ids.iter().filter_map(|id| tree.read(&format!("proc/{id}/stat")).ok());
+/// What kernel threads are doing to memory, by their lines of /proc/PID/stat.
+pub fn kernel_threads(stats: impl Iterator<Item = String>) -> Vec<String> {
     stats.filter_map(|line| Stat::parse(&line)?.reason()).collect()
 }
 

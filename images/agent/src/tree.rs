@@ -104,7 +104,7 @@ impl Tree {
         let going = blocks.iter().filter(|block| block.state == BlockState::GoingOffline);
         let mut pending: Vec<_> =
             going.map(|block| format!("block {} is going offline", block.index)).collect();
-        pending.extend(pending::kernel_threads(self));
+        pending.extend(pending::kernel_threads(self.stats()));
         Ok(Layout {
             kernel: self.required("proc/sys/kernel/osrelease")?,
             block_size: self.block_size()?,
@@ -119,6 +119,13 @@ impl Tree {
             groups_unknown: None,
             pending,
         })
+    }
+
+    /// The stat lines of all processes, ascending by their ids. One that ends while it is looked at is left out.
+    fn stats(&self) -> impl Iterator<Item = String> {
+        let mut ids = self.numbers("proc", "").unwrap_or_default();
+        ids.sort_unstable();
+        ids.into_iter().filter_map(|id| self.read(&format!("proc/{id}/stat")).ok())
     }
 
     fn required(&self, path: &str) -> Result<String, Error> {

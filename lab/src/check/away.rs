@@ -28,7 +28,7 @@ pub fn check(crew: &Crew, seat: usize, source: &Source, kernel: &Kernel, another
     let check = Check { scenario: source.name.clone(), kernel: kernel.name.clone(), another };
     let failed = |error: String| {
         let outcome = Outcome::Failed { error, evidence: Evidence::default() };
-        Entry::new(source, kernel, outcome, Which::None)
+        Entry::new(source, &kernel.name, outcome, Which::None)
     };
     match crew.carry_out::<_, Option<Entry>>(seat, &check) {
         Ok(Some(entry)) => entry,

@@ -1,6 +1,5 @@
 //! What became of one scenario on one kernel.
 
-use dimmer_images::Kernel;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,15 +28,15 @@ pub struct Entry {
 
 impl Entry {
     /// What became of a scenario on a kernel, in no time.
-    pub fn new(source: &Source, kernel: &Kernel, outcome: Outcome, guest: Which) -> Self {
+    pub fn new(source: &Source, kernel: &str, outcome: Outcome, guest: Which) -> Self {
         Self {
             scenario: source.name.clone(),
             shows: source.scenario.shows.clone(),
-            kernel: kernel.name.clone(),
+            kernel: kernel.to_owned(),
             outcome,
             guest,
             seconds: 0.0,
-            repeat: repeat(source, &kernel.name),
+            repeat: repeat(source, kernel),
         }
     }
 }

@@ -7,13 +7,14 @@ use dimmer_oracle::release::Release;
 
 use super::Difference;
 use super::subject::Subject;
-use crate::expect;
 use crate::predict::{Prediction, Seen};
 use crate::real::{Real, RealError};
-use crate::scenario::{Action, BlockSet, Effect, Expect, ExpectWord, Expected, Scenario};
+use crate::scenario::{Action, BlockSet, Effect, Expect, ExpectWord, Scenario};
 use crate::verdict::{self, Baseline};
 
+mod author;
 mod effect;
+mod words;
 
 /// A scenario could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -114,15 +115,19 @@ pub fn check_on<S: Subject>(
         let action = wanted.action();
         let before = model.clone();
         let predicted = model.clone().apply(&action).map_err(wrong(step))?;
-        let seen =
+        let mut seen =
             subject.apply(&action, &awaited(&predicted, wanted.expect.as_ref())).map_err(lost(step))?;
         let layout = subject.layout().map_err(lost(step))?;
         let log = match scenario.looks_at_the_log() {
             true => subject.log(said(wanted.expect.as_ref())).map_err(lost(step))?,
             false => Vec::new(),
         };
-        let predicted =
+        let mut predicted =
             model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
+        if looks_at_the_device(wanted.expect.as_ref(), &seen) {
+            seen.plugged = subject.plugged().map_err(lost(step))?;
+            predicted.plugged = model.plugged_by_the_only_device();
+        }
         if matches!(action, Action::Reboot) {
             baseline = Baseline::of(&model.linux, &layout);
         }
@@ -153,6 +158,12 @@ fn awaited(predicted: &Effect, expected: Option<&Expect>) -> Effect {
     }
 }
 
+/// Whether the author says what the machine's virtio-mem device is to have plugged after a step of another kind.
+pub(super) fn looks_at_the_device(expected: Option<&Expect>, seen: &Effect) -> bool {
+    seen.plugged.is_none()
+        && matches!(expected, Some(Expect::Details(expected)) if expected.plugged.is_some())
+}
+
 /// What the kernel's log is to say.
 fn said(expected: Option<&Expect>) -> &[String] {
     match expected {
@@ -179,16 +190,16 @@ fn differences(model: &Prediction, baseline: Option<Baseline>, layout: &Layout) 
 }
 
 /// Model and guest after one step.
-struct Moment<'a> {
+pub(super) struct Moment<'a> {
     /// The model before the step.
-    before: &'a Prediction,
-    model: &'a Prediction,
-    predicted: &'a Effect,
-    seen: &'a Effect,
-    layout: &'a Layout,
-    baseline: Option<Baseline>,
+    pub(super) before: &'a Prediction,
+    pub(super) model: &'a Prediction,
+    pub(super) predicted: &'a Effect,
+    pub(super) seen: &'a Effect,
+    pub(super) layout: &'a Layout,
+    pub(super) baseline: Option<Baseline>,
     /// The kernel's log since the step before.
-    log: &'a [String],
+    pub(super) log: &'a [String],
 }
 
 impl Moment<'_> {
@@ -211,66 +222,5 @@ impl Moment<'_> {
         let mut all = effect::differences(self.before, self.predicted, self.seen);
         all.extend(differences(self.model, self.baseline, self.layout));
         all
-    }
-
-    fn against_the_author(&self, expected: &Expected) -> Result<Vec<Difference>, String> {
-        let mut all = Vec::new();
-        if let Some(blocks) = &expected.blocks {
-            all.extend(self.blocks(blocks)?);
-        }
-        if let Some(wanted) = expected.outcome.filter(|wanted| Some(*wanted) != self.seen.outcome) {
-            let seen = effect::word(self.seen.outcome);
-            all.push(Difference::author("outcome", effect::word(Some(wanted)), seen));
-        }
-        if let Some(wanted) = expected.reports()?.filter(|wanted| *wanted != self.seen.ost) {
-            all.push(Difference::author("_OST", format!("{wanted:x?}"), format!("{:x?}", self.seen.ost)));
-        }
-        if let Some(wanted) = expected.plugged.filter(|wanted| Some(wanted.0) != self.seen.plugged) {
-            let seen = format!("{:?}", self.seen.plugged);
-            all.push(Difference::author("plugged size", format!("{:?}", Some(wanted.0)), seen));
-        }
-        if let Some(wanted) = expected.refusals()?.filter(|wanted| *wanted != self.seen.refused) {
-            let seen = format!("{:?}", self.seen.refused);
-            all.push(Difference::author("refused blocks", format!("{wanted:?}"), seen));
-        }
-        let corrupted = self.seen.hardware_corrupted;
-        if let Some(wanted) = expected.hardware_corrupted.filter(|wanted| Some(wanted.0) != corrupted) {
-            let seen = format!("{corrupted:?}");
-            all.push(Difference::author("broken memory", format!("{:?}", Some(wanted.0)), seen));
-        }
-        all.extend(self.unsaid(&expected.log));
-        Ok(all)
-    }
-
-    /// What the kernel's log was to say and does not.
-    fn unsaid(&self, wanted: &[String]) -> Vec<Difference> {
-        let said = |text: &&String| self.log.iter().any(|line| line.contains(text.as_str()));
-        let last = self.log.last().map_or("nothing", String::as_str);
-        let difference = |text: &String| {
-            Difference::author(
-                "the kernel's log",
-                format!("{text:?}"),
-                format!("not said; its last line is {last:?}"),
-            )
-        };
-        wanted.iter().filter(|text| !said(text)).map(difference).collect()
-    }
-
-    /// The blocks that the author wrote: all from the lowest that is named on, or all behind boot memory
-    /// when none is named.
-    fn blocks(&self, text: &str) -> Result<Vec<Difference>, String> {
-        let wanted = expect::parse(text).map_err(|error| error.to_string())?;
-        let behind_boot = || {
-            let early = self.model.linux.memory.blocks().iter().filter(|(_, block)| block.early);
-            early.map(|(index, _)| index + 1).max().unwrap_or(0)
-        };
-        let first = wanted.keys().next().copied().unwrap_or_else(behind_boot);
-        let seen = expect::seen(self.layout).split_off(&first);
-        let rows = expect::compare(&wanted, &seen, |_| String::new());
-        let difference = |row: &expect::Row| {
-            let what = if row.first == row.last { "block" } else { "blocks" };
-            Difference::author(&format!("{what} {}", row.range()), row.expected.clone(), row.seen.clone())
-        };
-        Ok(rows.iter().filter(|row| !row.is_right()).map(difference).collect())
     }
 }

@@ -30,6 +30,12 @@ pub trait Subject {
     /// When that is not known.
     fn requests(&mut self) -> Result<Requests, Self::Error>;
 
+    /// Bytes that the machine's virtio-mem device has plugged; `None` when it has none, or several.
+    ///
+    /// # Errors
+    /// When that is not known.
+    fn plugged(&mut self) -> Result<Option<u64>, Self::Error>;
+
     /// What the guest's kernel has logged since this was last asked, a line each; texts that are `wanted` are waited for.
     ///
     /// # Errors
@@ -50,6 +56,10 @@ impl Subject for Real {
 
     fn requests(&mut self) -> Result<Requests, RealError> {
         self.new_requests()
+    }
+
+    fn plugged(&mut self) -> Result<Option<u64>, RealError> {
+        self.plugged_by_the_only_device()
     }
 
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
@@ -76,6 +86,10 @@ impl Subject for Prediction {
 
     fn requests(&mut self) -> Result<Requests, ModelError> {
         Ok(Self::requests(self))
+    }
+
+    fn plugged(&mut self) -> Result<Option<u64>, ModelError> {
+        Ok(self.plugged_by_the_only_device())
     }
 
     fn log(&mut self, _: &[String]) -> Result<Vec<String>, ModelError> {

@@ -12,11 +12,13 @@ use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::check::entry::Which;
 use dimmer_lab::check::shard::Assigned;
-use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Shard, away, run};
+use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Shard, away, model, run};
 use dimmer_lab::host::crew::Crew;
 use dimmer_lab::host::qemu::Size;
 use dimmer_lab::host::{self, crew};
 use dimmer_lab::library::{Source, find_all};
+
+use super::question;
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]
@@ -43,6 +45,9 @@ pub struct Check {
     /// Boot a guest for every scenario.
     #[arg(long)]
     fresh: bool,
+    /// Hold what the scenarios expect against what the oracle says, without any guest.
+    #[arg(long, conflicts_with_all = ["jobs", "shard", "fresh", "worker"])]
+    predict: bool,
     /// Check what standard input asks for: the part that runs on the host with KVM.
     #[arg(long, hide = true)]
     worker: bool,
@@ -54,6 +59,9 @@ impl Check {
     pub fn run(&self) -> super::Result {
         let sources = find_all(&self.scenarios)?;
         sources.iter().try_for_each(Source::validate)?;
+        if self.predict {
+            return self.predict(&sources);
+        }
         let names: Vec<&str> = self.kernel.iter().map(String::as_str).collect();
         let kernels = kernels(&names)?;
         let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
@@ -66,6 +74,21 @@ impl Check {
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
         let mut output = self.output()?;
         let report = self.check(plan, share)?;
+        report.write(self.format, &mut output)?;
+        output.flush()?;
+        Ok(ExitCode::from(report.status()))
+    }
+
+    fn predict(&self, sources: &[Source]) -> super::Result {
+        let begun = Instant::now();
+        let mut entries = Vec::new();
+        for kernel in &self.kernel {
+            let release = question::release(kernel).map_err(|error| format!("--kernel: {error}"))?;
+            entries.extend(sources.iter().map(|source| model::entry(source, kernel, release)));
+        }
+        entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));
+        let report = Report { shard: None, entries, seconds: begun.elapsed().as_secs_f64() };
+        let mut output = self.output()?;
         report.write(self.format, &mut output)?;
         output.flush()?;
         Ok(ExitCode::from(report.status()))
@@ -118,7 +141,8 @@ impl Check {
         }
         writeln!(progress, "{total} checks with {} guests", batches.len())?;
         let skipped = skipped.iter();
-        let skip = skipped.map(|(source, kernel)| Entry::new(source, kernel, Outcome::Skipped, Which::None));
+        let skip =
+            skipped.map(|(source, kernel)| Entry::new(source, &kernel.name, Outcome::Skipped, Which::None));
         let mut entries: Vec<Entry> = skip.collect();
         let before = entries.len();
         let done = |entry| {

@@ -23,8 +23,8 @@ pub struct Explain {
 impl Explain {
     /// Prints what the block shows and why.
     pub fn run(&self) -> super::Result {
-        let kernel = self.question.kernel;
-        let all = self.question.ask(|scenario| Ok(explain(scenario, kernel, self.block)?))?;
+        let (kernel, all) =
+            self.question.ask(|scenario, release| Ok((release, explain(scenario, release, self.block)?)))?;
         let last = all.len() - 1;
         let wanted = match self.step {
             None => changes(all),

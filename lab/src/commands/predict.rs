@@ -3,10 +3,13 @@
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
+use dimmer_lab::check::{Format, Report, model};
 use dimmer_lab::predict::forecast::{Moment, forecast, json, text};
 use dimmer_lab::scenario::Scenario;
+use dimmer_oracle::release::Release;
 use serde_json::{Value, json};
 
 use super::question::Question;
@@ -17,36 +20,54 @@ pub struct Predict {
     #[command(flatten)]
     question: Question,
     /// Print all of memory after each step as JSON, instead of what changes as text.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "check")]
     json: bool,
+    /// Hold what the file expects against what the oracle says: where they differ, and why. Exit status as `check`.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Predict {
     /// Prints memory after the boot and what each step does to it.
     pub fn run(&self) -> super::Result {
-        let answer = |scenario: &Scenario| if self.json { self.json(scenario) } else { self.text(scenario) };
+        if self.check {
+            return self.check();
+        }
+        let answer = |scenario: &Scenario, release| {
+            if self.json { json(scenario, release) } else { text(scenario, release) }
+        };
         std::io::stdout().write_all(self.question.ask(answer)?.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn text(&self, scenario: &Scenario) -> Result<String, Box<dyn Error>> {
-        let mut all = String::new();
-        forecast(scenario, self.question.kernel, |moment: Moment<'_>| {
-            text::write(&moment, &mut all).map_err(Box::<dyn Error>::from)
-        })?;
-        Ok(all)
+    fn check(&self) -> super::Result {
+        let source = self.question.source()?;
+        source.validate()?;
+        let release = self.question.release(&source.scenario)?;
+        let begun = Instant::now();
+        let entries = vec![model::entry(&source, &release.to_string(), release)];
+        let report = Report { shard: None, entries, seconds: begun.elapsed().as_secs_f64() };
+        report.write(Format::Human, &mut std::io::stdout())?;
+        Ok(ExitCode::from(report.status()))
     }
+}
 
-    fn json(&self, scenario: &Scenario) -> Result<String, Box<dyn Error>> {
-        let mut block_size = 0;
-        let mut steps: Vec<Value> = Vec::new();
-        forecast(scenario, self.question.kernel, |moment: Moment<'_>| {
-            block_size = moment.model.linux.memory.block_size();
-            steps.push(json::value(&moment));
-            Ok::<_, Box<dyn Error>>(())
-        })?;
-        let all =
-            json!({"kernel": self.question.kernel.to_string(), "block_size": block_size, "steps": steps});
-        Ok(format!("{all:#}\n"))
-    }
+fn text(scenario: &Scenario, release: Release) -> Result<String, Box<dyn Error>> {
+    let mut all = String::new();
+    forecast(scenario, release, |moment: Moment<'_>| {
+        text::write(&moment, &mut all).map_err(Box::<dyn Error>::from)
+    })?;
+    Ok(all)
+}
+
+fn json(scenario: &Scenario, release: Release) -> Result<String, Box<dyn Error>> {
+    let mut block_size = 0;
+    let mut steps: Vec<Value> = Vec::new();
+    forecast(scenario, release, |moment: Moment<'_>| {
+        block_size = moment.model.linux.memory.block_size();
+        steps.push(json::value(&moment));
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    let all = json!({"kernel": release.to_string(), "block_size": block_size, "steps": steps});
+    Ok(format!("{all:#}\n"))
 }

@@ -35,6 +35,10 @@ impl Subject for Guest {
         self.real.new_requests()
     }
 
+    fn plugged(&mut self) -> Result<Option<u64>, RealError> {
+        self.real.plugged()
+    }
+
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
         self.real.new_log(wanted)
     }

@@ -76,6 +76,10 @@ impl<S: Subject> Subject for Timed<S> {
         self.subject.requests()
     }
 
+    fn plugged(&mut self) -> Result<Option<u64>, S::Error> {
+        self.subject.plugged()
+    }
+
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, S::Error> {
         self.subject.log(wanted)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dimmer_oracle::absent::NotAdded;
 use dimmer_oracle::linux::Linux;
 use dimmer_oracle::memory::{GroupId, Memory, Shown};
 use dimmer_oracle::release::Release;
@@ -40,6 +41,8 @@ pub struct Picture {
     pub zones: Vec<(u32, Zone, ZoneState)>,
     /// The memory group of each device that has one, by the device's name.
     pub groups: BTreeMap<String, Group>,
+    /// What Linux could not add of ACPI memory devices, by the device's name.
+    pub not_added: Vec<(String, NotAdded)>,
     /// KiB that MemTotal is larger than right after a boot without memory devices.
     pub mem_total_kb: i64,
 }
@@ -104,6 +107,11 @@ impl Picture {
             blocks: memory.all_shown().map(look).collect(),
             zones: zones.map(|(node, zone, state)| (node, zone, state.clone())).collect(),
             groups: groups(linux),
+            not_added: linux
+                .not_added
+                .iter()
+                .flat_map(|(id, all)| all.iter().map(move |one| (id.clone(), one.clone())))
+                .collect(),
             mem_total_kb: linux.managed_since_boot() * 4,
         }
     }

@@ -174,6 +174,12 @@ impl Prediction {
         }
     }
 
+    /// What the machine's virtio-mem device has plugged, when there is one and no more.
+    pub(crate) fn plugged_by_the_only_device(&self) -> Option<u64> {
+        let mut devices = self.linux.virtio_mem.values();
+        devices.next().filter(|_| devices.next().is_none()).map(VirtioMem::plugged)
+    }
+
     /// The DIMM that has some of these bytes.
     pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
         let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;

@@ -97,6 +97,15 @@ impl Real {
         Ok(Effect { outcome: Some(outcome), plugged, ..Effect::default() })
     }
 
+    /// What the machine's virtio-mem device has plugged, when there is one and no more.
+    pub(crate) fn plugged_by_the_only_device(&self) -> Result<Option<u64>, RealError> {
+        let devices = self.vm.rest.tell(Method::GET, "/memory-devices", None)?;
+        let all = devices.as_array().into_iter().flatten();
+        let sizes: Vec<_> = all.filter(|device| device["kind"] == "virtio-mem").collect();
+        let [only] = sizes[..] else { return Ok(None) };
+        Ok(only["plugged_size"].as_u64())
+    }
+
     /// Waits until the device has as much plugged as it is to have, or for a while.
     fn wait_for_plugged(&self, id: &str, plugged: u64) -> Result<(), RealError> {
         let end = Instant::now() + SOON;

@@ -60,8 +60,8 @@ pub enum ExpectWord {
 #[serde(deny_unknown_fields, default)]
 pub struct Expected {
     /// Every block from the lowest that is named on, as a person writes it: `48-143 Movable, 144 Normal`;
-    /// `48 offline:Normal/Movable` for one that is offline. Empty when there is to be no block behind boot
-    /// memory.
+    /// `48 offline:Normal/Movable` for one that is offline; `48-55 Movable node 1` where the node is to be looked at.
+    /// Empty when there is to be no block behind boot memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<String>,
     /// How the change ends.
@@ -70,7 +70,7 @@ pub struct Expected {
     /// The `_OST` pairs that the guest reports: `"3,0x84 3,0x82"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ost: Option<String>,
-    /// The device's plugged size.
+    /// The plugged size of the device that is resized; in other steps, of the machine's only virtio-mem device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugged: Option<Size>,
     /// What each block that does not do as asked fails with: `"48 EBUSY, 50-51 EINVAL"`; empty for none.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::super::absent::{NotAdded, Reason};
 use super::super::group::GroupKind;
 use super::super::memory::{Errno, GroupId};
 use super::super::mistake::Mistake;
@@ -82,7 +83,7 @@ impl Linux {
         let max_pages = ranges.iter().map(|range| range.end - range.start).sum::<u64>().div_ceil(PAGE);
         let group = self.release.has_groups();
         let group = group.then(|| self.memory.register(GroupKind::Static { max_pages }, node));
-        let mut blocks = Vec::new();
+        let (mut blocks, mut not_added) = (Vec::new(), Vec::new());
         let mut memmap_asked = false;
         let every_block =
             self.release.has_memmap_on_every_block() || self.memory.makes(Mistake::MemmapOnEveryBlock);
@@ -91,15 +92,25 @@ impl Linux {
             memmap_asked |= self.settings.memmap_on_memory
                 && self.release.has_memmap_on_memory()
                 && (self.release.has_memmap_on_every_block() || range.end - range.start == size);
-            let aligned = range.start.is_multiple_of(size) && range.end.is_multiple_of(size);
             // Releases that can only put the memmap of one block on itself ask for it for every range behind
             // the first that could have it, too, and then fail.
             let wrong_memmap = memmap_asked && !every_block && range.end - range.start != size;
             let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
-            if aligned && !wrong_memmap && self.add_memory(indices.clone(), node, group, memmap).is_ok() {
-                blocks.extend(indices);
+            let reason = match range {
+                Range { start, .. } if !start.is_multiple_of(size) => Some(Reason::Start(size)),
+                Range { end, .. } if !end.is_multiple_of(size) => Some(Reason::Size(size)),
+                _ if wrong_memmap => Some(Reason::Memmap),
+                _ => self.add_memory(indices.clone(), node, group, memmap).err().map(|_| Reason::Exists),
+            };
+            match reason {
+                None => blocks.extend(indices),
+                Some(reason) => not_added.push(NotAdded { range: range.clone(), reason }),
             }
+        }
+        self.not_added.remove(id);
+        if !not_added.is_empty() {
+            self.not_added.insert(id.to_owned(), not_added);
         }
         match group {
             Some(group) if blocks.is_empty() => self.memory.unregister(group),
@@ -130,7 +141,10 @@ impl Linux {
     /// Ejects a device of which this ejection has already taken some blocks offline.
     fn eject_rest(&mut self, id: &str, mut offlined: BTreeSet<u64>) -> Ejected {
         // A device that the driver is not bound to has nothing to take offline.
-        let Some(dimm) = self.dimms.get(id).cloned() else { return Ejected::Gone };
+        let Some(dimm) = self.dimms.get(id).cloned() else {
+            self.not_added.remove(id);
+            return Ejected::Gone;
+        };
         // All are tried, and those that failed once more; it ends with the first that fails twice.
         let mut refused = None;
         for pass in 0..2 {
@@ -162,6 +176,7 @@ impl Linux {
     }
 
     fn remove_dimm(&mut self, id: &str) {
+        self.not_added.remove(id);
         let Some(dimm) = self.dimms.remove(id) else { return };
         for index in dimm.blocks {
             self.remove_memory(index);

@@ -9,7 +9,7 @@ use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::RequestRecord;
 
 use super::body::{Id, JsonBody};
-use super::openapi::{AnyProblem, ChangeProblems};
+use super::errors::{AnyProblem, ChangeProblems};
 use super::types::{NewDevice, ResizeDevice};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{BASE, Problem, Shared};

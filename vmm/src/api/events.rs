@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use utoipa::IntoParams;
 
 use super::body::query;
-use super::openapi::AnyProblem;
+use super::errors::AnyProblem;
 use super::{Problem, Shared};
 use crate::events::{Event, Hub, MachineEvent, What};
 

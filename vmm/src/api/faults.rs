@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use dimmer_devices::fault::Fault;
 
 use super::body::JsonBody;
-use super::openapi::AnyProblem;
+use super::errors::AnyProblem;
 use super::types::{Faults, NewFaults};
 use super::{Api, Problem, Shared};
 use crate::control::{Command, Reply};

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use dimmer_devices::memory::MemoryStatus;
 
 use super::body::JsonBody;
-use super::openapi::{AnyProblem, ChangeProblems};
+use super::errors::{AnyProblem, ChangeProblems};
 use super::types::{InjectMce, Ping, Resize, ResizeZone};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{Api, Problem, Shared};

@@ -1,22 +1,15 @@
 //! The routes and the OpenAPI document, generated from one list of handlers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-    Response as Described, ResponseBuilder, Schema,
-};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::PROBLEM_JSON;
 use super::{Api, BASE, Problem, Shared, devices, events, faults, machine};
 
 /// All routes, and the document that describes them.
@@ -65,48 +58,4 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "This document", body = Object)))]
 async fn document(State(api): Shared) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
-}
-
-/// A response that is a [`Problem`].
-fn problem(description: &str) -> RefOr<Described> {
-    let schema = Ref::from_schema_name(Problem::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build().into()
-}
-
-/// The errors that every request may meet.
-pub(super) struct AnyProblem;
-
-impl IntoResponses for AnyProblem {
-    fn responses() -> BTreeMap<String, RefOr<Described>> {
-        [("default".to_owned(), problem("Any error"))].into()
-    }
-}
-
-/// The errors that a change of a memory device may meet.
-pub(super) struct ChangeProblems;
-
-impl IntoResponses for ChangeProblems {
-    fn responses() -> BTreeMap<String, RefOr<Described>> {
-        let table = [
-            ("400", "Not JSON, or a bad query"),
-            ("404", "No such device"),
-            ("409", "Not possible now; with wait: refused, or done in part"),
-            ("422", "Never possible: a bad field or value"),
-            ("504", "With wait: still in progress"),
-        ];
-        let table = table.into_iter().map(|(status, text)| (status.to_owned(), problem(text)));
-        table.chain(AnyProblem::responses()).collect()
-    }
-}
-
-/// The schema of a [`Duration`](std::time::Duration) as serde writes it.
-pub(crate) fn duration() -> RefOr<Schema> {
-    let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-    ObjectBuilder::new()
-        .property("secs", number())
-        .property("nanos", number())
-        .required("secs")
-        .required("nanos")
-        .into()
 }

@@ -13,8 +13,8 @@ use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::event_loop::{drain, forget, watch};
+use super::parts::Transports;
 use super::shared_socket::{Merge, SharedSocket};
-use super::wiring::Transports;
 
 /// Name of the port in the guest: `/sys/class/virtio-ports/*/name`.
 const NAME: &str = "dimmer.agent";

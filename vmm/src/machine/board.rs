@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::irq::IrqLine;
+use dimmer_devices::memory::GuestRange;
 use kvm_bindings::{
     CpuId, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES,
     KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
@@ -15,18 +16,11 @@ use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
 use super::cpu_nested;
 use super::cpu_vendor::{self, NoSuchVendor};
-use super::mce;
+use super::kvm_error::{KvmError, at};
+use super::mce::kvm::{answer_capabilities, capabilities};
+use super::ram::{MemorySlots, most_runs};
 use crate::layout;
 use crate::spec::CpuVendor;
-
-/// KVM said no.
-#[derive(Debug, thiserror::Error)]
-#[error("KVM: {step}: {error}")]
-pub struct KvmError {
-    step: &'static str,
-    #[source]
-    error: kvm_ioctls::Error,
-}
 
 /// There is no board to be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +31,6 @@ pub enum BoardError {
     /// KVM here has no such processors.
     #[error(transparent)]
     Vendor(#[from] NoSuchVendor),
-}
-
-/// For `map_err`: names the step that failed.
-pub(super) fn at(step: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> KvmError {
-    move |error| KvmError { step, error }
 }
 
 /// One VM after the other, each with the same interrupt controllers and CPUID.
@@ -65,7 +54,7 @@ impl Board {
         let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(at("supported CPUID"))?;
         let cpuid = cpu_vendor::present(cpuid, vendor)?;
         let cpuid = if nested { cpuid } else { cpu_nested::hide(cpuid) };
-        let mcg_cap = mce::capabilities(&kvm).map_err(at("supported machine checks"))?;
+        let mcg_cap = capabilities(&kvm).map_err(at("supported machine checks"))?;
         let vm = RwLock::new(Arc::new(new_vm(&kvm, &cpuid)?));
         Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap })
     }
@@ -146,7 +135,7 @@ fn new_vm(kvm: &Kvm, cpuid: &CpuId) -> Result<VmFd, KvmError> {
         vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(at("place the identity map"))?;
     }
     if cpu_vendor::of(cpuid) == Some(CpuVendor::Intel) {
-        mce::answer_capabilities(&vm).map_err(at("take over a machine-check register"))?;
+        answer_capabilities(&vm).map_err(at("take over a machine-check register"))?;
     }
     vm.create_irq_chip().map_err(at("create the interrupt controllers"))?;
     vm.set_gsi_routing(&io_apic_routing()).map_err(at("route interrupts"))?;
@@ -197,5 +186,30 @@ impl IrqLine for Pin {
             return;
         }
         self.drive(high);
+    }
+}
+
+#[expect(unsafe_code, reason = "hands host memory to KVM")]
+impl MemorySlots for Board {
+    fn most(&self) -> usize {
+        self.max_memory_slots().min(most_runs())
+    }
+
+    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
+        let region = kvm_userspace_memory_region {
+            slot: number,
+            flags: 0,
+            guest_phys_addr: range.start,
+            memory_size: range.size,
+            userspace_addr: host.addr() as u64,
+        };
+        // SAFETY: the caller keeps the memory.
+        unsafe { self.set_memory(region) }
+    }
+
+    fn delete(&self, number: u32) -> Result<(), KvmError> {
+        let region = kvm_userspace_memory_region { slot: number, ..Default::default() };
+        // SAFETY: size 0 deletes the slot; no memory is named.
+        unsafe { self.set_memory(region) }
     }
 }

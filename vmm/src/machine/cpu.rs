@@ -7,8 +7,8 @@ use dimmer_devices::bus::Bus;
 use kvm_bindings::{KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
-use super::board::{KvmError, at};
 use super::hold::Hold;
+use super::kvm_error::{KvmError, at};
 use super::mce;
 use super::ram::Ram;
 use super::wake::{Wake, Waker};

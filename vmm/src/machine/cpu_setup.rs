@@ -5,7 +5,8 @@ use dimmer_guest_firmware::{CpuState, Segment, Table};
 use kvm_bindings::{CpuId, Msrs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 
-use super::board::{Board, KvmError, at};
+use super::board::Board;
+use super::kvm_error::{KvmError, at};
 use super::{cpu_vendor, mce};
 use crate::spec::CpuVendor;
 use crate::topology::Topology;

@@ -4,8 +4,9 @@ use std::io;
 
 use dimmer_devices::fault::FaultError;
 
-use super::board::{BoardError, KvmError};
+use super::board::BoardError;
 use super::boot::BootError;
+use super::kvm_error::KvmError;
 use super::ram::RamError;
 use super::vcpu::VcpuError;
 use super::wiring::WiringError;

@@ -5,7 +5,7 @@
 //! vCPUs would do is looked at first (`plan`), while they are stopped, and an error that would not
 //! arrive is refused.
 
-mod kvm;
+pub(super) mod kvm;
 mod plan;
 mod registers;
 
@@ -16,14 +16,15 @@ use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use self::plan::{Cpu, Problem};
 use super::Machine;
-use super::board::{Board, KvmError, at};
+use super::board::Board;
 use super::cpu_vendor;
+use super::kvm_error::{KvmError, at};
 use super::vcpu::{VcpuError, Vcpus};
 use crate::control::{MceSeverity, Refusal, VmState};
 use crate::events::MachineEvent;
 use crate::spec::CpuVendor;
 
-pub use kvm::{MCG_CAP, answer_capabilities, capabilities, set_up};
+pub use kvm::{MCG_CAP, set_up};
 
 /// How often vCPUs run on, and for how long, in search of a moment when no interrupt is about to arrive.
 const ATTEMPTS: u32 = 100;

@@ -24,8 +24,8 @@ use crate::chain::chain;
 use area::Area;
 pub use area::{AreaSpec, BOOT, FIRMWARE, Purpose};
 pub use bindings::Bindings;
-pub use kvm::MemorySlots;
 use kvm::{Ledger, Told};
+pub use kvm::{MemorySlots, most_runs};
 use published::{Published, Region, region};
 use slots::{Plan, Slot, Slots};
 

@@ -17,10 +17,10 @@ use super::board::Pin;
 use super::console_output::{self, ConsoleWriter};
 use super::event_loop::{drain, forget, watch};
 use super::panic_watch::PanicWatch;
+use super::parts::Parts;
 use super::shared_socket::{Merge, SharedSocket};
 use super::terminal::Terminal;
 use super::wake::{Wake, Waker};
-use super::wiring::Parts;
 use crate::layout;
 use crate::spec::SerialSpec;
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use dimmer_devices::bus::lock;
 use dimmer_guest_firmware::CpuState;
 
-use super::board::{Board, KvmError};
+use super::board::Board;
 use super::cpu::{Cpu, Surroundings};
 use super::cpu_setup;
 use super::gate::{Gate, NotStill};
 use super::hold::Hold;
+use super::kvm_error::KvmError;
 use super::wake::Wake;
 use crate::defect;
 use crate::topology::Topology;

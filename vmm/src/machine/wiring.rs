@@ -6,11 +6,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use dimmer_devices::bus::{Bus, Overlap, SharedDevice, lock};
+use dimmer_devices::bus::{Bus, Overlap, lock};
 use dimmer_devices::dimm::{DimmError, DimmSlots};
 use dimmer_devices::ged::Ged;
 use dimmer_devices::i8042::{self, I8042};
-use dimmer_devices::memory::{MemoryStatus, Outside};
+use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::pci::{self, PciConfiguration};
 use dimmer_devices::power::{Power, PowerRequest};
 use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
@@ -19,33 +19,11 @@ use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemError};
 use event_manager::MutEventSubscriber;
 
 use super::agent_port::{AgentPort, AgentPortError};
-use super::board::{Board, Pin};
-use super::panic_watch::PanicReason;
-use super::platform;
-use super::ram::Ram;
+use super::board::Pin;
+use super::parts::{Parts, Transports};
 use super::serial_console::{SerialConsole, SerialConsoleError};
 use super::wake::{Wake, Waker};
-use crate::layout::{self, Layout};
-use crate::spec::MachineSpec;
-
-/// What devices are made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
-    /// What was asked for.
-    pub spec: &'a MachineSpec,
-    /// Where memory lies.
-    pub layout: &'a Layout,
-    /// Where interrupts go.
-    pub board: &'a Arc<Board>,
-    /// Guest memory.
-    pub ram: &'a Arc<Ram>,
-    /// What memory devices reach.
-    pub outside: &'a Outside,
-    /// Where power requests go.
-    pub waker: &'a Waker,
-    /// Where a panic's words go.
-    pub panic: &'a PanicReason,
-}
+use crate::layout;
 
 /// A device could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +135,7 @@ impl Wiring {
         ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
         let slots = memory::slots(parts, &ged, &mut ports)?;
-        let mut transports = Transports { parts, mmio: &mut mmio, next: 0 };
+        let mut transports = Transports::new(parts, &mut mmio);
         let agent = match &parts.spec.agent_socket {
             Some(path) => Some(AgentPort::new(path, &mut transports)?),
             None => None,
@@ -229,37 +207,6 @@ impl Wiring {
         let dimm = self.slots.as_ref().and_then(|slots| lock(slots).status(id));
         let virtio_mem = || self.virtio_mem.iter().find(|device| lock(device).device().status().id == id);
         dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().cloned().map(MemoryDevice::VirtioMem))
-    }
-}
-
-/// Places for virtio-mmio transports, given out in order.
-#[derive(Debug)]
-pub struct Transports<'a> {
-    parts: &'a Parts<'a>,
-    mmio: &'a mut Bus,
-    next: usize,
-}
-
-impl Transports<'_> {
-    /// Puts a device on the next transport.
-    ///
-    /// # Errors
-    /// [`Overlap`], which would be a mistake in the memory map.
-    ///
-    /// # Panics
-    /// When there is no interrupt left; the caller has counted.
-    pub fn attach<D>(&mut self, device: D) -> Result<Arc<Mutex<VirtioMmio<D>>>, Overlap>
-    where
-        D: dimmer_devices::virtio::device::VirtioDevice + 'static,
-    {
-        let place = platform::transport(self.next);
-        self.next += 1;
-        let memory = self.parts.ram.published().clone();
-        let irq = Pin::new(self.parts.board, place.gsi);
-        let transport = Arc::new(Mutex::new(VirtioMmio::new(device, memory, irq)));
-        let shared: SharedDevice = transport.clone();
-        self.mmio.insert("virtio", place.address.into(), place.size.into(), shared)?;
-        Ok(transport)
     }
 }
 

@@ -6,9 +6,10 @@ use dimmer_oracle::memory::Errno;
 use dimmer_oracle::virtio_mem::Request;
 use dimmer_oracle::zone::Zone;
 
+use super::words;
 use crate::check::Difference;
 use crate::predict::Prediction;
-use crate::scenario::{Effect, OutcomeWord};
+use crate::scenario::Effect;
 
 /// What is not allowed of what was seen, `before` is the model before the step.
 pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect) -> Vec<Difference> {
@@ -18,9 +19,9 @@ pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect
             all.push(Difference::oracle(what, expected, seen));
         }
     };
-    compare("outcome", word(predicted.outcome), word(seen.outcome));
-    compare("_OST", format!("{:x?}", predicted.ost), format!("{:x?}", seen.ost));
-    compare("plugged size", format!("{:?}", predicted.plugged), format!("{:?}", seen.plugged));
+    compare("outcome", words::outcome(predicted.outcome), words::outcome(seen.outcome));
+    compare("_OST", words::reports(&predicted.ost), words::reports(&seen.ost));
+    compare("plugged size", words::size(predicted.plugged), words::size(seen.plugged));
     all.extend(refusals(before, &predicted.refused, &seen.refused));
     all.extend(requests(&predicted.requests, &seen.requests));
     all
@@ -79,8 +80,4 @@ pub(super) fn requests(
         Some(Difference::oracle(&format!("request {} of {id}", number + 1), expected, found))
     };
     devices.into_iter().filter_map(difference).collect()
-}
-
-pub(super) fn word(outcome: Option<OutcomeWord>) -> String {
-    outcome.map_or_else(|| "nothing".to_owned(), |outcome| outcome.to_string())
 }

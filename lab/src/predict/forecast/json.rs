@@ -1,5 +1,6 @@
 //! A forecast as JSON: after each step all of memory, blocks as runs of neighbours that show the same.
 
+use dimmer_oracle::absent::NotAdded;
 use dimmer_oracle::group::GroupKind;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,9 @@ pub fn value(moment: &Moment<'_>) -> Value {
     all.insert("blocks".into(), blocks(moment));
     all.insert("zones".into(), zones(after));
     all.insert("groups".into(), groups(after));
+    if !after.not_added.is_empty() {
+        all.insert("not_added".into(), not_added(after));
+    }
     all.insert("mem_total_kb".into(), json!(after.mem_total_kb));
     Value::Object(all)
 }
@@ -48,6 +52,14 @@ fn came(moment: &Moment<'_>) -> Map<String, Value> {
     };
     let Value::Object(all) = all else { unreachable!("it was made as an object") };
     all.into_iter().filter(|(_, value)| is_said(value)).collect()
+}
+
+fn not_added(after: &Picture) -> Value {
+    let one = |(device, one): &(String, NotAdded)| {
+        let (start, size) = (one.range.start, one.range.end - one.range.start);
+        json!({"device": device, "start": start, "size": size, "reason": one.to_string()})
+    };
+    after.not_added.iter().map(one).collect()
 }
 
 fn blocks(moment: &Moment<'_>) -> Value {

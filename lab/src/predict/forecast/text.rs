@@ -7,7 +7,7 @@ use dimmer_oracle::words;
 use dimmer_oracle::zone::{Zone, ZoneState};
 
 use super::{Group, Look, Moment, Picture, requests};
-use crate::scenario::{BlockSet, Effect};
+use crate::scenario::{BlockSet, Effect, Size};
 
 /// Writes a moment, each line ended.
 ///
@@ -20,6 +20,10 @@ pub fn write(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
     }
     blocks(moment, out)?;
     let Moment { before, after, effect, .. } = moment;
+    for (device, not_added) in after.not_added.iter().filter(|one| !before.not_added.contains(one)) {
+        let std::ops::Range { start, end } = not_added.range;
+        writeln!(out, "  {device}: {} at {start:#x} is not added: {not_added}", Size(end - start))?;
+    }
     zones(before, after, out)?;
     groups(before, after, out)?;
     if before.mem_total_kb != after.mem_total_kb {

@@ -12,7 +12,7 @@ use vmm_sys_util::{errno, ioctl_ior_nr, ioctl_iow_nr};
 
 use super::plan::Cpu;
 use super::registers::{BANKS, BYSTANDER_BANK, ERROR_BANK, MCG_CTL_P, MCG_SER_P};
-use crate::machine::board::{KvmError, at};
+use crate::machine::kvm_error::{KvmError, at};
 
 ioctl_iow_nr!(KVM_X86_SETUP_MCE, KVMIO, 0x9c, u64);
 ioctl_ior_nr!(KVM_X86_GET_MCE_CAP_SUPPORTED, KVMIO, 0x9d, u64);

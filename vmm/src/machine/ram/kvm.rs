@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dimmer_devices::memory::{GuestRange, HostError};
-use kvm_bindings::kvm_userspace_memory_region;
 
 use super::area::Area;
-use crate::machine::board::{Board, KvmError};
+use crate::machine::kvm_error::KvmError;
 
 /// The present VM's memory slots.
 pub trait MemorySlots: Send + Sync + std::fmt::Debug {
@@ -45,33 +44,12 @@ fn max_map_count() -> usize {
 /// How many runs of backed memory there may be, each of which is a mapping and has another one, without memory, behind it.
 /// A guest that plugs every other block of a large device would otherwise take the last of them, and then nothing in this
 /// process that needs one would work.
-pub(super) fn most_runs(max_map_count: usize) -> usize {
-    max_map_count.saturating_sub(OTHER_MAPPINGS) / 2
+pub fn most_runs() -> usize {
+    runs_within(max_map_count())
 }
 
-#[expect(unsafe_code, reason = "hands host memory to KVM")]
-impl MemorySlots for Board {
-    fn most(&self) -> usize {
-        self.max_memory_slots().min(most_runs(max_map_count()))
-    }
-
-    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
-        let region = kvm_userspace_memory_region {
-            slot: number,
-            flags: 0,
-            guest_phys_addr: range.start,
-            memory_size: range.size,
-            userspace_addr: host.addr() as u64,
-        };
-        // SAFETY: the caller keeps the memory.
-        unsafe { self.set_memory(region) }
-    }
-
-    fn delete(&self, number: u32) -> Result<(), KvmError> {
-        let region = kvm_userspace_memory_region { slot: number, ..Default::default() };
-        // SAFETY: size 0 deletes the slot; no memory is named.
-        unsafe { self.set_memory(region) }
-    }
+pub(super) fn runs_within(max_map_count: usize) -> usize {
+    max_map_count.saturating_sub(OTHER_MAPPINGS) / 2
 }
 
 /// A slot as KVM was told of it.

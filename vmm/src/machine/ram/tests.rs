@@ -9,7 +9,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 use crate::audit::{Audit, Claim, compare};
-use crate::machine::board::{KvmError, at};
+use crate::machine::kvm_error::{KvmError, at};
 use crate::spec::Backing;
 use crate::units::{GIB, MIB};
 

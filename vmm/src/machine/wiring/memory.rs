@@ -8,8 +8,9 @@ use dimmer_devices::ged::Ged;
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig};
 
-use super::{Parts, SharedVirtioMem, Transports, WiringError};
+use super::{SharedVirtioMem, WiringError};
 use crate::layout;
+use crate::machine::parts::{Parts, Transports};
 use crate::spec::{VirtioMemSpec, WindowSpec};
 
 /// The DIMM slots, with the DIMMs that are there at boot, if the machine has a window for them.
@@ -49,7 +50,7 @@ pub(super) fn virtio_mem(
             WindowSpec::Acpi { .. } => None,
         })
         .collect();
-    let most = layout::VIRTIO_GSIS.len() - transports.next;
+    let most = transports.left();
     if wanted.len() > most {
         return Err(WiringError::TooMany { asked: wanted.len(), most });
     }

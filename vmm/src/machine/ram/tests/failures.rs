@@ -122,7 +122,10 @@ fn kvms_last_slot_is_an_error_that_says_so() {
     bench.ram.back("m", blocks(0..1)).unwrap();
     bench.ram.back("m", blocks(2..4)).unwrap();
     let error = bench.ram.back("m", blocks(5..6)).unwrap_err().to_string();
-    assert_eq!(error, "KVM has no memory slot left: a VM has at most 3, and 3 are in use");
+    assert_eq!(
+        error,
+        "no memory slot is left: KVM and the host's vm.max_map_count allow 3, and 3 are in use"
+    );
     bench.assert_agree(&[blocks(0..1), blocks(2..4)], &[]);
     // What makes two slots one still can.
     bench.ram.back("m", blocks(1..2)).unwrap();

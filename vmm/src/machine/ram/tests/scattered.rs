@@ -1,7 +1,7 @@
 //! A guest that plugs every other block of a large device: what it can take of the host is bounded.
 
 use super::*;
-use crate::machine::ram::kvm::most_runs;
+use crate::machine::ram::kvm::runs_within;
 
 const TIB: u64 = 1 << 40;
 /// Fewer than Linux allows by default (65,530), so that it takes a second: each change publishes all regions anew.
@@ -14,7 +14,7 @@ struct Counting(AtomicUsize);
 #[expect(unsafe_code, reason = "the trait's contract is about host memory, which is not used here")]
 impl MemorySlots for Counting {
     fn most(&self) -> usize {
-        most_runs(MAX_MAP_COUNT)
+        runs_within(MAX_MAP_COUNT)
     }
 
     unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8) -> Result<(), KvmError> {

@@ -1,0 +1,75 @@
+//! What devices are made of, and the places that virtio devices have.
+
+use std::sync::{Arc, Mutex};
+
+use dimmer_devices::bus::{Bus, Overlap, SharedDevice};
+use dimmer_devices::memory::Outside;
+use dimmer_devices::virtio::mmio::VirtioMmio;
+
+use super::board::{Board, Pin};
+use super::panic_watch::PanicReason;
+use super::platform;
+use super::ram::Ram;
+use super::wake::Waker;
+use crate::layout::{self, Layout};
+use crate::spec::MachineSpec;
+
+/// What devices are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// What was asked for.
+    pub spec: &'a MachineSpec,
+    /// Where memory lies.
+    pub layout: &'a Layout,
+    /// Where interrupts go.
+    pub board: &'a Arc<Board>,
+    /// Guest memory.
+    pub ram: &'a Arc<Ram>,
+    /// What memory devices reach.
+    pub outside: &'a Outside,
+    /// Where power requests go.
+    pub waker: &'a Waker,
+    /// Where a panic's words go.
+    pub panic: &'a PanicReason,
+}
+
+/// Places for virtio-mmio transports, given out in order.
+#[derive(Debug)]
+pub struct Transports<'a> {
+    parts: &'a Parts<'a>,
+    mmio: &'a mut Bus,
+    next: usize,
+}
+
+impl<'a> Transports<'a> {
+    /// All places are free.
+    pub fn new(parts: &'a Parts<'a>, mmio: &'a mut Bus) -> Self {
+        Self { parts, mmio, next: 0 }
+    }
+
+    /// Number of places that are left.
+    pub const fn left(&self) -> usize {
+        layout::VIRTIO_GSIS.len() - self.next
+    }
+
+    /// Puts a device on the next transport.
+    ///
+    /// # Errors
+    /// [`Overlap`], which would be a mistake in the memory map.
+    ///
+    /// # Panics
+    /// When there is no interrupt left; the caller has counted.
+    pub fn attach<D>(&mut self, device: D) -> Result<Arc<Mutex<VirtioMmio<D>>>, Overlap>
+    where
+        D: dimmer_devices::virtio::device::VirtioDevice + 'static,
+    {
+        let place = platform::transport(self.next);
+        self.next += 1;
+        let memory = self.parts.ram.published().clone();
+        let irq = Pin::new(self.parts.board, place.gsi);
+        let transport = Arc::new(Mutex::new(VirtioMmio::new(device, memory, irq)));
+        let shared: SharedDevice = transport.clone();
+        self.mmio.insert("virtio", place.address.into(), place.size.into(), shared)?;
+        Ok(transport)
+    }
+}
