@@ -20,8 +20,8 @@ use super::bound;
 /// 4 GHz; slower ones make short delays longer, which is harmless), no patching of locks for one processor and back.
 ///
 /// No machine checks, since guests would see the host's CR4.MCE as their own: KVM keeps that bit set while a guest runs and
-/// intercepts reads of CR4 (Linux, arch/x86/kvm/svm/svm.c, `svm_set_cr4` and `init_vmcb`), but QEMU 11 looks at no
-/// intercept for them. Linux leaves the bit as it finds it (arch/x86/kernel/head_64.S), so a guest with `mce=off` had it.
+/// intercepts reads of CR4 (Linux, arch/x86/kvm/svm/svm.c, `svm_set_cr4` and `init_vmcb`), but QEMU takes them for reads of
+/// CR0 (docs/hosts.md). Linux leaves the bit as it finds it (arch/x86/kernel/head_64.S), so a guest with `mce=off` had it.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 noreplace-smp nokaslr mitigations=off tsc=reliable \
     no_timer_check lpj=16000000 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 8250.nr_uarts=1 \
     cryptomgr.notests mce=off";
