@@ -22,7 +22,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use addresses::{Addresses, REGION};
+pub use addresses::Addresses;
 pub use amount::Amount;
 pub use blocks::BlockSet;
 pub use broken_page::{MOST_BROKEN, broken_page};

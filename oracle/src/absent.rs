@@ -64,23 +64,25 @@ impl fmt::Display for NotAdded {
 impl Linux {
     /// Why block `index` shows what it shows; where it is absent, what keeps it away, as far as a device could have it.
     pub fn why(&self, index: u64) -> String {
+        self.why_absent(index).unwrap_or_else(|| words::why(&self.memory, index))
+    }
+
+    /// What keeps block `index` away, where it is absent and a device could have it.
+    pub fn why_absent(&self, index: u64) -> Option<String> {
         if self.memory.blocks().contains_key(&index) {
-            return words::why(&self.memory, index);
+            return None;
         }
         let size = self.memory.block_size();
         let bytes = index * size..(index + 1).saturating_mul(size);
-        let dimm =
-            self.not_added_in(&bytes).map(|(id, not_added)| format!("it lies in DIMM {id}: {not_added}"));
-        let device = || {
-            let (id, device) =
-                self.virtio_mem.iter().find(|(_, device)| meet(&device.spec.region, &bytes))?;
-            Some(format!("it lies in the region of {id}: {}", device.why_not_more(self)))
-        };
-        dimm.or_else(device).unwrap_or_else(|| words::why(&self.memory, index))
+        if let Some((id, not_added)) = self.not_added_in(&bytes) {
+            return Some(format!("it lies in DIMM {id}: {not_added}"));
+        }
+        let (id, device) = self.virtio_mem.iter().find(|(_, device)| meet(&device.spec.region, &bytes))?;
+        Some(format!("it lies in the region of {id}: {}", device.why_not_more(self)))
     }
 
     /// The memory of an ACPI memory device in these bytes that could not be added, with the device's name.
-    pub fn not_added_in(&self, bytes: &Range<u64>) -> Option<(&str, &NotAdded)> {
+    fn not_added_in(&self, bytes: &Range<u64>) -> Option<(&str, &NotAdded)> {
         let all = self.not_added.iter().flat_map(|(id, all)| all.iter().map(move |one| (id.as_str(), one)));
         all.into_iter().find(|(_, one)| meet(&one.range, bytes))
     }

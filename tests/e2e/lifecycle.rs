@@ -1,20 +1,26 @@
 //! How machines pause, start again and end, and what they say of it.
 
+use std::error::Error;
+use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use dimmer_images::Kernel;
 use dimmer_lab::guest::GuestError;
 use dimmer_lab::promised;
 use dimmer_lab::vm::{Setup, TestVm};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::layouts::assert_layout;
+use crate::patience::wait_until;
 use crate::{GIB, Outcome};
 use dimmer::ctl::client::Method;
 
 crate::tests!("lifecycle":
     a_reboot_keeps_the_devices,
     a_reset_through_the_keyboard_controller,
+    a_reset_without_a_descriptor_left,
     a_pause_stops_the_guest,
     power_off,
     the_power_button,
@@ -71,6 +77,51 @@ fn a_reset_through_the_keyboard_controller(kernel: &Kernel) -> Outcome {
     vm.guest().reboot()?;
     vm.wait_for_resets(1)?;
     vm.connect().map_err(Into::into)
+}
+
+/// Clients that come when there is no descriptor left are sent away, and the guest's reset does without another one.
+fn a_reset_without_a_descriptor_left(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).arguments("--cpus 2").boot()?;
+    vm.shell("(sleep 10; echo b > /proc/sysrq-trigger) > /dev/null 2>&1 &")?;
+    let pid = vm.pid();
+    let first = vcpu_thread(pid)?;
+    let process = Pid::from_raw(i32::try_from(pid)?);
+    let limit =
+        |most| prlimit(process, Resource::Nofile, Rlimit { current: Some(most), maximum: Some(4096) });
+    // Numbers below the highest that is in use are free as well: clients take them first.
+    limit(highest_descriptor(pid)? + 1)?;
+    let mut clients: Vec<UnixStream> = Vec::new();
+    wait_until("a client that is sent away", || {
+        let client = UnixStream::connect(vm.agent_socket())?;
+        client.set_nonblocking(true)?;
+        clients.push(client);
+        Ok(clients.iter().any(|mut client| matches!(client.read(&mut [0]), Ok(0))))
+    })?;
+    assert!(clients.len() < 60, "these are as many clients as there are places for");
+    assert_eq!(vcpu_thread(pid)?, first, "the guest has not reset itself yet");
+    wait_until("other vCPU threads", || Ok(vcpu_thread(pid).is_ok_and(|thread| thread != first)))?;
+    limit(4096)?;
+    drop(clients);
+    vm.wait_for_resets(1)?;
+    Ok(vm.connect()?)
+}
+
+fn highest_descriptor(pid: u32) -> Result<u64, Box<dyn Error>> {
+    let names = fs::read_dir(format!("/proc/{pid}/fd"))?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<std::io::Result<Vec<_>>>()?;
+    let numbers = names.iter().filter_map(|name| name.to_str()?.parse().ok());
+    numbers.max().ok_or_else(|| "it has descriptors".into())
+}
+
+/// The thread of the first vCPU.
+fn vcpu_thread(pid: u32) -> Result<String, Box<dyn Error>> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = task?.path();
+        if fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "vcpu0") {
+            return Ok(path.display().to_string());
+        }
+    }
+    Err("no thread is called vcpu0".into())
 }
 
 fn a_pause_stops_the_guest(kernel: &Kernel) -> Outcome {

@@ -7,7 +7,7 @@ use super::judge::{Moment, looks_at_the_device};
 use super::{Difference, Entry, Outcome};
 use crate::library::Source;
 use crate::predict::Prediction;
-use crate::scenario::{Expect, Expected, Scenario};
+use crate::scenario::{Expect, Expected, Scenario, Step};
 use crate::verdict::report;
 
 /// Said of a scenario that looks at the kernel's log.
@@ -33,7 +33,7 @@ fn outcome(scenario: &Scenario, release: Release) -> Outcome {
     let mut first = None;
     let mut all = Vec::new();
     for (number, step) in (1..).zip(&scenario.steps) {
-        let found = match judged(&mut model, step.expect.as_ref(), |model| model.apply(&step.action())) {
+        let found = match judged(&mut model, step) {
             Ok(found) => found,
             Err(problem) => return failed(format!("step {number}: {problem}")),
         };
@@ -65,13 +65,10 @@ fn outcome(scenario: &Scenario, release: Release) -> Outcome {
 }
 
 /// Takes a step, and holds what comes of it against what the author wrote, where the oracle's word counts at all.
-fn judged(
-    model: &mut Prediction,
-    expected: Option<&Expect>,
-    apply: impl FnOnce(&mut Prediction) -> Result<crate::scenario::Effect, String>,
-) -> Result<Vec<Difference>, String> {
+fn judged(model: &mut Prediction, step: &Step) -> Result<Vec<Difference>, String> {
     let before = model.clone();
-    let mut effect = apply(model)?;
+    let mut effect = model.apply(&step.action())?;
+    let expected = step.expect.as_ref();
     if looks_at_the_device(expected, &effect) {
         effect.plugged = model.plugged_by_the_only_device();
     }

@@ -5,7 +5,7 @@ use dimmer_oracle::release::Release;
 use dimmer_oracle::words;
 
 use super::Prediction;
-use crate::scenario::{Addresses, REGION, Scenario};
+use crate::scenario::{Addresses, Scenario};
 
 /// A block after one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,14 +68,13 @@ fn explanation(
 fn absent(model: &Prediction, addresses: &Addresses, index: u64) -> String {
     let size = model.linux.memory.block_size();
     let bytes = index * size..(index + 1).saturating_mul(size);
-    if model.linux.not_added_in(&bytes).is_some() {
-        return model.linux.why(index);
+    if let Some(why) = model.linux.why_absent(index) {
+        return why;
     }
     if let Some(id) = model.dimm_at(&bytes) {
         return format!("it lies in DIMM {id}, which is plugged, but of which Linux was not told");
     }
     match addresses.place_of(&bytes) {
-        Some(place) if place.starts_with(REGION) => model.linux.why(index),
         Some(place) => format!("it lies in {place}, and no device has it plugged"),
         None => "it lies neither in boot memory nor where memory devices can be".to_owned(),
     }

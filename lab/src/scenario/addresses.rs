@@ -16,8 +16,6 @@ use dimmer_oracle::virtio_mem::DeviceSpec;
 
 use super::Machine;
 
-/// In front of a device's name, the place of a virtio-mem device.
-pub const REGION: &str = "the region of ";
 /// Physical address bits that a scenario may use: what Linux maps with page tables of four levels. Whether the CPU of a
 /// real machine has that many is its own business.
 const ADDRESS_BITS: u8 = 46;
@@ -82,7 +80,7 @@ impl Addresses {
             return Some("the window for DIMMs".to_owned());
         }
         let device = self.virtio_mem.iter().find(|(_, device, _)| meets(&device.region));
-        device.map(|(id, ..)| format!("{REGION}{id}"))
+        device.map(|(id, ..)| format!("the region of {id}"))
     }
 
     /// Gives a device its addresses: the ranges in the order of `_CRS`.

@@ -21,6 +21,7 @@ impl VirtioMem {
             return format!("this release's driver takes no device with blocks of {blocks}");
         }
         if self.plugged() >= self.requested {
+            let plugged = if self.plugged() == 0 { "nothing" } else { &plugged };
             return format!("{plugged} is plugged, and no more is requested");
         }
         if !self.could_add(&linux.memory, linux.release, self.step) {

@@ -99,6 +99,7 @@ mod tests {
         assert_eq!(taken, ["early", "late"]);
         assert!(alarms.take().is_empty());
     }
+
     #[test]
     fn a_device_has_one_alarm_for_each_purpose_however_often_it_asks() {
         let alarms = Alarms::new().unwrap();

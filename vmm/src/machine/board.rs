@@ -41,6 +41,7 @@ pub struct Board {
     pins: Mutex<Vec<Weak<Pin>>>,
     cpuid: CpuId,
     mcg_cap: u64,
+    most_slots: usize,
 }
 
 impl Board {
@@ -56,7 +57,8 @@ impl Board {
         let cpuid = if nested { cpuid } else { cpu_nested::hide(cpuid) };
         let mcg_cap = capabilities(&kvm).map_err(at("supported machine checks"))?;
         let vm = RwLock::new(Arc::new(new_vm(&kvm, &cpuid)?));
-        Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap })
+        let most_slots = kvm.get_nr_memslots().min(most_runs());
+        Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap, most_slots })
     }
 
     /// Replaces the VM by a fresh one without memory and vCPUs, with every [`Pin`] as high or low as it
@@ -91,11 +93,6 @@ impl Board {
     /// IA32_MCG_CAP of the guest's CPUs.
     pub fn mcg_cap(&self) -> u64 {
         self.mcg_cap
-    }
-
-    /// Most memory slots of a VM.
-    pub fn max_memory_slots(&self) -> usize {
-        self.kvm.get_nr_memslots()
     }
 
     /// Most vCPUs of a VM.
@@ -192,7 +189,7 @@ impl IrqLine for Pin {
 #[expect(unsafe_code, reason = "hands host memory to KVM")]
 impl MemorySlots for Board {
     fn most(&self) -> usize {
-        self.max_memory_slots().min(most_runs())
+        self.most_slots
     }
 
     unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {

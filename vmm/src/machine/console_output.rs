@@ -75,7 +75,8 @@ impl Write for ConsoleOutput {
 
 impl State {
     fn take(&mut self, bytes: &[u8]) {
-        let room = MOST - self.waiting.len();
+        // The last note may lie beyond it.
+        let room = MOST.saturating_sub(self.waiting.len());
         if self.dropped > 0 && room >= ROOM_AGAIN {
             self.note();
         }
@@ -214,6 +215,16 @@ mod tests {
             rest.join().unwrap().unwrap(),
             format!("\r\n[dimmer: {dropped} bytes of output dropped here]\r\non")
         );
+    }
+
+    #[test]
+    fn what_comes_behind_the_last_note_is_dropped_as_well() {
+        let mut state = State::default();
+        state.take(&vec![0; MOST + 1]);
+        state.note();
+        state.take(b"x");
+        assert_eq!((state.dropped, state.dropped_in_all), (1, 2));
+        assert!(state.waiting.len() > MOST);
     }
 
     #[test]

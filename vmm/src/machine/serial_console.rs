@@ -222,3 +222,19 @@ impl Write for ToClients {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_file_is_this_users_alone_and_an_old_one_is_emptied() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console");
+        create(&path).unwrap().write_all(b"before").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        create(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+}

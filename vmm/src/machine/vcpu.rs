@@ -15,7 +15,7 @@ use super::cpu_setup;
 use super::gate::{Gate, NotStill};
 use super::hold::Hold;
 use super::kvm_error::KvmError;
-use super::wake::Wake;
+use super::wake::{Wake, Waker};
 use crate::defect;
 use crate::topology::Topology;
 
@@ -136,16 +136,11 @@ struct Thread {
 impl Thread {
     fn run(self) {
         let _seat = self.surroundings.hold.seat();
-        let work = || {
+        guarded(&self.gate, &self.surroundings.waker, || {
             while self.gate.enter(|| self.wake_on_error(Cpu::settle)) {
                 self.wake_on_error(Cpu::run);
             }
-        };
-        // Locks are taken whether or not they are poisoned; what a panic leaves behind is not used any more.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            self.gate.leave();
-            self.surroundings.waker.wake(Wake::Defect(defect::words(&*panic)));
-        }
+        });
     }
 
     fn wake_on_error(&self, act: impl FnOnce(&mut Cpu) -> Result<(), Wake>) {
@@ -153,5 +148,33 @@ impl Thread {
         if let Err(wake) = end {
             self.surroundings.waker.wake(wake);
         }
+    }
+}
+
+/// Does a thread's work, which counts as running at the gate whenever it can panic. A panic is told, and nobody waits for
+/// the thread any more. Locks are taken whether or not they are poisoned; what a panic leaves behind is not used any more.
+fn guarded(gate: &Gate, waker: &Waker, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        gate.leave();
+        waker.wake(Wake::Defect(defect::words(&*panic)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_told_of_and_not_waited_for() {
+        let (waker, wakes, _bell) = Waker::new().unwrap();
+        let gate = Arc::new(Gate::closed(1));
+        waker.watch(&gate);
+        gate.open();
+        guarded(&gate, &waker, || {
+            assert!(gate.enter(|| ()));
+            panic!("a rule is broken");
+        });
+        assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [Wake::Defect("a rule is broken".to_owned())]);
+        assert_eq!(gate.wait_until_still(Duration::ZERO, || ()), Ok(()));
     }
 }
