@@ -22,13 +22,13 @@ use dimmer_acpi::hotplug::MAX_SLOTS;
 
 use crate::ged::Ged;
 use crate::memory::{GuestRange, Holding, MemoryEvent, MemoryStatus, Outside};
+use crate::placement::Alignment;
 use crate::warning::Said;
 use bus_check::BusChecks;
 use occupant::Occupant;
 use ost::OstLog;
 use registers::Selectors;
 use slot::Slot;
-use window::Window;
 
 mod announce;
 mod bus_check;
@@ -49,13 +49,15 @@ mod window;
 pub use description::{Dimm, DimmRange, Notify, ShapeError};
 pub use error::DimmError;
 pub use ost::OstReport;
-pub use window::GRANULE;
+pub use window::{GRANULE, Window};
 
 /// The slots of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DimmSlotsConfig {
     /// Where the devices' memory goes.
     pub window: GuestRange,
+    /// How devices are aligned that do not say it themselves.
+    pub alignment: Alignment,
     /// Number of slots, 1 to [`MAX_SLOTS`].
     pub slots: u16,
 }
@@ -99,7 +101,7 @@ impl DimmSlots {
         Ok(Self {
             slots: std::iter::repeat_with(Slot::default).take(config.slots.into()).collect(),
             free: (0..config.slots).collect(),
-            window: Window::new(config.window),
+            window: Window::new(config.window, config.alignment),
             ids: HashMap::new(),
             unannounced: BTreeSet::new(),
             notifications: VecDeque::new(),

@@ -12,12 +12,14 @@ pub mod i8042;
 pub mod irq;
 pub mod memory;
 pub mod pci;
+pub mod placement;
 pub mod power;
 pub mod pvpanic;
 mod register;
 pub mod serial;
 #[cfg(test)]
 mod testing;
+pub mod units;
 pub mod virtio;
 pub mod virtio_mem;
 mod warning;

@@ -14,6 +14,7 @@
 //! driver for the requested size.
 
 use crate::memory::{GuestRange, Holding, Kind, Last, MemoryEvent, MemoryStatus, Outside, State};
+use crate::units::Bytes;
 use crate::warning::Said;
 use blocks::Blocks;
 use held::Held;
@@ -141,7 +142,7 @@ impl VirtioMem {
     /// Ends the change that is under way, in favour of one to `size`.
     fn supersede(&mut self, size: u64) {
         let Some(from) = self.change_from.take() else { return };
-        let reason = format!("superseded by a request for {size} bytes");
+        let reason = format!("superseded by a request for {}", Bytes(size));
         let (plugged, requested) = (self.plugged_size(), self.requested_size);
         let moved = if from < requested { plugged > from } else { plugged < from };
         self.finish(if moved { Last::partial(reason) } else { Last::refused(reason) });

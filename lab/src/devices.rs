@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use dimmer::units::Bytes;
 use serde_json::Value;
 
 use crate::layout::Layout;
@@ -48,7 +49,9 @@ impl Device {
         let seen: BTreeSet<_> = layout.blocks.iter().map(|block| block.index).collect();
         let (there, missing): (Vec<_>, Vec<_>) = blocks.partition(|index| seen.contains(index));
         match (there.as_slice(), missing.as_slice()) {
-            ([], _) => Some(format!("{id} has {plugged} bytes plugged, but the guest shows no block of it")),
+            ([], _) => {
+                Some(format!("{id} has {} plugged, but the guest shows no block of it", Bytes(*plugged)))
+            }
             (_, [_, ..]) if *is_dimm => {
                 Some(format!("{id} is plugged, but the guest does not show its blocks {}", shorten(&missing)))
             }
@@ -149,9 +152,9 @@ mod tests {
         ]);
         let expected = [
             "part is plugged, but the guest does not show its blocks 52-55",
-            "none has 268435456 bytes plugged, but the guest shows no block of it",
-            "odd has 134217728 bytes plugged, but the guest shows no block of it",
-            "lost has 2097152 bytes plugged, but the guest shows no block of it",
+            "none has 256 MiB plugged, but the guest shows no block of it",
+            "odd has 128 MiB plugged, but the guest shows no block of it",
+            "lost has 2 MiB plugged, but the guest shows no block of it",
         ];
         assert_eq!(Devices::read(&body).doubts(&layout), expected);
     }

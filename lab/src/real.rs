@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use dimmer::ctl::client::Method;
 use dimmer_agent::report::BlockState;
 use dimmer_images::Kernel;
 use serde_json::Value;
 
 use crate::layout::Layout;
-use crate::scenario::{Action, Effect, Guest, Requests, Scenario};
-use crate::vm::{Setup, TestVm, VmError};
+use crate::scenario::{Action, Effect, Requests, Scenario};
+use crate::vm::{TestVm, VmError};
 use requests::RequestLog;
 
 mod devices;
 mod guest;
+mod kernels;
 mod pages;
 mod requests;
 mod said;
@@ -22,8 +22,6 @@ mod said;
 /// How long something is waited for that is to come on its own, and the time between two looks.
 const SOON: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Has the kernel say why a block cannot go offline.
-const SAY_WHY: &str = "dyndbg=\"file memory_hotplug.c +p\"";
 
 /// A scenario could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +66,8 @@ pub struct Real {
     /// The pages that were broken in each block.
     poisoned: BTreeMap<u64, u64>,
     block_size: u64,
+    /// The command line of a kernel that the guest starts itself.
+    cmdline: String,
 }
 
 impl Real {
@@ -76,8 +76,7 @@ impl Real {
     /// # Errors
     /// [`RealError::Vm`].
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
-        let arguments = scenario.machine.arguments().join(" ");
-        let mut vm = Setup::new(kernel).cmdline(&cmdline(&scenario.guest)).arguments(&arguments).boot()?;
+        let mut vm = kernels::setup(scenario, kernel)?.boot()?;
         let block_size = vm.guest().layout()?.block_size;
         Ok(Self {
             vm,
@@ -89,6 +88,7 @@ impl Real {
             pinned: BTreeMap::new(),
             poisoned: BTreeMap::new(),
             block_size,
+            cmdline: kernels::cmdline(scenario),
         })
     }
 
@@ -109,10 +109,14 @@ impl Real {
             Action::Unpin(set) => self.unpin(set)?,
             Action::Poison(poison) => self.poison(poison)?,
             Action::Set(parameters) => self.set(parameters)?,
+            Action::Load(load) => self.load(*load)?,
+            Action::HugePages(pool) => self.huge_pages(pool)?,
             Action::Inject(inject) => self.inject(inject)?,
             Action::Fault(faults) => self.fault(faults)?,
             Action::Settle => self.settle()?,
             Action::Reboot => self.reboot()?,
+            Action::Kexec => self.kexec()?,
+            Action::Crash => self.crash()?,
         };
         effect.ost = self.new_reports(predicted.ost.len())?;
         effect.requests = self.requests_of(predicted)?;
@@ -148,17 +152,6 @@ impl Real {
         Ok(self.vm.guest().layout()?)
     }
 
-    /// Resets the machine.
-    fn reboot(&mut self) -> Result<Effect, RealError> {
-        self.resets += 1;
-        self.log = 0;
-        self.pinned.clear();
-        self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
-        self.vm.wait_for_resets(self.resets)?;
-        self.vm.connect()?;
-        Ok(Effect::default())
-    }
-
     /// What the drivers ask for in this step. They work on behind its end, be it that the guest has just booted or that a
     /// block went online; so as many requests as are predicted are waited for, where that many must come.
     fn requests_of(&mut self, predicted: &Effect) -> Result<Requests, RealError> {
@@ -185,26 +178,4 @@ fn add(all: &mut Requests, more: Requests) {
     for (id, requests) in more {
         all.entry(id).or_default().extend(requests);
     }
-}
-
-/// The kernel parameters of a guest.
-fn cmdline(guest: &Guest) -> String {
-    let yes_no = |on: bool| if on { "Y" } else { "N" };
-    let mut words = vec![
-        SAY_WHY.to_owned(),
-        format!("memhp_default_state={}", guest.auto_online_blocks.word()),
-        format!("memory_hotplug.online_policy={}", guest.online_policy.word()),
-        format!("memory_hotplug.auto_movable_ratio={}", guest.auto_movable_ratio),
-        format!("memory_hotplug.auto_movable_numa_aware={}", yes_no(guest.auto_movable_numa_aware)),
-    ];
-    if guest.memmap_on_memory {
-        words.push("memory_hotplug.memmap_on_memory=Y".to_owned());
-    }
-    if guest.movable_node {
-        words.push("movable_node".to_owned());
-    }
-    for (name, amount) in [("kernelcore", &guest.kernelcore), ("movablecore", &guest.movablecore)] {
-        words.extend(amount.iter().map(|amount| format!("{name}={}", amount.text())));
-    }
-    words.join(" ")
 }

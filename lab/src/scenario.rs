@@ -15,6 +15,7 @@ mod blocks;
 mod broken_page;
 mod effect;
 mod expectation;
+mod guest;
 mod keys;
 pub(crate) mod places;
 mod size;
@@ -28,11 +29,12 @@ pub use blocks::BlockSet;
 pub use broken_page::{MOST_BROKEN, broken_page};
 pub use effect::{Effect, Requests};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
+pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, BlockFile, Blocks, Empty, FaultText, Inject, NotifyWord, OnlineWord, PageWord, Parameters, Plug,
-    Poison, PoisonWord, PolicyWord, Resize, Step, Write,
+    Action, BlockFile, Blocks, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord, PageWord, Parameters,
+    Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Step, Write,
 };
 
 /// A scenario file.
@@ -120,69 +122,6 @@ impl Machine {
             all.extend(values.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
         }
         all
-    }
-}
-
-/// How the guest is set up when it boots. Without anything else it puts blocks online as they come, as
-/// the policy auto-movable with the kernel's ratio of 301 % says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Guest {
-    /// `memory_hotplug.online_policy`
-    pub online_policy: PolicyWord,
-    /// `memory_hotplug.auto_movable_ratio`, in percent
-    pub auto_movable_ratio: u32,
-    /// `memory_hotplug.auto_movable_numa_aware`
-    pub auto_movable_numa_aware: bool,
-    /// `memhp_default_state`
-    pub auto_online_blocks: OnlineWord,
-    /// `memory_hotplug.memmap_on_memory`
-    pub memmap_on_memory: bool,
-    /// `movable_node`
-    pub movable_node: bool,
-    /// `kernelcore`: the least boot memory that any allocation may use
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kernelcore: Option<Amount>,
-    /// `movablecore`: boot memory that movable allocations alone may use
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub movablecore: Option<Amount>,
-    /// Whether its kernel must know machine checks and broken pages. Debian's 5.10 and 6.1 for clouds do not; their
-    /// general ones are booted instead.
-    pub machine_checks: bool,
-}
-
-impl Default for Guest {
-    fn default() -> Self {
-        Self {
-            online_policy: PolicyWord::AutoMovable,
-            auto_movable_ratio: 301,
-            auto_movable_numa_aware: true,
-            auto_online_blocks: OnlineWord::Online,
-            memmap_on_memory: false,
-            movable_node: false,
-            kernelcore: None,
-            movablecore: None,
-            machine_checks: false,
-        }
-    }
-}
-
-impl Guest {
-    /// The settings that only a boot can change; all others as by default.
-    #[must_use]
-    pub fn without_what_can_change(&self) -> Self {
-        let Self {
-            online_policy: _,
-            auto_movable_ratio: _,
-            auto_movable_numa_aware: _,
-            auto_online_blocks: _,
-            memmap_on_memory,
-            movable_node,
-            kernelcore,
-            movablecore,
-            machine_checks,
-        } = self.clone();
-        Self { memmap_on_memory, movable_node, kernelcore, movablecore, machine_checks, ..Self::default() }
     }
 }
 
@@ -275,6 +214,11 @@ impl Scenario {
         let log =
             |step: &Step| matches!(&step.expect, Some(Expect::Details(expected)) if !expected.log.is_empty());
         self.steps.iter().any(log)
+    }
+
+    /// Whether a kernel of it starts another one, which it must have as a file.
+    pub fn starts_another_kernel(&self) -> bool {
+        self.steps.iter().any(|step| step.kexec.is_some() || step.crash.is_some())
     }
 
     /// The file's text.

@@ -25,8 +25,7 @@ fn grown() -> Linux {
     let nodes = vec![(0..u64::MAX, 0)];
     let boot = BootMemory { usable: vec![0..0x9_fc00, MIB..2 * GIB, 4 * GIB..6 * GIB], nodes };
     let policy = Policy { policy: OnlinePolicy::AutoMovable, ..Policy::default() };
-    let settings =
-        Settings { auto_online: Some(OnlineType::Policy), memmap_on_memory: false, eject_enabled: true };
+    let settings = Settings::default();
     let release = Release::new(6, 12);
     let memory = boot.boot_with(release, policy, Core::default());
     let mut linux = Linux::new(release, settings, memory);

@@ -4,7 +4,7 @@
 
 use dimmer_oracle::boot::{BootMemory, Core};
 use dimmer_oracle::linux::{Linux, Settings};
-use dimmer_oracle::policy::{OnlinePolicy, OnlineType, Policy};
+use dimmer_oracle::policy::{OnlinePolicy, Policy};
 use dimmer_oracle::release::Release;
 use dimmer_oracle::words;
 
@@ -17,8 +17,7 @@ fn main() {
     let boot = BootMemory { usable, nodes: vec![(0..u64::MAX, 0)] };
     // memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio=301 memhp_default_state=online
     let policy = Policy { policy: OnlinePolicy::AutoMovable, ratio: 301, ..Policy::default() };
-    let settings =
-        Settings { auto_online: Some(OnlineType::Policy), memmap_on_memory: false, eject_enabled: true };
+    let settings = Settings::default();
 
     let release = Release::new(6, 12);
     let memory = boot.boot_with(release, policy, Core::default());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::cost::Shortage;
 use crate::linux::Linux;
 use crate::words;
 
@@ -28,6 +29,10 @@ pub enum Reason {
     Memmap,
     /// Something is there.
     Exists,
+    /// `mem=` keeps all behind so many bytes away while Linux boots (mm/memory_hotplug.c, `register_memory_resource`).
+    Limit(u64),
+    /// There is no kernel memory to describe it (mm/sparse-vmemmap.c, `vmemmap_populate`: `ENOMEM`).
+    Memory(Shortage),
 }
 
 impl fmt::Display for NotAdded {
@@ -57,6 +62,12 @@ impl fmt::Display for NotAdded {
                 "with memmap_on_memory, this release takes no range of several blocks behind one of a single block",
             ),
             Reason::Exists => f.write_str("Linux has memory there already"),
+            Reason::Limit(end) => write!(
+                f,
+                "mem={} keeps what lies behind away while Linux boots; it comes when the device is plugged later",
+                size(end)
+            ),
+            Reason::Memory(shortage) => shortage.fmt(f),
         }
     }
 }

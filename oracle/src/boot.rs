@@ -1,5 +1,6 @@
 //! What memory looks like right after boot: from the firmware's memory map to blocks and zones.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::memory::{Memory, Part};
@@ -93,6 +94,9 @@ impl BootMemory {
             }
         }
         ram.mark_holes(&mut memory, release);
+        let sections = frames.iter().flat_map(|(part, _)| part.start / SECTION..part.end.div_ceil(SECTION));
+        let sections: BTreeSet<u64> = sections.collect();
+        memory.add_boot_memmap(sections.len() as u64 * SECTION * 64 / PAGE);
         memory
     }
 

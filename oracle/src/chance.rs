@@ -1,4 +1,4 @@
-//! What no model can know: whether the pages of kernel memory can be moved away.
+//! What no model can know: whether the pages of kernel memory can be moved away, and whether there is just enough of it.
 //!
 //! Pages in the movable zone always can; in other zones, and in boot memory, some page may be one that
 //! cannot, and then Linux refuses to take its block offline (`start_isolate_page_range`, `EBUSY`). A step is
@@ -14,12 +14,30 @@ pub struct Chance {
     stay: BTreeSet<u64>,
     /// Blocks for which both outcomes were allowed.
     open: BTreeSet<u64>,
+    /// Whether kernel memory does not do where that is not certain.
+    short: bool,
 }
 
 impl Chance {
     /// All blocks can be emptied but these.
-    pub const fn all_but(stay: BTreeSet<u64>) -> Self {
-        Self { stay, open: BTreeSet::new() }
+    pub fn all_but(stay: BTreeSet<u64>) -> Self {
+        Self { stay, ..Self::default() }
+    }
+
+    /// There is no kernel memory for blocks where that is not certain.
+    pub fn short() -> Self {
+        Self { short: true, ..Self::default() }
+    }
+
+    /// From now on, whether there is none.
+    pub(super) const fn assume_short(&mut self, short: bool) {
+        self.short = short;
+    }
+
+    /// Whether kernel memory does not do for `blocks`, for which both outcomes are allowed.
+    pub(super) fn is_short(&mut self, blocks: std::ops::Range<u64>) -> bool {
+        self.open.extend(blocks);
+        self.short
     }
 
     /// Whether `block`, for which both outcomes are allowed, can be emptied.

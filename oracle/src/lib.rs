@@ -30,11 +30,13 @@
 //! | memmap in the device itself | [`linux::dimm`] | mm/memory_hotplug.c, `mhp_supports_memmap_on_memory` | 5.13; every block since 6.6 |
 //! | virtio-mem, blocks below memory blocks | [`virtio_mem::sbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_sbm_plug_request`, `_unplug_request` | 5.10 |
 //! | virtio-mem, larger blocks | [`virtio_mem::bbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_bbm_plug_request`, `_unplug_request` | 5.11 |
+//! | what memory costs, and whether it can be paid | [`cost`] | mm/sparse-vmemmap.c, `vmemmap_populate_hugepages`; mm/memory_hotplug.c, `__add_pages` | 5.10 |
 //! | poisoned pages | [`poison`] | mm/memory-failure.c, `memory_failure` | 5.10; blocks with some refused since 6.2 |
 
 pub mod absent;
 pub mod boot;
 pub mod chance;
+pub mod cost;
 pub mod faults;
 pub mod group;
 pub mod linux;

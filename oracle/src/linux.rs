@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::absent::NotAdded;
+use super::absent::{NotAdded, Reason};
 use super::chance::Chance;
+use super::cost::{Cost, Fit, Shortage};
 use super::faults::Faults;
 use super::memory::{Block, Errno, GroupId, Memory};
 use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
-use super::zone::{PAGE, Zone};
+use super::zone::{PAGE, SECTION, Zone};
 
 pub mod dimm;
 mod files;
@@ -26,6 +27,20 @@ pub struct Settings {
     pub memmap_on_memory: bool,
     /// `/sys/firmware/acpi/hotplug/memory/enabled`
     pub eject_enabled: bool,
+    /// Bytes of boot memory that nothing else gets: for a crash kernel, or as huge pages.
+    pub set_aside: u64,
+}
+
+impl Default for Settings {
+    /// Blocks go online as they come, as the policy says; the rest is as the kernel has it without parameters.
+    fn default() -> Self {
+        Self {
+            auto_online: Some(OnlineType::Policy),
+            memmap_on_memory: false,
+            eject_enabled: true,
+            set_aside: 0,
+        }
+    }
 }
 
 /// A running kernel.
@@ -51,6 +66,12 @@ pub struct Linux {
     pub injected: Injected,
     /// What is assumed of kernel memory in this step.
     pub chance: Chance,
+    /// Bytes that programs and pools of huge pages have in use, in whatever zone.
+    pub in_use: u64,
+    /// Where memory ends while it boots (`mem=`, `max_mem_size`); `None` once it runs.
+    pub boot_limit: Option<u64>,
+    /// Whether it has spent its memory on memmaps in vain: what it does from then on is not known.
+    pub exhausted: bool,
     /// What is to go wrong between it and the machine.
     pub faults: Faults,
     /// The ejection that waits for a pinned page, and with it all that comes later.
@@ -91,6 +112,9 @@ impl Linux {
             hwpoison_filter: false,
             injected: Injected::default(),
             chance: Chance::default(),
+            in_use: 0,
+            boot_limit: None,
+            exhausted: false,
             faults: Faults::new(),
             stuck: None,
             lingering: BTreeSet::new(),
@@ -179,6 +203,11 @@ impl Linux {
         self.memory.offline(index)
     }
 
+    /// Takes a block offline that the notifiers have already let go.
+    fn offline_behind_notifiers(&mut self, index: u64) -> Result<(), Errno> {
+        if self.is_pinned(index) { Err(Errno::EINTR) } else { self.memory.offline(index) }
+    }
+
     /// Whether a page of block `index` is pinned. Taking the block offline then never ends, until a signal
     /// interrupts it; poisoned pages are passed over.
     fn is_pinned(&self, index: u64) -> bool {
@@ -224,25 +253,44 @@ impl Linux {
     /// puts them online in ascending order until one refuses (`add_memory_resource`).
     ///
     /// # Errors
-    /// [`Errno::EEXIST`] when one is there already; none is added then.
+    /// Why none is added.
     pub(super) fn add_memory(
         &mut self,
         indices: std::ops::Range<u64>,
         node: u32,
         group: Option<GroupId>,
         memmap: u64,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), Reason> {
         if indices.clone().any(|index| self.memory.blocks().contains_key(&index)) {
-            return Err(Errno::EEXIST);
+            return Err(Reason::Exists);
         }
+        self.pay(indices.clone(), memmap)?;
         for index in indices.clone() {
-            self.memory.add(index, node, group, memmap)?;
+            self.memory.add(index, node, group, memmap).map_err(|_| Reason::Exists)?;
         }
         let Some(how) = self.settings.auto_online else { return Ok(()) };
         for index in indices {
             if self.memory_block_online(index, how).is_err() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Sees whether there is kernel memory for blocks that are to be added; near the limit, as
+    /// [`chance`](Self::chance) has it.
+    fn pay(&mut self, indices: std::ops::Range<u64>, memmap: u64) -> Result<(), Reason> {
+        let pages = (indices.end - indices.start) * self.memory.block_pages();
+        let (cost, means) = (Cost::of(pages, memmap), self.means());
+        let fails = match means.fit(cost) {
+            Fit::Fits => false,
+            Fit::Open => self.chance.is_short(indices),
+            Fit::Fails => true,
+        };
+        if fails {
+            // Nothing of several sections is given back.
+            self.exhausted |= pages > SECTION && cost.memmap > 0;
+            return Err(Reason::Memory(Shortage { cost, means }));
         }
         Ok(())
     }

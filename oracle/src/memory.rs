@@ -33,6 +33,8 @@ pub struct Memory {
     offline: BTreeSet<u64>,
     groups: BTreeMap<GroupId, Group>,
     next_group: u32,
+    /// Pages that memmaps take of kernel zones.
+    memmaps: u64,
 }
 
 impl Memory {
@@ -47,6 +49,7 @@ impl Memory {
             offline: BTreeSet::new(),
             groups: BTreeMap::new(),
             next_group: 0,
+            memmaps: 0,
         }
     }
 
@@ -68,6 +71,16 @@ impl Memory {
     /// Pages that the memmap of a block takes: 64 bytes for each of its pages (`struct page`).
     pub const fn memmap_pages(&self) -> u64 {
         (self.block_pages() * 64).div_ceil(PAGE)
+    }
+
+    /// Pages that the memmaps of all memory take of kernel zones.
+    pub const fn memmaps(&self) -> u64 {
+        self.memmaps
+    }
+
+    /// Counts the memmap of boot memory.
+    pub const fn add_boot_memmap(&mut self, pages: u64) {
+        self.memmaps += pages;
     }
 
     /// The page frames of block `index`.
@@ -161,6 +174,9 @@ impl Memory {
             return Err(Errno::EEXIST);
         }
         self.nodes.entry(node).or_default();
+        if memmap == 0 {
+            self.memmaps += self.memmap_pages();
+        }
         self.blocks.insert(index, Block::added(node, group, memmap));
         self.offline.insert(index);
         Ok(())
@@ -189,6 +205,9 @@ impl Memory {
     pub fn remove(&mut self, index: u64) {
         let block = self.blocks.remove(&index).expect("only blocks that are there are removed");
         assert!(block.parts.is_empty(), "block {index} is removed while it is online");
+        if block.memmap == 0 {
+            self.memmaps -= self.memmap_pages();
+        }
         self.offline.remove(&index);
     }
 

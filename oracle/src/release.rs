@@ -81,6 +81,11 @@ impl Release {
         self.is_at_least(6, 6)
     }
 
+    /// Whether `memmap_on_memory` takes the word `force` (since 6.6); before, that is no value, and it stays off.
+    pub const fn can_force_memmap_on_memory(self) -> bool {
+        self.is_at_least(6, 6)
+    }
+
     /// Whether a block with a poisoned page refuses to go online (since 6.2); before, Linux forgets the page then.
     pub const fn refuses_poisoned_blocks(self) -> bool {
         self.is_at_least(6, 2)

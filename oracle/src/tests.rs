@@ -26,13 +26,9 @@ const GIB: u64 = 1 << 30;
 const AUTO: Policy =
     Policy { policy: OnlinePolicy::AutoMovable, ratio: 301, numa_aware: true, movable_node: false };
 
-/// Blocks go online as they come, as the policy says.
-const ONLINE: Settings =
-    Settings { auto_online: Some(OnlineType::Policy), memmap_on_memory: false, eject_enabled: true };
-
 fn kernel(usable: &[Range<u64>], policy: Policy) -> Linux {
     let boot = BootMemory { usable: usable.to_vec(), nodes: vec![(0..u64::MAX, 0)] };
-    Linux::new(Release::new(6, 12), ONLINE, boot.boot(policy))
+    Linux::new(Release::new(6, 12), Settings::default(), boot.boot(policy))
 }
 
 /// 4 GiB, half of them above 4 GiB; the first free block is 48.

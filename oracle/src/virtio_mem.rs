@@ -193,6 +193,12 @@ impl VirtioMem {
         true
     }
 
+    /// Whether a guest was seen to give back what it has just plugged, since it could not add it.
+    fn could_not_add(&self, bytes: &Range<u64>) -> bool {
+        let next = self.seen.as_ref().and_then(VecDeque::front);
+        matches!(next, Some(Request::Unplug(range)) if range == bytes)
+    }
+
     /// Whether kernel memory in `bytes` can be emptied: as a guest was seen to do it, else yes.
     fn is_let_go(&self, bytes: &Range<u64>) -> bool {
         let next =

@@ -128,7 +128,7 @@ fn the_lab_commands_on_a_machine(kernel: &Kernel) -> Outcome {
     let layout = lab(&["layout", "--settled"], &agent, &api)?;
     let (text, doubts) = (String::from_utf8(layout.stdout)?, String::from_utf8(layout.stderr)?);
     assert!(text.lines().any(|seen| seen == "48-55  online  Movable  node 0  static d0"), "{text}");
-    assert_eq!(doubts, "dimmer-lab: odd has 201326592 bytes plugged, but the guest shows no block of it\n");
+    assert_eq!(doubts, "dimmer-lab: odd has 192 MiB plugged, but the guest shows no block of it\n");
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub use dimm::{DimmArg, RangesArg};
 pub use fault::FaultArg;
 pub use firmware::FirmwareRangeArg;
 pub use hotplug::HotplugArg;
-pub use keys::KeyError;
+pub use keys::{KeyError, address};
 pub use memory::MemoryArg;
 pub use numa::NumaArg;
 pub use run::{DEFAULT_CMDLINE, RunArgs};

@@ -157,6 +157,8 @@ impl Talk<'_> {
             unaligned: dimm.unaligned,
             notify: dimm.notify,
             node: dimm.node,
+            start: dimm.start,
+            align: dimm.align,
         };
         self.change(Method::POST, "/memory-devices", dimm.wait, Some(&body)).await
     }

@@ -5,17 +5,23 @@
 //! 3 GiB .. 4 GiB       registers: virtio-mmio from VIRTIO_START, I/O APIC, local APICs
 //! 4 GiB, or `high`     the rest of boot RAM
 //! behind it            other ranges of the firmware's memory map, unless they were given an address
-//! next 1 GiB boundary  windows for memory devices, in the order given
+//! next 1 GiB boundary  windows for memory devices, in the order given, unless they were given an address
 //! ```
+//! Where RAM ends at 64 GiB or above, guests have larger memory blocks: windows are at a boundary of 2 GiB then, and
+//! devices in them [aligned](Alignment::Natural) to what they are a multiple of.
 
 mod firmware;
+mod taken;
+mod windows;
 
 use dimmer_devices::memory::GuestRange;
+use dimmer_devices::placement::Alignment;
 
-use crate::spec::{MachineSpec, MemorySpec, NodeSpec, WindowSpec};
+use crate::spec::{MachineSpec, MemorySpec, NodeSpec};
 use crate::units::{Bytes, GIB};
 
 pub use firmware::FirmwareRange;
+use taken::Taken;
 
 /// Where RAM continues above the registers, unless it is given another place.
 pub const HIGH_RAM_START: u64 = 4 * GIB;
@@ -79,6 +85,8 @@ pub struct Layout {
     pub firmware: Vec<FirmwareRange>,
     /// One window for each [`MachineSpec::windows`], in that order.
     pub windows: Vec<GuestRange>,
+    /// How memory devices are aligned that do not say it themselves.
+    pub alignment: Alignment,
 }
 
 /// The machine does not fit into the address space.
@@ -115,9 +123,11 @@ pub enum LayoutError {
         /// The same in bytes.
         limit: Bytes,
     },
-    /// A range of the firmware's memory map has no place.
-    #[error("--firmware-range: {range:#x?} {what}")]
-    Firmware {
+    /// A window, or a range of the firmware's memory map, cannot lie where it was asked for.
+    #[error("{flag}: {range:#x?} {what}")]
+    Place {
+        /// The flag that asked for it.
+        flag: &'static str,
         /// First address and first address behind it.
         range: std::ops::Range<u64>,
         /// What is wrong with it.
@@ -129,8 +139,7 @@ impl Layout {
     /// Plans the memory of `spec` for a CPU with `bits` physical address bits.
     ///
     /// # Errors
-    /// [`LayoutError`] when something would lie past what the CPU can address, or a range of the
-    /// firmware's memory map on something else.
+    /// [`LayoutError`] when something would lie past what the CPU can address, or on something else.
     pub fn plan(spec: &MachineSpec, bits: u8) -> Result<Self, LayoutError> {
         let limit = 1u64 << bits.min(52);
         let ram = ram_ranges(&spec.memory);
@@ -140,10 +149,13 @@ impl Layout {
             let (key, value) = if high > limit { ("high", high) } else { ("size", spec.memory.size) };
             return Err(LayoutError::RamPastCpu { key, value: Bytes(value), bits, limit: Bytes(limit) });
         }
-        let firmware = firmware::place(spec, &ram, limit)?;
+        let mut taken = Taken::new(&ram, limit);
+        let firmware = firmware::place(spec, ram_end, &mut taken)?;
         let end = firmware.iter().map(|piece| piece.range.end()).fold(ram_end, u64::max);
         let nodes = node_ranges(&ram, &spec.numa);
-        Ok(Self { windows: place_windows(&spec.windows, end, bits)?, ram, nodes, firmware })
+        let alignment = windows::alignment(ram_end);
+        let windows = windows::place(&spec.windows, end, alignment, bits, &mut taken)?;
+        Ok(Self { windows, ram, nodes, firmware, alignment })
     }
 }
 
@@ -172,28 +184,6 @@ fn node_ranges(ram: &[GuestRange], nodes: &[NodeSpec]) -> Vec<RamRange> {
         }
     }
     pieces
-}
-
-fn place_windows(windows: &[WindowSpec], end: u64, bits: u8) -> Result<Vec<GuestRange>, LayoutError> {
-    let limit = 1u64 << bits.min(52);
-    let mut next = end.max(HIGH_RAM_START);
-    let mut placed = Vec::new();
-    for (index, window) in windows.iter().enumerate() {
-        let (size, align) = match window {
-            WindowSpec::Acpi { size, .. } => (*size, GIB),
-            WindowSpec::VirtioMem(mem) => (mem.size, GIB.max(mem.block_size)),
-        };
-        let start = next.next_multiple_of(align);
-        let end = u128::from(start) + u128::from(size);
-        if end > u128::from(limit) {
-            let most = Bytes(limit.saturating_sub(start));
-            let (size, limit) = (Bytes(size), Bytes(limit));
-            return Err(LayoutError::PastCpu { index: index + 1, size, end, bits, limit, most });
-        }
-        placed.push(GuestRange::new(start, size));
-        next = start + size;
-    }
-    Ok(placed)
 }
 
 #[cfg(test)]

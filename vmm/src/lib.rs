@@ -18,4 +18,5 @@ mod schema;
 pub mod socket;
 pub mod spec;
 pub mod topology;
-pub mod units;
+
+pub use dimmer_devices::units;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use dimmer_devices::dimm::{Dimm, Notify};
 use dimmer_devices::fault::Fault;
+use dimmer_devices::placement::Placement;
 
 pub use check::{BadValue, SpecError, check_id};
 
@@ -135,6 +136,8 @@ pub enum WindowSpec {
         slots: u16,
         /// Bytes of address space.
         size: u64,
+        /// Where it lies; with an alignment, how its devices are aligned, too.
+        placement: Placement,
     },
     /// One virtio-mem device.
     VirtioMem(VirtioMemSpec),
@@ -155,6 +158,8 @@ pub struct VirtioMemSpec {
     pub requested: u64,
     /// Largest KVM memory slot in bytes: a power of two of at least the block size.
     pub slot_size: u64,
+    /// Where its region lies.
+    pub placement: Placement,
 }
 
 /// One ACPI memory device to plug.

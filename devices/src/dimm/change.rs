@@ -106,15 +106,21 @@ impl DimmSlots {
     fn place(&self, dimm: &Dimm) -> Result<(u16, GuestRange), DimmError> {
         dimm.check()?;
         let (field, span) = (dimm.size_field(), dimm.span());
-        if span > self.window.size() {
-            return Err(DimmError::LargerThanWindow { field, span, window: self.window.size() });
+        let window = self.window.range();
+        if span > window.size {
+            return Err(DimmError::LargerThanWindow { field, span, window: window.size });
         }
         if self.ids.contains_key(&dimm.id) {
             return Err(DimmError::DuplicateId(dimm.id.clone()));
         }
         let slot = *self.free.first().ok_or(DimmError::NoFreeSlot(self.slots.len()))?;
-        let range = self.window.find(span, dimm.size());
-        Ok((slot, range.ok_or(DimmError::NoFreeRange { field, span })?))
+        let none = match dimm.placement.start {
+            Some(start) => {
+                DimmError::NotFree { range: GuestRange::new(start, span.min(u64::MAX - start)), window }
+            }
+            None => DimmError::NoFreeRange { field, span },
+        };
+        Ok((slot, self.window.find(span, dimm.size(), dimm.placement).ok_or(none)?))
     }
 
     /// Takes a device out without asking the guest: because the guest has never seen it, or because a

@@ -7,9 +7,11 @@ use dimmer_acpi::hotplug::MAX_RANGES;
 
 use super::window::GRANULE;
 use crate::memory::GuestRange;
+use crate::placement::{Placement, PlacementError};
+use crate::units::{Bytes, MIB};
 
-/// The unit of sizes and gaps of an unaligned device: 1 MiB.
-const UNALIGNED: u64 = 1 << 20;
+/// The unit of sizes, gaps and addresses of an unaligned device: 1 MiB.
+const UNALIGNED: u64 = MIB;
 
 /// A device to be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Dimm {
     /// Whether sizes and gaps may be any multiple of 1 MiB rather than of [`GRANULE`]. Linux does not
     /// take memory that is not aligned to its memory blocks.
     pub unaligned: bool,
+    /// Where its lowest range is to begin.
+    pub placement: Placement,
 }
 
 /// One range of a device.
@@ -61,7 +65,7 @@ pub enum ShapeError {
     #[error("ranges: there are {0}, and a DIMM has 1 to {MAX_RANGES}")]
     Count(usize),
     /// A size that is never right.
-    #[error("{field}: {size} is not a multiple of {unit} bytes ({} MiB) greater than 0", unit >> 20)]
+    #[error("{field}: {size} is not a multiple of {unit} greater than 0", size = Bytes(*.size), unit = Bytes(*.unit))]
     Size {
         /// `size` where there is one range, else which one's.
         field: String,
@@ -71,7 +75,7 @@ pub enum ShapeError {
         unit: u64,
     },
     /// A gap that is never right.
-    #[error("ranges[{index}].gap: {gap} is not a multiple of {unit} bytes ({} MiB)", unit >> 20)]
+    #[error("ranges[{index}].gap: {gap} is not a multiple of {unit}", gap = Bytes(*.gap), unit = Bytes(*.unit))]
     Gap {
         /// The range's index.
         index: usize,
@@ -80,16 +84,25 @@ pub enum ShapeError {
         /// What it is to be a multiple of.
         unit: u64,
     },
+    /// A place that is never right.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
 }
 
 impl Dimm {
+    /// A device of node 0 whose ranges ascend, anywhere.
+    pub fn new(id: impl Into<String>, ranges: Vec<DimmRange>) -> Self {
+        let placement = Placement::default();
+        Self { id: id.into(), ranges, descending: false, node: 0, unaligned: false, placement }
+    }
+
     /// Bytes of all ranges together.
     pub fn size(&self) -> u64 {
         self.ranges.iter().fold(0, |sum, range| sum.saturating_add(range.size))
     }
 
     /// Bytes of address space from the lowest range's first to the highest range's last.
-    pub(super) fn span(&self) -> u64 {
+    pub fn span(&self) -> u64 {
         self.ranges.iter().fold(self.size(), |sum, range| sum.saturating_add(range.gap))
     }
 
@@ -117,12 +130,12 @@ impl Dimm {
                 return Err(ShapeError::Gap { index, gap, unit });
             }
         }
-        Ok(())
+        Ok(self.placement.check(unit)?)
     }
 
     /// The ranges at their addresses, in the order of `_CRS`, when the lowest one starts at `start`.
     /// [`span`](Self::span) bytes from there are addresses.
-    pub(super) fn at(&self, start: u64) -> Vec<GuestRange> {
+    pub fn at(&self, start: u64) -> Vec<GuestRange> {
         let mut next = start;
         let mut place = |range: &DimmRange, gap_below: u64| {
             let range = GuestRange::new(next + gap_below, range.size);
@@ -145,12 +158,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MIB: u64 = 1 << 20;
-
     fn dimm(ranges: &[(u64, u64)], descending: bool) -> Dimm {
         let ranges =
             ranges.iter().map(|(size, gap)| DimmRange { size: size * MIB, gap: gap * MIB }).collect();
-        Dimm { id: "d0".to_owned(), ranges, descending, node: 0, unaligned: false }
+        Dimm { descending, ..Dimm::new("d0", ranges) }
     }
 
     #[test]
@@ -170,13 +181,10 @@ mod tests {
         for (ranges, expected) in [
             (&[][..], "ranges: there are 0, and a DIMM has 1 to 8"),
             (&[(128, 0); 9], "ranges: there are 9, and a DIMM has 1 to 8"),
-            (&[(0, 0)], "size: 0 is not a multiple of 134217728 bytes (128 MiB) greater than 0"),
-            (&[(192, 0)], "size: 201326592 is not a multiple of 134217728 bytes (128 MiB) greater than 0"),
-            (
-                &[(128, 0), (64, 0)],
-                "ranges[1].size: 67108864 is not a multiple of 134217728 bytes (128 MiB) greater than 0",
-            ),
-            (&[(128, 1), (128, 0)], "ranges[0].gap: 1048576 is not a multiple of 134217728 bytes (128 MiB)"),
+            (&[(0, 0)], "size: 0 bytes is not a multiple of 128 MiB greater than 0"),
+            (&[(192, 0)], "size: 192 MiB is not a multiple of 128 MiB greater than 0"),
+            (&[(128, 0), (64, 0)], "ranges[1].size: 64 MiB is not a multiple of 128 MiB greater than 0"),
+            (&[(128, 1), (128, 0)], "ranges[0].gap: 1 MiB is not a multiple of 128 MiB"),
         ] {
             assert_eq!(dimm(ranges, false).check().unwrap_err().to_string(), expected);
         }
@@ -187,8 +195,21 @@ mod tests {
         let mut dimm = Dimm { unaligned: true, ..dimm(&[(192, 1), (1, 0)], false) };
         assert_eq!(dimm.check(), Ok(()));
         dimm.ranges[1].size = MIB + 4096;
-        let expected = "ranges[1].size: 1052672 is not a multiple of 1048576 bytes (1 MiB) greater than 0";
+        let expected = "ranges[1].size: 1028 KiB is not a multiple of 1 MiB greater than 0";
         assert_eq!(dimm.check().unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn a_place_is_a_multiple_of_what_the_size_is() {
+        let at = |start, unaligned| {
+            let placement = Placement { start: Some(start), align: None };
+            Dimm { unaligned, placement, ..dimm(&[(128, 0)], false) }
+                .check()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(at(64 * MIB, false), Err("start: 0x4000000 is not a multiple of 128 MiB".to_owned()));
+        assert_eq!(at(64 * MIB, true), Ok(()));
+        assert_eq!(at(MIB / 2, true), Err("start: 0x80000 is not a multiple of 1 MiB".to_owned()));
     }
 
     #[test]

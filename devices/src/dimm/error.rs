@@ -3,7 +3,8 @@
 use dimmer_acpi::hotplug::MAX_SLOTS;
 
 use super::description::ShapeError;
-use crate::memory::HostError;
+use crate::memory::{GuestRange, HostError};
+use crate::units::Bytes;
 
 /// Why a device was not added or not asked for. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum DimmError {
     #[error(transparent)]
     Shape(#[from] ShapeError),
     /// The device is larger than the whole window.
-    #[error("{field}: {span} bytes are more than the window for memory devices has ({window} bytes)")]
+    #[error("{field}: {span} is more than the window for memory devices has ({window})", span = Bytes(*.span), window = Bytes(*.window))]
     LargerThanWindow {
         /// The field of the request that says how large it is.
         field: &'static str,
@@ -35,13 +36,25 @@ pub enum DimmError {
     NoFreeSlot(usize),
     /// The window is too full or too fragmented.
     #[error(
-        "{field}: no {span} bytes in a row are free in the window for memory devices; remove a DIMM first"
+        "{field}: no {span} in a row are free in the window for memory devices; remove a DIMM first",
+        span = Bytes(*.span)
     )]
     NoFreeRange {
         /// The field of the request that says how large it is.
         field: &'static str,
         /// The addresses that the device needs, with its gaps, in bytes.
         span: u64,
+    },
+    /// The place that was asked for is not all in the window, or not all free.
+    #[error(
+        "start: {:#x} to {:#x} is not all free in the window for memory devices, which is {:#x} to {:#x}",
+        range.start, range.end(), window.start, window.end()
+    )]
+    NotFree {
+        /// The place, with the device's gaps.
+        range: GuestRange,
+        /// The window.
+        window: GuestRange,
     },
     /// The host has no memory for it, or cannot take it back.
     #[error("the host could not do it")]

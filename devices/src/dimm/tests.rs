@@ -6,6 +6,7 @@ use super::*;
 use crate::bus::{BusDevice, lock};
 use crate::fault::{ActionName, Fault, Faults, Point};
 use crate::memory::State;
+use crate::placement::Placement;
 use crate::testing::{Alarms, Call, Events, FakeHost, Line, outcome};
 use dimmer_acpi::hotplug as block;
 
@@ -36,7 +37,7 @@ struct Machine {
 /// A device of one range.
 fn dimm(id: &str, size: u64) -> Dimm {
     let ranges = vec![DimmRange { size, gap: 0 }];
-    Dimm { id: id.to_owned(), ranges, descending: false, node: 0, unaligned: false }
+    Dimm::new(id, ranges)
 }
 
 impl Machine {
@@ -48,7 +49,8 @@ impl Machine {
         let (line, host, events) = (Line::new(), FakeHost::new(), Events::new());
         let (faults, alarms) = (Arc::<Faults>::default(), Arc::<Alarms>::default());
         let ged = Arc::new(Mutex::new(Ged::new(line.clone())));
-        let config = DimmSlotsConfig { window: GuestRange::new(START, size), slots };
+        let config =
+            DimmSlotsConfig { window: GuestRange::new(START, size), alignment: Alignment::Gibibyte, slots };
         let outside = Outside {
             host: host.clone(),
             events: events.clone(),

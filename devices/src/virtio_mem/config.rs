@@ -1,6 +1,7 @@
 //! What a virtio-mem device is made of, and which values are right.
 
 use crate::memory::GuestRange;
+use crate::units::Bytes;
 
 /// The smallest device block; the specification names none, Linux needs a page.
 const MIN_BLOCK_SIZE: u64 = 1 << 20;
@@ -24,11 +25,13 @@ pub struct VirtioMemConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VirtioMemError {
     /// The block size is no such number.
-    #[error("block_size: {0} is not a power of two of at least 1048576 bytes (1 MiB)")]
+    #[error("block_size: {} is not a power of two of at least 1 MiB", Bytes(*.0))]
     BlockSize(u64),
     /// The region is empty, out of the address space, or cuts a block.
     #[error(
-        "region: {size} bytes at {start:#x} is empty or overflows, or its start or size is not a multiple of the block size ({block_size} bytes)"
+        "region: {size} at {start:#x} is empty or overflows, or its start or size is not a multiple of the block size \
+         ({block_size})",
+        size = Bytes(*.size), block_size = Bytes(*.block_size)
     )]
     Region {
         /// First address.
@@ -40,7 +43,9 @@ pub enum VirtioMemError {
     },
     /// The requested size cannot be reached.
     #[error(
-        "requested_size: {requested} is not a multiple of the block size ({block_size} bytes) of at most the device's size ({size} bytes)"
+        "requested_size: {requested} is not a multiple of the block size ({block_size}), at most the device's size \
+         ({size})",
+        requested = Bytes(*.requested), block_size = Bytes(*.block_size), size = Bytes(*.size)
     )]
     RequestedSize {
         /// The value.

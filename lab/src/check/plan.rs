@@ -95,7 +95,7 @@ impl Batch<'_> {
 fn effort(action: &Action<'_>) -> u64 {
     match action {
         Action::Plug(plug) => 1 + u64::from(plug.count.unwrap_or(1)) / 4,
-        Action::Reboot => BOOT,
+        Action::Reboot | Action::Kexec | Action::Crash => BOOT,
         // The driver waits for 50 seconds.
         Action::Settle => 4 * BOOT,
         _ => 1,
@@ -161,7 +161,11 @@ const fn may_share(action: &Action<'_>) -> bool {
         | Action::Unpin(_)
         | Action::Poison(_)
         | Action::Fault(_)
-        | Action::Reboot => false,
+        | Action::Load(_)
+        | Action::HugePages(_)
+        | Action::Reboot
+        | Action::Kexec
+        | Action::Crash => false,
     }
 }
 

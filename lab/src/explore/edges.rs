@@ -72,6 +72,8 @@ pub fn dimm(id: &str, node: u32) -> Plug {
         descending: false,
         unaligned: false,
         node,
+        start: None,
+        align: None,
         notify: NotifyWord::default(),
     }
 }

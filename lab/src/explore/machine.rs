@@ -4,7 +4,7 @@ use dimmer_oracle::release::Release;
 
 use super::dice::Dice;
 use super::edges;
-use crate::scenario::{Guest, Machine, OnlineWord, PolicyWord, Scenario, Size};
+use crate::scenario::{Guest, Machine, MemmapOnMemory, OnlineWord, PolicyWord, Scenario, Size};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -39,11 +39,10 @@ fn guest(dice: &mut Dice) -> Guest {
         auto_movable_ratio: ratio(dice),
         auto_movable_numa_aware: dice.chance(60),
         auto_online_blocks: online_word(dice),
-        memmap_on_memory: dice.chance(10),
+        memmap_on_memory: if dice.chance(10) { MemmapOnMemory::On } else { MemmapOnMemory::Off },
         movable_node: dice.chance(8),
-        kernelcore: None,
-        movablecore: None,
-        machine_checks: false,
+        kaslr: dice.chance(8),
+        ..Guest::default()
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Explanation {
 /// # Errors
 /// What is wrong with the scenario, and in which step.
 pub fn explain(scenario: &Scenario, release: Release, index: u64) -> Result<Vec<Explanation>, String> {
-    let addresses = Addresses::plan(&scenario.machine)?;
+    let addresses = Addresses::of(scenario)?;
     let mut model = Prediction::new(scenario, release)?;
     let mut all = vec![explanation(&model, &addresses, 0, "boot", index)];
     for (step, wanted) in (1..).zip(&scenario.steps) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dimmer::units::Bytes;
 use dimmer_oracle::chance::Chance;
 use dimmer_oracle::linux::Linux;
 use dimmer_oracle::memory::Errno;
@@ -17,6 +18,7 @@ use crate::scenario::{
 mod dimms;
 mod faults;
 mod follow;
+mod kernels;
 mod pages;
 mod words;
 
@@ -36,6 +38,8 @@ pub struct Prediction {
     slots: BTreeMap<u32, Slot>,
     /// The pages that were broken in each block, of which each is another one.
     poisoned: BTreeMap<u64, u64>,
+    /// Whether a crash kernel runs, of whose memory nothing is known.
+    crashed: bool,
 }
 
 impl Prediction {
@@ -59,7 +63,7 @@ impl Prediction {
         if release < Release::FIRST {
             return Err(format!("the oracle knows Linux from {} on, not {release}", Release::FIRST));
         }
-        let mut addresses = Addresses::plan(&scenario.machine)?;
+        let mut addresses = Addresses::of(scenario)?;
         let mut slots = BTreeMap::new();
         for (slot, dimm) in (0..).zip(&addresses.machine.clone().dimms) {
             let ranges = addresses.place(dimm)?;
@@ -67,9 +71,9 @@ impl Prediction {
         }
         let guest = scenario.guest.clone();
         let memory = addresses.boot.boot_with(release, policy(&guest), core(&guest));
-        let mut linux = Linux::new(release, settings(&guest), memory);
+        let mut linux = Linux::new(release, settings(&guest, release), memory);
         linux.memory.mistake = mistake;
-        let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new() };
+        let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new(), crashed: false };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
         new.boot(first);
         Ok(new)
@@ -81,7 +85,7 @@ impl Prediction {
         let before = &self.linux;
         let keeps = before.memory.makes(Mistake::ResetKeepsParameters);
         let policy = if keeps { before.memory.policy } else { policy(&self.guest) };
-        let settings = if keeps { before.settings } else { settings(&self.guest) };
+        let settings = if keeps { before.settings } else { settings(&self.guest, before.release) };
         let mut memory = self.addresses.boot.boot_with(self.linux.release, policy, core(&self.guest));
         memory.mistake = before.memory.mistake;
         let faults = std::mem::take(&mut self.linux.faults);
@@ -89,9 +93,11 @@ impl Prediction {
         self.linux.faults = faults;
         let seen: Vec<u32> =
             self.slots.iter().filter(|(_, slot)| slot.seen).map(|(number, _)| *number).collect();
+        self.linux.boot_limit = self.guest.mem.map(|size| size.0);
         for number in seen {
             self.enumerate(number);
         }
+        self.linux.boot_limit = None;
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
             self.linux.probe_virtio_mem(&id, spec);
@@ -120,6 +126,7 @@ impl Prediction {
 
     /// Carries out one step under assumptions about kernel memory.
     fn carry_out(&mut self, action: &Action<'_>, chance: Chance) -> Result<Effect, String> {
+        self.check_that_it_runs(action)?;
         self.linux.chance = chance;
         self.linux.retry_virtio_mem();
         let mut effect = self.act(action)?;
@@ -128,6 +135,7 @@ impl Prediction {
         effect.requests = self.requests();
         effect.stuck = self.linux.stuck.as_ref().map(|stuck| stuck.block);
         effect.hardware_corrupted = self.hardware_corrupted();
+        effect.may_lose_the_guest = self.linux.exhausted;
         Ok(effect)
     }
 
@@ -165,13 +173,21 @@ impl Prediction {
                 self.linux.injected.online = inject.going_online;
                 Ok(Effect::default())
             }
+            Action::Load(load) => Ok(self.load(*load)),
+            Action::HugePages(pool) => self.huge_pages(pool),
             Action::Reboot => {
-                let sizes = self.linux.virtio_mem.iter().map(|(id, device)| (id.clone(), device.requested));
-                let sizes = sizes.collect();
-                self.boot(sizes);
+                self.crashed = false;
+                self.boot(self.requested());
                 Ok(Effect::default())
             }
+            Action::Kexec => Ok(self.kexec()),
+            Action::Crash => self.crash(),
         }
+    }
+
+    /// What each virtio-mem device is to reach.
+    fn requested(&self) -> Vec<(String, u64)> {
+        self.linux.virtio_mem.iter().map(|(id, device)| (id.clone(), device.requested)).collect()
     }
 
     /// What the machine's virtio-mem device has plugged, when there is one and no more.
@@ -191,8 +207,15 @@ impl Prediction {
         let device =
             device.ok_or_else(|| format!("resize: there is no virtio-mem device {:?}", resize.id))?;
         let size = device.spec.region.end - device.spec.region.start;
-        if resize.to.0 > size || !resize.to.0.is_multiple_of(device.spec.block_size) {
-            return Err(format!("resize: {} is no size that {:?} can have", resize.to, resize.id));
+        let block = device.spec.block_size;
+        if resize.to.0 > size || !resize.to.0.is_multiple_of(block) {
+            return Err(format!(
+                "resize: {} is no size that {:?} can have: it must be a multiple of its block size ({}), at most {}",
+                Bytes(resize.to.0),
+                resize.id,
+                Bytes(block),
+                Bytes(size)
+            ));
         }
         // The device lets its driver use more than was asked for; all of the region makes no difference.
         self.linux.resize_virtio_mem(&resize.id, resize.to.0, size);

@@ -29,7 +29,7 @@ pub fn validate(text: &str, path: &Path) -> Result<Scenario, Vec<String>> {
         problems.push(at(places.kernels.as_ref(), problem));
         RELEASES.to_vec()
     });
-    if let Err(problem) = Addresses::plan(&scenario.machine) {
+    if let Err(problem) = Addresses::of(&scenario) {
         problems.push(at(places.machine.as_ref(), format!("machine: {problem}")));
         return Err(problems);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::requests::wait_until_quiet;
 use super::{LOOK_AGAIN, Real, RealError, SOON};
 use crate::guest::GuestError;
-use crate::scenario::{Effect, FaultText, NotifyWord, OutcomeWord, Plug, Resize};
+use crate::scenario::{Effect, FaultText, NotifyWord, OutcomeWord, Plug, Resize, Size};
 
 /// Seconds that a change may take which is to end.
 const PATIENCE: u32 = 240;
@@ -152,6 +152,11 @@ fn body(id: String, plug: &Plug, notify: NotifyWord) -> Value {
     }
     if plug.unaligned {
         body["unaligned"] = json!(true);
+    }
+    for (field, place) in [("start", plug.start), ("align", plug.align)] {
+        if let Some(Size(bytes)) = place {
+            body[field] = json!(bytes);
+        }
     }
     body
 }

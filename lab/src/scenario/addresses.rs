@@ -1,5 +1,4 @@
-//! Where a machine's memory lies, as its documentation promises: boot memory by its flags, ACPI memory
-//! devices at the lowest free address of their window.
+//! Where a machine's memory lies: boot memory by its flags, ACPI memory devices where the machine would put them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,19 +8,19 @@ use clap::Parser;
 use dimmer::cli::{Cli, Command};
 use dimmer::layout::Layout;
 use dimmer::spec::{DimmSpec, MachineSpec, WindowSpec};
-use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
+use dimmer::units::Bytes;
+use dimmer_devices::dimm::{Dimm, Notify, Window};
+use dimmer_devices::memory::GuestRange;
+use dimmer_devices::placement::Alignment;
 use dimmer_guest_firmware::{Kind, memory_map};
 use dimmer_oracle::boot::BootMemory;
 use dimmer_oracle::virtio_mem::DeviceSpec;
 
-use super::Machine;
+use super::{Machine, Scenario, Size};
 
 /// Physical address bits that a scenario may use: what Linux maps with page tables of four levels. Whether the CPU of a
 /// real machine has that many is its own business.
 const ADDRESS_BITS: u8 = 46;
-/// Devices of at least this size are aligned to it, smaller ones to a memory section.
-const BIG: u64 = 1 << 30;
-const SMALL: u64 = 128 << 20;
 
 /// Addresses of one machine.
 #[derive(Debug, Clone)]
@@ -33,12 +32,29 @@ pub struct Addresses {
     /// The machine, as its flags say.
     pub machine: Arc<MachineSpec>,
     /// Where ACPI memory devices go, and how many there can be.
-    window: Option<(Range<u64>, usize)>,
+    window: Option<(Window, usize)>,
     /// What each ACPI memory device takes of the window, gaps included.
-    taken: BTreeMap<String, Range<u64>>,
+    taken: BTreeMap<String, GuestRange>,
 }
 
 impl Addresses {
+    /// Plans the addresses of a scenario's machine, with boot memory as its guest is told to see it (`mem=`, which cuts RAM
+    /// of the firmware's memory map: `parse_memopt`, arch/x86/kernel/e820.c).
+    ///
+    /// # Errors
+    /// What `dimmer run` would say to the machine's flags.
+    pub fn of(scenario: &Scenario) -> Result<Self, String> {
+        let mut all = Self::plan(&scenario.machine)?;
+        if let Some(Size(end)) = scenario.guest.mem {
+            all.boot.usable.iter_mut().for_each(|range| range.end = range.end.min(end));
+            all.boot.usable.retain(|range| range.start < range.end);
+        }
+        if all.boot.usable.is_empty() {
+            return Err("mem: it leaves no memory".to_owned());
+        }
+        Ok(all)
+    }
+
     /// Plans the addresses of `machine`.
     ///
     /// # Errors
@@ -51,7 +67,10 @@ impl Addresses {
         for (wanted, range) in spec.windows.iter().zip(&layout.windows) {
             let bytes = range.start..range.end();
             match wanted {
-                WindowSpec::Acpi { slots, .. } => window = Some((bytes, usize::from(*slots))),
+                WindowSpec::Acpi { slots, placement, .. } => {
+                    let alignment = placement.align.map_or(layout.alignment, Alignment::Fixed);
+                    window = Some((Window::new(*range, alignment), usize::from(*slots)));
+                }
                 WindowSpec::VirtioMem(device) => {
                     let spec = DeviceSpec { region: bytes, block_size: device.block_size, node: device.node };
                     virtio_mem.push((device.id.clone(), spec, device.requested));
@@ -67,7 +86,7 @@ impl Addresses {
         let bytes = |range: &Range<u64>| range.end - range.start;
         let boot: u64 = self.boot.usable.iter().map(bytes).sum();
         let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
-        boot + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| bytes(window))
+        boot + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| window.range().size)
     }
 
     /// In words, what these bytes are for; nothing when they are for no memory at all.
@@ -76,7 +95,8 @@ impl Addresses {
         if self.boot.usable.iter().any(meets) {
             return Some("boot memory".to_owned());
         }
-        if self.window.as_ref().is_some_and(|(window, _)| meets(window)) {
+        let window = self.window.as_ref().map(|(window, _)| window.range());
+        if window.is_some_and(|window| meets(&(window.start..window.end()))) {
             return Some("the window for DIMMs".to_owned());
         }
         let device = self.virtio_mem.iter().find(|(_, device, _)| meets(&device.region));
@@ -88,32 +108,22 @@ impl Addresses {
     /// # Errors
     /// What the machine would say: when it can have no such device, or there is no slot left, or not enough room.
     pub fn place(&mut self, dimm: &Dimm) -> Result<Vec<Range<u64>>, String> {
-        let (window, slots) = self.window.clone().ok_or("the machine has no slots for DIMMs")?;
+        if self.window.is_none() {
+            return Err("the machine has no slots for DIMMs".to_owned());
+        }
         self.check(dimm)?;
-        if self.taken.len() >= slots {
+        let (window, slots) = self.window.as_mut().expect("looked at before");
+        if self.taken.len() >= *slots {
             return Err(format!("all {slots} slots have a device"));
         }
-        let size = dimm.size();
-        let span = dimm.ranges.iter().fold(size, |sum, range| sum.saturating_add(range.gap));
-        let full = || format!("{span} bytes are not free in the window for DIMMs");
-        if span > window.end - window.start {
-            return Err(full());
-        }
-        let alignment = if size < BIG { SMALL } else { BIG };
-        let mut start = window.start.next_multiple_of(alignment);
-        let mut taken: Vec<_> = self.taken.values().cloned().collect();
-        taken.sort_by_key(|range| range.start);
-        for range in taken {
-            if start + span <= range.start {
-                break;
-            }
-            start = start.max(range.end.next_multiple_of(alignment));
-        }
-        if start + span > window.end {
-            return Err(full());
-        }
-        self.taken.insert(dimm.id.clone(), start..start + span);
-        Ok(ranges(start, span, dimm))
+        let (size, span) = (dimm.size(), dimm.span());
+        let Some(range) = window.find(span, size, dimm.placement) else {
+            let place = dimm.placement.start.map_or_else(String::new, |start| format!(" at {start:#x}"));
+            return Err(format!("{} are not free{place} in the window for DIMMs", Bytes(span)));
+        };
+        window.take(range);
+        self.taken.insert(dimm.id.clone(), range);
+        Ok(dimm.at(range.start).into_iter().map(|range| range.start..range.end()).collect())
     }
 
     fn check(&self, dimm: &Dimm) -> Result<(), String> {
@@ -128,7 +138,9 @@ impl Addresses {
 
     /// The addresses of the device `id` are free again.
     pub fn give_back(&mut self, id: &str) {
-        self.taken.remove(id);
+        if let (Some(range), Some((window, _))) = (self.taken.remove(id), &mut self.window) {
+            window.give_back(range);
+        }
     }
 }
 
@@ -148,20 +160,4 @@ fn boot_memory(layout: &Layout) -> BootMemory {
     let usable = usable.map(|entry| entry.start..entry.start + entry.size).collect();
     let nodes = layout.nodes.iter().map(|piece| (piece.range.start..piece.range.end(), piece.node)).collect();
     BootMemory { usable, nodes }
-}
-
-fn ranges(start: u64, span: u64, dimm: &Dimm) -> Vec<Range<u64>> {
-    let (mut low, mut high) = (start, start + span);
-    let range = |DimmRange { size, gap }: &DimmRange| {
-        if dimm.descending {
-            let range = high - size..high;
-            high = range.start - gap.min(&(range.start - start));
-            range
-        } else {
-            let range = low..low + size;
-            low = range.end + gap;
-            range
-        }
-    };
-    dimm.ranges.iter().map(range).collect()
 }

@@ -29,6 +29,8 @@ pub struct Effect {
     pub pinned: Vec<u64>,
     /// What the driver of each virtio-mem device asked for, oldest first.
     pub requests: Requests,
+    /// Whether the guest may be lost in the step, since it runs out of memory.
+    pub may_lose_the_guest: bool,
     /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
     pub open: BTreeSet<u64>,
 }

@@ -18,11 +18,11 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unit = UNITS.iter().find(|(suffix, _)| text.ends_with(*suffix));
-        let digits = unit.map_or(text, |(suffix, _)| text.trim_end_matches(*suffix));
-        let bytes =
-            digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit.map_or(1, |(_, bytes)| *bytes)));
-        bytes.map(Self).ok_or_else(|| format!("{text:?} is not a size, such as \"128M\" or \"4G\""))
+        // As all flags of the machine take them; sizes there have no hexadecimal digits, addresses have.
+        let bytes = dimmer::cli::address(text);
+        bytes
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a size, such as \"128M\", \"4G\" or \"0x8000000\""))
     }
 }
 
@@ -56,6 +56,6 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "A number of bytes, as a text; K, M, G and T are binary.", "pattern": "^[0-9]+[KMGT]?$", "examples": ["128M", "4G"]})
+        json_schema!({"type": "string", "description": "A number of bytes, as a text; K, M, G and T are binary.", "pattern": "^(0x[0-9a-fA-F]+|[0-9]+[KMGTkmgt]?)$", "examples": ["128M", "4G"]})
     }
 }

@@ -9,11 +9,13 @@ use super::{BlockSet, Expect};
 
 mod device;
 mod guest;
+mod load;
 
 pub use device::{FaultText, NotifyWord, Plug, Resize};
 pub use guest::{
     BlockFile, Blocks, Inject, OnlineWord, PageWord, Parameters, Poison, PoisonWord, PolicyWord, Write,
 };
+pub use load::{Load, Pool};
 
 /// How many devices a step plugs: no machine has more slots (`dimmer_acpi::hotplug::MAX_SLOTS`).
 const PLUGS: RangeInclusive<u32> = 1..=1024;
@@ -56,6 +58,12 @@ pub struct Step {
     /// Changes the guest's parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set: Option<Parameters>,
+    /// Has programs use so much memory that so much of all is in use, or no more than the kernel when it is `0%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// Sets the number of huge pages in a node's pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hugepages: Option<Pool>,
     /// Lets the guest's memory notifiers fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inject: Option<Inject>,
@@ -68,6 +76,13 @@ pub struct Step {
     /// Resets the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reboot: Option<Empty>,
+    /// Has the kernel start another one like itself, without the machine knowing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kexec: Option<Empty>,
+    /// Has the kernel panic, and a crash kernel start, for which `crashkernel` has set memory aside. Of its memory the
+    /// oracle says nothing; a reset is all that can follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Empty>,
     /// What is to come of it; the oracle's word when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -103,6 +118,10 @@ pub enum Action<'a> {
     Poison(&'a Poison),
     /// [`Step::set`]
     Set(&'a Parameters),
+    /// [`Step::load`]
+    Load(Load),
+    /// [`Step::hugepages`]
+    HugePages(&'a Pool),
     /// [`Step::inject`]
     Inject(&'a Inject),
     /// [`Step::fault`]
@@ -111,6 +130,10 @@ pub enum Action<'a> {
     Settle,
     /// [`Step::reboot`]
     Reboot,
+    /// [`Step::kexec`]
+    Kexec,
+    /// [`Step::crash`]
+    Crash,
 }
 
 impl Action<'_> {
@@ -128,10 +151,14 @@ impl Action<'_> {
             Self::Unpin(_) => "unpin",
             Self::Poison(_) => "poison",
             Self::Set(_) => "set",
+            Self::Load(_) => "load",
+            Self::HugePages(_) => "hugepages",
             Self::Inject(_) => "inject",
             Self::Fault(_) => "fault",
             Self::Settle => "settle",
             Self::Reboot => "reboot",
+            Self::Kexec => "kexec",
+            Self::Crash => "crash",
         }
     }
 }
@@ -151,10 +178,14 @@ impl Step {
             self.unpin.as_ref().map(Action::Unpin),
             self.poison.as_ref().map(Action::Poison),
             self.set.as_ref().map(Action::Set),
+            self.load.map(Action::Load),
+            self.hugepages.as_ref().map(Action::HugePages),
             self.inject.as_ref().map(Action::Inject),
             self.fault.as_deref().map(Action::Fault),
             self.settle.as_ref().map(|Empty {}| Action::Settle),
             self.reboot.as_ref().map(|Empty {}| Action::Reboot),
+            self.kexec.as_ref().map(|Empty {}| Action::Kexec),
+            self.crash.as_ref().map(|Empty {}| Action::Crash),
         ];
         all.into_iter().flatten().collect()
     }
@@ -179,13 +210,16 @@ impl Step {
             [Action::Plug(plug)] if plug.count.is_some_and(|count| !PLUGS.contains(&count)) => {
                 Err(format!("plug: `count` must be {} to {}", PLUGS.start(), PLUGS.end()))
             }
+            [Action::Plug(plug)] if plug.count.is_some() && plug.start.is_some() => {
+                Err("plug: `start` is of one device, without `count`".to_owned())
+            }
             [Action::Online(blocks)] if blocks.how == OnlineWord::Offline => {
                 Err("online: `how` must be online, online_kernel or online_movable".to_owned())
             }
             [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
             found => Err(format!(
                 "it must have exactly one of plug, unplug, eject, resize, online, offline, write, pin, unpin, poison, \
-                 set, inject, fault, settle and reboot, not {}",
+                 set, load, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
                 found.len()
             )),
         }

@@ -93,8 +93,7 @@ mod tests {
     fn two_dimms() -> Linux {
         let nodes = vec![(0..u64::MAX, 0)];
         let boot = BootMemory { usable: vec![0..640 << 10, 1 << 20..2 << 30], nodes };
-        let settings =
-            Settings { auto_online: Some(OnlineType::Kernel), memmap_on_memory: false, eject_enabled: true };
+        let settings = Settings { auto_online: Some(OnlineType::Kernel), ..Settings::default() };
         let mut linux = Linux::new(
             Release::new(6, 12),
             settings,

@@ -97,11 +97,13 @@ impl Linux {
             let wrong_memmap = memmap_asked && !every_block && range.end - range.start != size;
             let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
+            let limit = self.boot_limit.filter(|limit| range.end > *limit);
             let reason = match range {
+                _ if limit.is_some() => limit.map(Reason::Limit),
                 Range { start, .. } if !start.is_multiple_of(size) => Some(Reason::Start(size)),
                 Range { end, .. } if !end.is_multiple_of(size) => Some(Reason::Size(size)),
                 _ if wrong_memmap => Some(Reason::Memmap),
-                _ => self.add_memory(indices.clone(), node, group, memmap).err().map(|_| Reason::Exists),
+                _ => self.add_memory(indices.clone(), node, group, memmap).err(),
             };
             match reason {
                 None => blocks.extend(indices),
@@ -124,22 +126,23 @@ impl Linux {
         if !self.settings.eject_enabled {
             return Ejected::Disabled;
         }
-        self.eject_rest(id, BTreeSet::new())
+        self.eject_rest(id, BTreeSet::new(), None)
     }
 
     /// The ejection that waits goes on, if it can. Returns what it was, and what came of it.
     pub fn eject_stuck(&mut self) -> Option<(Stuck, Ejected)> {
         let before = self.stuck.take()?;
         self.memory.set_going_offline(before.block, false);
-        let ejected = self.eject_rest(&before.id, before.offlined.clone());
+        let ejected = self.eject_rest(&before.id, before.offlined.clone(), Some(before.block));
         if let Some(stuck) = &mut self.stuck {
             stuck.by_guest = before.by_guest;
         }
         Some((before, ejected))
     }
 
-    /// Ejects a device of which this ejection has already taken some blocks offline.
-    fn eject_rest(&mut self, id: &str, mut offlined: BTreeSet<u64>) -> Ejected {
+    /// Ejects a device of which this ejection has already taken some blocks offline. The one that it has `waited` for is
+    /// past the notifiers, and nothing but its pages keeps it (`offline_pages`).
+    fn eject_rest(&mut self, id: &str, mut offlined: BTreeSet<u64>, waited: Option<u64>) -> Ejected {
         // A device that the driver is not bound to has nothing to take offline.
         let Some(dimm) = self.dimms.get(id).cloned() else {
             self.not_added.remove(id);
@@ -150,7 +153,11 @@ impl Linux {
         for pass in 0..2 {
             for index in &dimm.blocks {
                 let online = self.memory.blocks().get(index).is_some_and(|block| block.is_online());
-                match online.then(|| self.offline(*index)) {
+                let offline = |linux: &mut Self| match waited == Some(*index) {
+                    true => linux.offline_behind_notifiers(*index),
+                    false => linux.offline(*index),
+                };
+                match online.then(|| offline(self)) {
                     Some(Err(Errno::EINTR)) => {
                         // No signal reaches the kernel's own thread.
                         self.memory.set_going_offline(*index, true);

@@ -121,6 +121,19 @@ fn a_refused_eject_brings_blocks_back_by_the_policy_of_now() {
 }
 
 #[test]
+fn a_block_that_an_ejection_waits_for_is_past_a_refusal_that_comes_later() {
+    let mut linux = s4(Policy::default());
+    linux.settings.auto_online = Some(OnlineType::Movable);
+    plug(&mut linux, 48, &[8]);
+    linux.fixed.insert(51 * 32768);
+    assert_eq!(linux.eject_dimm("d48"), Ejected::Stuck { block: 51 });
+    linux.injected.offline = true;
+    linux.unpin(51);
+    assert_eq!(linux.eject_stuck().unwrap().1, Ejected::Refused { block: 52 });
+    assert_eq!(shown(&linux, 48), "48-51 N, 52-55 M");
+}
+
+#[test]
 fn what_cannot_go_offline_says_why() {
     let mut linux = s4(AUTO);
     plug(&mut linux, 48, &[1]);

@@ -8,7 +8,7 @@ fn n2(policy: Policy) -> Linux {
         usable: vec![0..0x9_fc00, MIB..2 * GIB, 4 * GIB..6 * GIB],
         nodes: vec![(0..2 * GIB, 0), (4 * GIB..6 * GIB, 1)],
     };
-    Linux::new(Release::new(6, 12), ONLINE, boot.boot(policy))
+    Linux::new(Release::new(6, 12), Settings::default(), boot.boot(policy))
 }
 
 fn plug_on(linux: &mut Linux, blocks: u64, nodes: &[u32]) {

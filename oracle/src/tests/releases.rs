@@ -8,7 +8,7 @@ fn old() -> Linux {
         usable: vec![0..0x9_fc00, MIB..2 * GIB, 4 * GIB..6 * GIB],
         nodes: vec![(0..u64::MAX, 0)],
     };
-    Linux::new(Release::new(5, 10), ONLINE, boot.boot(AUTO))
+    Linux::new(Release::new(5, 10), Settings::default(), boot.boot(AUTO))
 }
 
 fn probe(linux: &mut Linux, block_size: u64) {

@@ -62,6 +62,7 @@ impl BigBlocks {
             if !device.ask(linux, Request::Plug(self.bytes(index))) {
                 return;
             }
+            linux.chance.assume_short(device.could_not_add(&self.bytes(index)));
             if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
                 device.ask(linux, Request::Unplug(self.bytes(index)));
                 return;

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use axum::http::StatusCode;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::fault::{Fault, FaultStatus};
+use dimmer_devices::placement::Placement;
 
 use super::Problem;
 use crate::control::MceSeverity;
@@ -75,6 +76,12 @@ pub struct NewDevice {
     /// Its proximity domain.
     #[serde(default)]
     pub node: u32,
+    /// Guest-physical address at which it begins; the lowest free one that is aligned, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u64>,
+    /// A power of two in bytes, of which the address at which it begins is a multiple.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<u64>,
 }
 
 /// The kinds of memory device that can be added to a running machine.
@@ -110,8 +117,14 @@ impl TryFrom<NewDevice> for DimmSpec {
                 return Err(wrong("ranges", "`size` and `ranges` must not be given both: one says it all"));
             }
         };
-        let descending = device.order == Order::Descending;
-        let dimm = Dimm { id: device.id, ranges, descending, node: device.node, unaligned: device.unaligned };
+        let dimm = Dimm {
+            id: device.id,
+            ranges,
+            descending: device.order == Order::Descending,
+            node: device.node,
+            unaligned: device.unaligned,
+            placement: Placement { start: device.start, align: device.align },
+        };
         let spec = Self { dimm, notify: device.notify };
         spec.check()?;
         Ok(spec)

@@ -160,6 +160,14 @@ pub struct NewDimm {
     #[arg(long)]
     pub unaligned: bool,
 
+    /// Guest-physical address at which it begins, such as 0x180000000 or 6G
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub start: Option<u64>,
+
+    /// Power of two of which the address at which it begins is a multiple, such as 2G
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub align: Option<u64>,
+
     /// How the guest is told: device-check, bus-check or none
     #[arg(long, value_name = "HOW", default_value = "device-check", value_parser = word::<Notify>)]
     pub notify: Notify,

@@ -1,4 +1,5 @@
-//! `--dimm id=d0,size=4G[,node=0][,ranges=1G+3G][,order=descending][,unaligned=on]`, and lists of ranges.
+//! `--dimm id=d0,size=4G[,node=0][,ranges=1G+3G][,order=descending][,unaligned=on][,start=ADDRESS][,align=2G]`, and lists
+//! of ranges.
 //!
 //! A list joins ranges by `+`; `SIZE~GAP` is a range with bytes of address space behind it that stay free:
 //! `1G~512M+3G`. Commas separate keys.
@@ -10,7 +11,7 @@ use dimmer_devices::dimm::{Dimm, DimmRange};
 use super::keys::{KeyError, Keys, node, size, switch, text};
 use crate::units::Bytes;
 
-const KEYS: [&str; 6] = ["id", "size", "ranges", "order", "node", "unaligned"];
+const KEYS: [&str; 8] = ["id", "size", "ranges", "order", "node", "unaligned", "start", "align"];
 
 /// The value of one `--dimm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl FromStr for DimmArg {
             descending: keys.optional("order", order)?.unwrap_or(false),
             node: keys.optional("node", node)?.unwrap_or(0),
             unaligned: keys.optional("unaligned", switch)?.unwrap_or(false),
+            placement: keys.placement()?,
         }))
     }
 }

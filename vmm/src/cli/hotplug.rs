@@ -1,16 +1,20 @@
-//! `--memory-hotplug method=acpi,slots=16,size=64G` and `--memory-hotplug
-//! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]`
+//! `--memory-hotplug method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]` and `--memory-hotplug
+//! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0][,start=ADDRESS][,align=2G]`
 
 use std::str::FromStr;
+
+use dimmer_devices::placement::Placement;
 
 use super::keys::{KeyError, Keys, node, number, size, text};
 use crate::spec::{Backing, VirtioMemSpec, WindowSpec};
 use crate::units::MIB;
 
 /// Keys of all methods; each method then has its own.
-const ANY: [&str; 8] = ["method", "slots", "size", "id", "block", "slot", "node", "requested"];
-const ACPI: [&str; 3] = ["method", "slots", "size"];
-const VIRTIO_MEM: [&str; 7] = ["method", "size", "id", "block", "slot", "node", "requested"];
+const ANY: [&str; 10] =
+    ["method", "slots", "size", "id", "block", "slot", "node", "requested", "start", "align"];
+const ACPI: [&str; 5] = ["method", "slots", "size", "start", "align"];
+const VIRTIO_MEM: [&str; 9] =
+    ["method", "size", "id", "block", "slot", "node", "requested", "start", "align"];
 
 /// Block size of a virtio-mem device without `block`: one huge page, or the host's own one when that is
 /// larger.
@@ -27,6 +31,8 @@ pub enum HotplugArg {
         slots: u16,
         /// Bytes of address space.
         size: u64,
+        /// Where it lies.
+        placement: Placement,
     },
     /// One virtio-mem device.
     VirtioMem(VirtioMemArg),
@@ -41,6 +47,7 @@ pub struct VirtioMemArg {
     slot: Option<u64>,
     node: u32,
     requested: u64,
+    placement: Placement,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +66,7 @@ impl FromStr for HotplugArg {
                 let rule = "number of DIMM slots, such as slots=16";
                 let slots = keys.required("slots", |value| number(value, 0..=u16::MAX), rule)?;
                 let size = keys.required("size", size, "bytes of address space, such as size=64G")?;
-                Ok(Self::Acpi { slots, size })
+                Ok(Self::Acpi { slots, size, placement: keys.placement()? })
             }
             Method::VirtioMem => virtio_mem(&Keys::parse(argument, &VIRTIO_MEM, &[])?).map(Self::VirtioMem),
         }
@@ -90,6 +97,7 @@ fn virtio_mem(keys: &Keys<'_>) -> Result<VirtioMemArg, KeyError> {
         slot: keys.optional("slot", size)?,
         node: keys.optional("node", node)?.unwrap_or(0),
         requested: keys.optional("requested", size)?.unwrap_or(0),
+        placement: keys.placement()?,
     })
 }
 
@@ -103,6 +111,7 @@ impl VirtioMemArg {
             slot_size: self.slot.unwrap_or_else(|| DEFAULT_SLOT.max(block_size)),
             node: self.node,
             requested: self.requested,
+            placement: self.placement,
         }
     }
 }
@@ -118,7 +127,7 @@ pub fn windows(arguments: Vec<HotplugArg>, backing: &Backing, taken: &[&str]) ->
     let is_free = |id: &String| !given.contains(id) && !taken.contains(&id.as_str());
     let mut free = (0u32..).map(|number| format!("vmem{number}")).filter(is_free);
     let window = |argument| match argument {
-        HotplugArg::Acpi { slots, size } => WindowSpec::Acpi { slots, size },
+        HotplugArg::Acpi { slots, size, placement } => WindowSpec::Acpi { slots, size, placement },
         HotplugArg::VirtioMem(mut device) => {
             let id = device.id.take().or_else(|| free.next());
             let id = id.expect("there are more numbers than devices");

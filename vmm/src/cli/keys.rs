@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
+use dimmer_devices::placement::Placement;
+
 use crate::units::Bytes;
 
 /// What is wrong with a flag's `key=value,…`; clap puts the flag's name and the whole text in front.
@@ -103,6 +105,11 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The values of `start` and `align`.
+    pub fn placement(&self) -> Result<Placement, KeyError> {
+        Ok(Placement { start: self.optional("start", address)?, align: self.optional("align", size)? })
+    }
+
     /// The value of `key`, which must be there.
     pub fn required<T>(&self, key: &'static str, read: Read<T>, rule: &str) -> Result<T, KeyError> {
         self.optional(key, read)?.ok_or_else(|| KeyError::Missing { key, rule: rule.to_owned() })
@@ -127,6 +134,9 @@ pub fn node(value: &str) -> Result<u32, String> {
 }
 
 /// Reads a guest-physical address: decimal, hexadecimal behind `0x`, or a number of bytes with a suffix.
+///
+/// # Errors
+/// What it is to be.
 pub fn address(value: &str) -> Result<u64, String> {
     let rule = || "must be an address, such as 0x180000000 or 6G".to_owned();
     match value.strip_prefix("0x") {

@@ -69,21 +69,27 @@ pub struct RunArgs {
     pub numa: Vec<NumaArg>,
 
     /// A window for memory devices (may be repeated):
-    /// method=acpi,slots=16,size=64G   or
+    /// method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]   or
     /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]
+    /// [,start=ADDRESS][,align=2G]
     ///
     /// `method=acpi`, at most once, sets aside addresses and slots for ACPI memory devices (DIMMs);
     /// `method=virtio-mem` makes one virtio-mem device of blocks from 1M to 4G, whose memory KVM gets in
-    /// slots of at most `slot` bytes. Sizes are multiples of 128M.
+    /// slots of at most `slot` bytes. Sizes are multiples of 128M. A window lies at `start`, which may be below
+    /// 4 GiB where RAM leaves room; else behind RAM at a multiple of `align` (1G without it, or 2G where RAM
+    /// ends at 64 GiB or above, where guests have memory blocks of up to 2 GiB). DIMMs in it are aligned to
+    /// `align`, too.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub memory_hotplug: Vec<HotplugArg>,
 
     /// An ACPI memory device that is there at boot (may be repeated):
     /// id=d0,size=4G[,node=0][,ranges=1G+3G][,order=ascending|descending][,unaligned=on|off]
+    /// [,start=ADDRESS][,align=2G]
     ///
     /// `ranges` makes it one of up to 8 ranges; `SIZE~GAP` leaves GAP bytes free behind a range. With
     /// `order=descending` each range lies below the one before. With `unaligned=on` sizes and gaps are
-    /// multiples of 1M rather than 128M, which Linux does not take.
+    /// multiples of 1M rather than 128M, which Linux does not take. It begins at `start`, an address in the
+    /// window, or at the lowest free multiple of `align`.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub dimm: Vec<DimmArg>,
 

@@ -1,6 +1,7 @@
 //! What is typed, and what it means or why it is wrong.
 
 use clap::{CommandFactory, Parser};
+use dimmer_devices::placement::Placement;
 use proptest::prelude::*;
 
 mod bad_values;
@@ -72,15 +73,15 @@ fn every_flag_reaches_the_machine() {
         "--numa",
         "id=0,cpus=0-1:2,memory=3G,distance=1@30,host=0:2",
         "--memory-hotplug",
-        "method=acpi,slots=16,size=64G",
+        "method=acpi,slots=16,size=64G,align=2G",
         "--memory-hotplug",
         "method=virtio-mem,size=32G",
         "--memory-hotplug",
-        "method=virtio-mem,size=8G,id=vmem0,block=4M,slot=64M,node=1,requested=1G",
+        "method=virtio-mem,size=8G,id=vmem0,block=4M,slot=64M,node=1,requested=1G,start=1T",
         "--dimm",
         "id=d0,size=4G",
         "--dimm",
-        "id=d1,size=4G,ranges=1G~512M+3G,order=descending,node=1,unaligned=on",
+        "id=d1,size=4G,ranges=1G~512M+3G,order=descending,node=1,unaligned=on,start=6G,align=1G",
         "--firmware-range",
         "kind=pmem,size=192M",
         "--firmware-range",
@@ -106,16 +107,17 @@ fn every_flag_reaches_the_machine() {
         [node(0, vec![0, 1, 2], 3 * GIB, vec![(1, 30)], vec![0, 2]), node(1, vec![3], GIB, vec![], vec![])],
         "in ascending order"
     );
-    let device = |id: &str, size, block_size, slot_size, node, requested| {
-        let id = id.to_owned();
-        WindowSpec::VirtioMem(VirtioMemSpec { id, size, block_size, slot_size, node, requested })
+    let device = |id: &str, size, block_size, slot_size, node, requested, start| {
+        let (id, placement) = (id.to_owned(), Placement { start, align: None });
+        WindowSpec::VirtioMem(VirtioMemSpec { id, size, block_size, slot_size, node, requested, placement })
     };
+    let placement = Placement { start: None, align: Some(2 * GIB) };
     assert_eq!(
         spec.windows,
         [
-            WindowSpec::Acpi { slots: 16, size: 64 * GIB },
-            device("vmem1", 32 * GIB, 2 * MIB, 128 * MIB, 0, 0),
-            device("vmem0", 8 * GIB, 4 * MIB, 64 * MIB, 1, GIB),
+            WindowSpec::Acpi { slots: 16, size: 64 * GIB, placement },
+            device("vmem1", 32 * GIB, 2 * MIB, 128 * MIB, 0, 0, None),
+            device("vmem0", 8 * GIB, 4 * MIB, 64 * MIB, 1, GIB, Some(1 << 40)),
         ],
         "in the order given, and a default id that is free"
     );

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Parser;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::memory::{EventSink, MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::placement::Placement;
 
 use super::client::segment;
 use super::run;
@@ -121,7 +122,8 @@ fn changes_are_accepted_or_done() {
     let resize = |id: &str| Command::Resize { id: id.to_owned(), size: 2 * GIB };
     let add = Command::AddDimm(new_dimm("d1", GIB, 1));
     let ranges = vec![DimmRange { size: GIB, gap: 128 << 20 }, DimmRange { size: 2 * GIB, gap: 0 }];
-    let dimm = Dimm { id: "d1".to_owned(), ranges, descending: true, node: 0, unaligned: true };
+    let placement = Placement { start: Some(6 * GIB), align: Some(2 * GIB) };
+    let dimm = Dimm { descending: true, unaligned: true, placement, ..Dimm::new("d1", ranges) };
     let ranges = Command::AddDimm(DimmSpec { dimm, notify: Notify::None });
     let table = [
         ("resize --id d1 2G", resize("d1"), "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n"),
@@ -130,7 +132,7 @@ fn changes_are_accepted_or_done() {
         ("resize 2G --wait 20", Command::ResizeTotal(2 * GIB), "Done: d1: 1 GiB plugged\n"),
         ("dimm add --id d1 --size 1G --node 1 --wait 20", add, "Done: d1: 1 GiB plugged\n"),
         (
-            "dimm add --id d1 --ranges 1G~128M+2G --descending --unaligned --notify none",
+            "dimm add --id d1 --ranges 1G~128M+2G --descending --unaligned --notify none --start 0x180000000 --align 2G",
             ranges,
             "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n",
         ),

@@ -2,7 +2,8 @@
 
 use dimmer_devices::memory::GuestRange;
 
-use super::{LayoutError, REGISTERS};
+use super::LayoutError;
+use super::taken::Taken;
 use crate::spec::{FirmwareRangeKind, MachineSpec};
 
 /// One range, placed.
@@ -14,14 +15,14 @@ pub struct FirmwareRange {
     pub kind: FirmwareRangeKind,
 }
 
-/// Places all ranges below `limit`: each where it was asked for, or else behind RAM and behind the range
+/// Places all ranges: each where it was asked for, or else behind RAM, which ends at `ram_end`, and behind the range
 /// before it. The result ascends.
 pub(super) fn place(
     spec: &MachineSpec,
-    ram: &[GuestRange],
-    limit: u64,
+    ram_end: u64,
+    taken: &mut Taken,
 ) -> Result<Vec<FirmwareRange>, LayoutError> {
-    let mut next = ram.iter().map(GuestRange::end).max().unwrap_or(0);
+    let mut next = ram_end;
     let mut placed: Vec<FirmwareRange> = Vec::new();
     for wanted in &spec.firmware_ranges {
         let page = match wanted.kind {
@@ -30,35 +31,10 @@ pub(super) fn place(
         };
         let start = wanted.start.unwrap_or_else(|| next.next_multiple_of(page));
         let range = GuestRange::new(start, wanted.size);
-        let taken = ram.iter().copied().chain(placed.iter().map(|other| other.range));
-        check(range, taken, limit)?;
+        taken.take("--firmware-range", range, "another range of the firmware")?;
         next = range.end();
         placed.push(FirmwareRange { range, kind: wanted.kind });
     }
     placed.sort_by_key(|piece| piece.range.start);
     Ok(placed)
-}
-
-fn check(
-    range: GuestRange,
-    mut taken: impl Iterator<Item = GuestRange>,
-    limit: u64,
-) -> Result<(), LayoutError> {
-    let end = range.start.saturating_add(range.size);
-    let wrong = |what| Err(LayoutError::Firmware { range: range.start..end, what });
-    if end > limit {
-        return wrong(format!("reaches past {limit:#x}, where this CPU's physical addresses end"));
-    }
-    if range.overlaps(&REGISTERS) {
-        return wrong(format!(
-            "lies on device registers ({:#x?}); say with start= where it is to be",
-            REGISTERS.start..REGISTERS.end()
-        ));
-    }
-    match taken.find(|other| other.overlaps(&range)) {
-        None => Ok(()),
-        Some(other) => {
-            wrong(format!("lies on boot RAM or on another such range ({:#x?})", other.start..other.end()))
-        }
-    }
 }

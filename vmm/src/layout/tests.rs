@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::spec::sample::{self, acpi};
-use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec};
+use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, WindowSpec};
 use crate::units::MIB;
+use dimmer_devices::placement::Placement;
 use proptest::prelude::*;
 
 fn spec(size: u64, low: u64, windows: Vec<WindowSpec>) -> MachineSpec {
@@ -95,7 +96,7 @@ fn firmware_ranges_follow_ram_and_windows_follow_them() {
 #[test]
 fn firmware_ranges_lie_on_nothing_else() {
     let table = [
-        (firmware(Pmem, GIB, Some(GIB)), "0x40000000..0x80000000 lies on boot RAM or on another such range"),
+        (firmware(Pmem, GIB, Some(GIB)), "0x40000000..0x80000000 lies on boot RAM (0x0..0x80000000)"),
         (firmware(Reserved, 2 * GIB, Some(2 * GIB)), "0x80000000..0x100000000 lies on device registers"),
         (firmware(Reserved, GIB, Some(1 << 40)), "0x10000000000..0x10040000000 reaches past 0x10000000000"),
         (firmware(Reserved, GIB, Some(u64::MAX - 4095)), "reaches past 0x10000000000"),
@@ -110,7 +111,55 @@ fn firmware_ranges_lie_on_nothing_else() {
     spec.firmware_ranges =
         vec![firmware(Pmem, GIB, None), firmware(Reserved, GIB, Some(6 * GIB + 512 * MIB))];
     let error = Layout::plan(&spec, 40).unwrap_err().to_string();
-    assert!(error.contains("another such range (0x180000000..0x1c0000000)"), "{error}");
+    assert!(error.contains("lies on another range of the firmware (0x180000000..0x1c0000000)"), "{error}");
+}
+
+fn at(size: u64, start: Option<u64>, align: Option<u64>) -> WindowSpec {
+    WindowSpec::Acpi { slots: 1, size, placement: Placement { start, align } }
+}
+
+#[test]
+fn a_window_lies_where_it_is_told_to_and_the_others_around_it() {
+    let windows = vec![virtio_mem(4 * GIB, GIB), at(GIB, Some(2 * GIB), None), virtio_mem(GIB, 2 * MIB)];
+    let starts = |windows| {
+        let layout = Layout::plan(&spec(4 * GIB, 2 * GIB, windows), 40).unwrap();
+        layout.windows.iter().map(|range| range.start / MIB).collect::<Vec<_>>()
+    };
+    assert_eq!(starts(windows), [6 << 10, 2 << 10, 10 << 10], "also below 4 GiB");
+    let windows = vec![at(GIB, Some(8 * GIB), None), virtio_mem(4 * GIB, GIB), virtio_mem(GIB, 2 * MIB)];
+    assert_eq!(starts(windows), [8 << 10, 9 << 10, 13 << 10], "there are not 4 GiB before it");
+    assert_eq!(starts(vec![at(GIB, None, Some(4 * GIB))]), [8 << 10]);
+    assert_eq!(starts(vec![at(GIB, None, Some(128 * MIB))]), [6 << 10]);
+}
+
+#[test]
+fn a_window_lies_on_nothing_else() {
+    let table = [
+        (
+            vec![at(GIB, Some(5 * GIB), None)],
+            "0x140000000..0x180000000 lies on boot RAM (0x100000000..0x180000000)",
+        ),
+        (vec![at(2 * GIB, Some(2 * GIB), None)], "0x80000000..0x100000000 lies on device registers"),
+        (vec![at(GIB, Some(1 << 40), None)], "0x10000000000..0x10040000000 reaches past 0x10000000000"),
+        (
+            vec![at(GIB, Some(8 * GIB), None), at(GIB, Some(8 * GIB), None)],
+            "0x200000000..0x240000000 lies on another window (0x200000000..0x240000000)",
+        ),
+    ];
+    for (windows, what) in table {
+        let error = Layout::plan(&spec(4 * GIB, 2 * GIB, windows), 40).unwrap_err().to_string();
+        assert!(error.starts_with("--memory-hotplug: ") && error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn windows_behind_64_gib_of_ram_are_made_of_the_largest_blocks() {
+    let windows = || vec![acpi(16 * GIB), virtio_mem(GIB, 2 * MIB), virtio_mem(GIB, 2 * MIB)];
+    let layout = Layout::plan(&spec(63 * GIB, 2 * GIB, windows()), 40).unwrap();
+    let starts = |layout: &Layout| layout.windows.iter().map(|range| range.start / GIB).collect::<Vec<_>>();
+    assert_eq!((starts(&layout), layout.alignment), (vec![66, 82, 84], Alignment::Natural));
+    let layout = Layout::plan(&spec(60 * GIB, 2 * GIB, windows()), 40).unwrap();
+    assert_eq!((starts(&layout), layout.alignment), (vec![62, 78, 79], Alignment::Gibibyte));
 }
 
 proptest! {

@@ -129,7 +129,7 @@ impl Machine {
                 let taken = |id: &String| devices.iter().any(|device| device.id == *id);
                 let id = (0..).map(|n| format!("dimm{n}")).find(|id| !taken(id)).expect("names never end");
                 let ranges = vec![DimmRange { size: total - fixed, gap: 0 }];
-                let dimm = Dimm { id, ranges, descending: false, node: 0, unaligned: false };
+                let dimm = Dimm::new(id, ranges);
                 self.add_dimm(DimmSpec { dimm, notify: Notify::DeviceCheck })
             }
         }
@@ -203,9 +203,11 @@ fn refused_dimm(error: &DimmError) -> Refusal {
         DimmError::Slots(_) | DimmError::Shape(_) | DimmError::LargerThanWindow { .. } => {
             Refusal::Invalid(text)
         }
-        DimmError::DuplicateId(_) | DimmError::NoFreeSlot(_) | DimmError::NoFreeRange { .. } => {
-            Refusal::Conflict(text)
-        }
+        DimmError::NotFree { range, window } if !window.contains(range) => Refusal::Invalid(text),
+        DimmError::DuplicateId(_)
+        | DimmError::NoFreeSlot(_)
+        | DimmError::NoFreeRange { .. }
+        | DimmError::NotFree { .. } => Refusal::Conflict(text),
         DimmError::UnknownId(_) => Refusal::NotFound(text),
         DimmError::Host(_) => Refusal::Host(text),
     }

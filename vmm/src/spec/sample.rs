@@ -3,6 +3,7 @@
 use super::{Backing, MachineSpec, MemorySpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
 use crate::layout::HIGH_RAM_START;
 use crate::units::{GIB, MIB};
+use dimmer_devices::placement::Placement;
 
 /// A machine with 4 GiB of RAM, 2 GiB of it low, one CPU, and nothing else.
 pub fn machine() -> MachineSpec {
@@ -40,10 +41,11 @@ pub fn node(id: u32, cpus: &[u32], memory: u64) -> NodeSpec {
 /// A virtio-mem device `vmem0` in node 0 that starts empty.
 pub fn virtio_mem(size: u64, block_size: u64) -> VirtioMemSpec {
     let slot_size = block_size.max(128 * MIB);
-    VirtioMemSpec { id: "vmem0".to_owned(), size, block_size, node: 0, requested: 0, slot_size }
+    let (id, placement) = ("vmem0".to_owned(), Placement::default());
+    VirtioMemSpec { id, size, block_size, node: 0, requested: 0, slot_size, placement }
 }
 
 /// A window with 16 slots.
 pub fn acpi(size: u64) -> WindowSpec {
-    WindowSpec::Acpi { slots: 16, size }
+    WindowSpec::Acpi { slots: 16, size, placement: Placement::default() }
 }

@@ -86,16 +86,35 @@ fn an_unaligned_device_starts_where_an_aligned_one_would() {
 }
 
 #[test]
+fn a_device_lies_where_it_is_told_to_or_is_refused() {
+    let mut machine = Machine::with_window(4, 8 * GIB);
+    let mut at = |id: &str, start: Option<u64>, align| {
+        let placement = Placement { start: start.map(|gib| START + gib * GIB), align };
+        let device = machine.slots.add(Dimm { placement, ..dimm(id, GIB) }, Notify::DeviceCheck);
+        device.map(|device| (device.ranges[0].start - START) / GIB).map_err(|error| error.to_string())
+    };
+    assert_eq!(at("d0", Some(3), None), Ok(3));
+    assert_eq!(at("d1", None, None), Ok(0));
+    assert_eq!(at("d2", None, Some(4 * GIB)), Ok(2), "the window begins at 6 GiB");
+    let free = "is not all free in the window for memory devices, which is 0x180000000 to 0x380000000";
+    assert_eq!(at("d3", Some(3), None), Err(format!("start: 0x240000000 to 0x280000000 {free}")));
+    assert_eq!(at("d3", Some(8), None), Err(format!("start: 0x380000000 to 0x3c0000000 {free}")));
+    assert!(at("d3", Some((u64::MAX - START) / GIB), None).is_err(), "nothing overflows");
+    assert_eq!(at("d3", Some(4), None), Ok(4));
+    machine.assert_books();
+}
+
+#[test]
 fn bad_requests_name_what_is_wrong_and_change_nothing() {
     let mut machine = Machine::new(4);
     machine.plug("d0", 32 * GIB);
     machine.host.calls();
     for (id, size, expected) in [
-        ("d1", 0, "size: 0 is not a multiple of 134217728 bytes (128 MiB) greater than 0"),
-        ("d1", 192 << 20, "size: 201326592 is not a multiple"),
-        ("d1", 65 * GIB, "size: 69793218560 bytes are more than the window for memory devices has"),
-        ("d1", !(GRANULE - 1), "are more than the window"),
-        ("d1", 33 * GIB, "size: no 35433480192 bytes in a row are free"),
+        ("d1", 0, "size: 0 bytes is not a multiple of 128 MiB greater than 0"),
+        ("d1", 192 << 20, "size: 192 MiB is not a multiple"),
+        ("d1", 65 * GIB, "size: 65 GiB is more than the window for memory devices has (64 GiB)"),
+        ("d1", !(GRANULE - 1), "is more than the window"),
+        ("d1", 33 * GIB, "size: no 33 GiB in a row are free"),
         ("d0", GIB, r#"id: "d0" is the name of another memory device"#),
     ] {
         let error = machine.add(id, size).unwrap_err().to_string();
@@ -105,7 +124,7 @@ fn bad_requests_name_what_is_wrong_and_change_nothing() {
     }
     let ranges = vec![DimmRange { size: GIB, gap: 31 * GIB }, DimmRange { size: GIB, gap: 0 }];
     let error = machine.slots.add(Dimm { ranges, ..dimm("d1", 0) }, Notify::DeviceCheck).unwrap_err();
-    assert!(error.to_string().starts_with("ranges: no 35433480192 bytes in a row are free"), "{error}");
+    assert!(error.to_string().starts_with("ranges: no 33 GiB in a row are free"), "{error}");
     let error = machine.slots.remove("d9").unwrap_err().to_string();
     assert_eq!(error, r#"id: there is no DIMM "d9""#);
     assert_eq!((machine.host.calls(), machine.events.taken(), machine.fetch()), (vec![], vec![], vec![]));
@@ -116,7 +135,8 @@ fn bad_requests_name_what_is_wrong_and_change_nothing() {
 fn the_number_of_slots_has_bounds() {
     for slots in [0, MAX_SLOTS + 1] {
         let machine = Machine::new(1);
-        let config = DimmSlotsConfig { window: GuestRange::new(START, GIB), slots };
+        let config =
+            DimmSlotsConfig { window: GuestRange::new(START, GIB), alignment: Alignment::Gibibyte, slots };
         let error = DimmSlots::new(config, machine.ged, machine.slots.outside).unwrap_err();
         assert_eq!(error.to_string(), format!("slots: {slots} is not between 1 and 1024"));
     }

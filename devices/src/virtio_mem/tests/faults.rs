@@ -45,7 +45,7 @@ fn the_requested_size_can_change_right_before_a_request() {
     assert_eq!(machine.plug(0, 8 * MIB), NACK);
     assert_eq!(machine.driver.interrupts(), USED | CONFIG);
     assert_eq!(machine.config_u64(48), 4 * MIB);
-    let superseded = "finished vmem0 refused: superseded by a request for 4194304 bytes";
+    let superseded = "finished vmem0 refused: superseded by a request for 4 MiB";
     assert_eq!(machine.events.taken(), [superseded, "accepted vmem0"]);
     assert_eq!(machine.plug(0, 4 * MIB), ACK);
 }

@@ -59,7 +59,7 @@ fn another_request_ends_the_one_under_way() {
     machine.transport().request(0).unwrap();
     machine.unplug(0, 2 * MIB);
     let expected = [
-        "finished vmem0 refused: superseded by a request for 6291456 bytes",
+        "finished vmem0 refused: superseded by a request for 6 MiB",
         "accepted vmem0",
         "progress vmem0 0x200000",
         "finished vmem0 partial: superseded by a request for 0 bytes",
@@ -105,7 +105,7 @@ fn a_device_that_cannot_be_is_not_made() {
         (VirtioMemConfig { block_size: 3 * MIB, ..config() }, "block_size: 3145728 "),
         (VirtioMemConfig { block_size: MIB / 2, ..config() }, "block_size: 524288 "),
         (region(START, 0), "region: 0 bytes at"),
-        (region(START + MIB, GIB), "region: 1073741824 bytes at 0x200100000"),
+        (region(START + MIB, GIB), "region: 1 GiB at 0x200100000"),
         (region(START, GIB + MIB), "region: "),
         (region(!(GIB - 1), 2 * GIB), "region: "),
         (VirtioMemConfig { requested_size: SIZE + BLOCK, ..config() }, "requested_size: "),

@@ -25,6 +25,8 @@ fn settings(guest: &Guest) -> Vec<Guest> {
         Guest { movable_node: usual.movable_node, ..guest.clone() },
         Guest { kernelcore: usual.kernelcore, ..guest.clone() },
         Guest { movablecore: usual.movablecore, ..guest.clone() },
+        Guest { mem: usual.mem, ..guest.clone() },
+        Guest { kaslr: usual.kaslr, ..guest.clone() },
     ]
 }
 

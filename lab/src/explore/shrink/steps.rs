@@ -137,6 +137,9 @@ fn smaller_plugs(plug: &Plug) -> Vec<Plug> {
     if plug.notify != NotifyWord::default() {
         all.push(Plug { notify: NotifyWord::default(), ..plug.clone() });
     }
+    if plug.start.is_some() || plug.align.is_some() {
+        all.push(Plug { start: None, align: None, ..plug.clone() });
+    }
     if plug.ranges.is_some() {
         for size in [128 << 20, 1 << 30] {
             all.push(Plug { ranges: None, size: Some(Size(size)), descending: false, ..plug.clone() });

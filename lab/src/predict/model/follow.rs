@@ -64,6 +64,10 @@ impl Prediction {
                     .flat_map(|first| open.range(first..).map(|last| BTreeSet::from([*first, *last])));
                 Ok(std::iter::once(stayed.collect()).chain(ends).map(Chance::all_but).collect())
             }
+            // Near the limit of kernel memory, a device comes or does not.
+            Action::Plug(_) if !self.clone().apply(action)?.open.is_empty() => {
+                Ok(vec![Chance::default(), Chance::short()])
+            }
             _ => Ok(vec![Chance::default()]),
         }
     }

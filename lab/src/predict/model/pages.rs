@@ -64,7 +64,10 @@ impl Prediction {
                 Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
             }
             PageWord::Pinned => {
-                Err("poison: what comes of a pinned page without a filter is not known".to_owned())
+                let frames = self.linux.memory.frames(poison.block);
+                let pinned = self.linux.fixed.range(frames).next().copied();
+                let frame = pinned.ok_or_else(|| format!("poison: no page of block {} is pinned", poison.block))?;
+                Ok(each(&[poison.block].into(), |_| self.linux.poison(frame)))
             }
             PageWord::Free => {
                 // The two files say it with different numbers.

@@ -3,8 +3,9 @@
 use dimmer_oracle::boot::movable::Core;
 use dimmer_oracle::linux::Settings;
 use dimmer_oracle::policy::{OnlinePolicy, OnlineType, Policy};
+use dimmer_oracle::release::Release;
 
-use crate::scenario::{Amount, Guest, OnlineWord, PolicyWord};
+use crate::scenario::{Amount, Guest, MemmapOnMemory, OnlineWord, PolicyWord};
 
 pub(super) fn policy(guest: &Guest) -> Policy {
     Policy {
@@ -20,11 +21,17 @@ pub(super) fn core(guest: &Guest) -> Core {
     Core { kernel: amount(&guest.kernelcore), movable: amount(&guest.movablecore) }
 }
 
-pub(super) fn settings(guest: &Guest) -> Settings {
+pub(super) fn settings(guest: &Guest, release: Release) -> Settings {
+    let huge = guest.hugepages.map_or(0, |pages| pages.size.0.saturating_mul(pages.count));
     Settings {
         auto_online: online_type(guest.auto_online_blocks),
-        memmap_on_memory: guest.memmap_on_memory,
+        memmap_on_memory: match guest.memmap_on_memory {
+            MemmapOnMemory::Off => false,
+            MemmapOnMemory::On => true,
+            MemmapOnMemory::Force => release.can_force_memmap_on_memory(),
+        },
         eject_enabled: true,
+        set_aside: huge.saturating_add(guest.crashkernel.map_or(0, |size| size.0)),
     }
 }
 

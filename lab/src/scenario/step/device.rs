@@ -5,6 +5,7 @@ use std::str::FromStr;
 use dimmer::cli::{FaultArg, RangesArg};
 use dimmer_devices::dimm::{Dimm, DimmRange};
 use dimmer_devices::fault::Fault;
+use dimmer_devices::placement::Placement;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,12 @@ pub struct Plug {
     /// Its node.
     #[serde(default)]
     pub node: u32,
+    /// The guest-physical address at which it begins; the lowest free one that is aligned when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Size>,
+    /// Of what the address at which it begins is a multiple.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<Size>,
     /// How the guest comes to know of it.
     #[serde(default)]
     pub notify: NotifyWord,
@@ -82,8 +89,10 @@ impl Plug {
             Some(size) => vec![DimmRange { size: size.0, gap: 0 }],
             None => self.ranges.as_deref().unwrap_or_default().parse::<RangesArg>()?.0,
         };
+        let placement =
+            Placement { start: self.start.map(|start| start.0), align: self.align.map(|align| align.0) };
         let Self { descending, node, unaligned, .. } = *self;
-        Ok(Dimm { id: id.to_owned(), ranges, descending, node, unaligned })
+        Ok(Dimm { id: id.to_owned(), ranges, descending, node, unaligned, placement })
     }
 
     /// How the guest comes to know of the device `number` of [`ids`](Self::ids).

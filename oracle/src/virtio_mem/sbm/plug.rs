@@ -38,6 +38,7 @@ impl SubBlocks {
             self.unused.insert(index);
             return false;
         }
+        linux.chance.assume_short(device.could_not_add(&self.bytes(index, 0..count)));
         if linux.add_memory(index..index + 1, device.spec.node, device.group, 0).is_err() {
             device.ask(linux, Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);

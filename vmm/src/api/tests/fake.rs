@@ -93,7 +93,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
 /// A DIMM of one range, as it is asked for.
 pub fn new_dimm(id: &str, size: u64, node: u32) -> DimmSpec {
     let ranges = vec![DimmRange { size, gap: 0 }];
-    let dimm = Dimm { id: id.to_owned(), ranges, descending: false, node, unaligned: false };
+    let dimm = Dimm { node, ..Dimm::new(id, ranges) };
     DimmSpec { dimm, notify: Notify::DeviceCheck }
 }
 

@@ -3,6 +3,7 @@
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify, OstReport};
 use dimmer_devices::fault::{ActionName, Fault, FaultStatus, Point};
 use dimmer_devices::memory::{GuestRange, State};
+use dimmer_devices::placement::Placement;
 use dimmer_devices::virtio_mem::RequestRecord;
 use serde_json::json;
 
@@ -105,9 +106,10 @@ fn memory_errors_are_injected_or_refused_with_the_reason() {
 fn a_dimm_may_have_several_ranges_and_be_told_of_in_several_ways() {
     let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
     let body = r#"{"id":"d1","kind":"dimm","ranges":[{"size":1073741824,"gap":1048576},{"size":3145728}],
-        "order":"descending","unaligned":true,"notify":"bus-check","node":2}"#;
+        "order":"descending","unaligned":true,"notify":"bus-check","node":2,"start":6442450944,"align":1073741824}"#;
     assert_eq!(request(&machine.socket, "POST", "/memory-devices", body).status, 202);
     let ranges = vec![DimmRange { size: GIB, gap: 1 << 20 }, DimmRange { size: 3 << 20, gap: 0 }];
-    let dimm = Dimm { id: "d1".to_owned(), ranges, descending: true, node: 2, unaligned: true };
+    let placement = Placement { start: Some(6 << 30), align: Some(1 << 30) };
+    let dimm = Dimm { descending: true, node: 2, unaligned: true, placement, ..Dimm::new("d1", ranges) };
     assert_eq!(machine.command(), Command::AddDimm(DimmSpec { dimm, notify: Notify::BusCheck }));
 }

@@ -2,6 +2,7 @@
 
 use dimmer_devices::dimm::{Dimm, DimmRange};
 use dimmer_devices::fault::{ActionName, Fault, Point};
+use dimmer_devices::placement::Placement;
 
 use super::spec;
 use crate::spec::{Backing, FirmwareRangeKind, FirmwareRangeSpec, MachineSpec, WindowSpec};
@@ -15,6 +16,7 @@ pub fn check(spec: &MachineSpec) {
         descending: more,
         node: more.into(),
         unaligned: more,
+        placement: Placement { start: more.then_some(6 * GIB), align: more.then_some(GIB) },
     };
     let ranges = [(GIB, 512 * MIB), (3 * GIB, 0)];
     assert_eq!(spec.dimms, [dimm("d0", &[(4 * GIB, 0)], false), dimm("d1", &ranges, true)]);

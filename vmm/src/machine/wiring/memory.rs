@@ -6,6 +6,7 @@ use dimmer_devices::bus::Bus;
 use dimmer_devices::dimm::{DimmSlots, DimmSlotsConfig};
 use dimmer_devices::ged::Ged;
 use dimmer_devices::memory::GuestRange;
+use dimmer_devices::placement::Alignment;
 use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig};
 
 use super::{SharedVirtioMem, WiringError};
@@ -21,8 +22,9 @@ pub(super) fn slots(
 ) -> Result<Option<Arc<Mutex<DimmSlots>>>, WiringError> {
     let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
     for (window, range) in windows {
-        if let WindowSpec::Acpi { slots, .. } = window {
-            let config = DimmSlotsConfig { window: *range, slots: *slots };
+        if let WindowSpec::Acpi { slots, placement, .. } = window {
+            let alignment = placement.align.map_or(parts.layout.alignment, Alignment::Fixed);
+            let config = DimmSlotsConfig { window: *range, alignment, slots: *slots };
             let mut slots = DimmSlots::new(config, ged.clone(), parts.outside.clone())?;
             for dimm in &parts.spec.dimms {
                 let dimm_error = |error| WiringError::Dimm { id: dimm.id.clone(), error };

@@ -2,6 +2,7 @@
 
 use dimmer_acpi::hotplug::MAX_RANGES;
 use dimmer_devices::dimm::{Dimm, ShapeError};
+use dimmer_devices::placement::PlacementError;
 
 use super::{BadValue, check_id};
 use crate::spec::{DimmSpec, MachineSpec, WindowSpec};
@@ -34,6 +35,22 @@ impl From<ShapeError> for BadValue {
             }
             ShapeError::Gap { index, gap, unit } => {
                 Self::new(format!("ranges[{index}].gap"), Bytes(gap), multiple(unit))
+            }
+            ShapeError::Placement(error) => error.into(),
+        }
+    }
+}
+
+impl From<PlacementError> for BadValue {
+    fn from(error: PlacementError) -> Self {
+        match error {
+            PlacementError::Align { align, least } => Self::new(
+                "align",
+                Bytes(align),
+                format!("must be a power of two of at least {}", Bytes(least)),
+            ),
+            PlacementError::Start { start, unit } => {
+                Self::new("start", format!("{start:#x}"), format!("must be a multiple of {}", Bytes(unit)))
             }
         }
     }
@@ -69,6 +86,9 @@ impl MachineSpec {
         self.check_node(dimm.node)?;
         let page = self.memory.backing.page_size();
         let odd = |bytes: u64| !bytes.is_multiple_of(page);
+        if let Some(start) = dimm.placement.start.filter(|start| odd(*start)) {
+            return Err(PlacementError::Start { start, unit: page }.into());
+        }
         match dimm.ranges.iter().find(|range| odd(range.size) || odd(range.gap)) {
             None => Ok(()),
             Some(range) => {

@@ -1,5 +1,7 @@
 //! Whether the windows for memory devices make sense.
 
+use dimmer_devices::placement::Placement;
+
 use super::{BadValue, MAX_ADDRESS, MEMORY_BLOCK, check_id, check_multiple};
 use crate::spec::{MachineSpec, VirtioMemSpec, WindowSpec};
 use crate::units::{Bytes, GIB, MIB};
@@ -12,6 +14,14 @@ const MAX_SLOTS: u16 = dimmer_acpi::hotplug::MAX_SLOTS;
 const MAX_VIRTIO_MEM: usize = crate::layout::VIRTIO_GSIS.len() - 1;
 
 impl WindowSpec {
+    /// Where it is to lie.
+    pub const fn placement(&self) -> Placement {
+        match self {
+            Self::Acpi { placement, .. } => *placement,
+            Self::VirtioMem(device) => device.placement,
+        }
+    }
+
     /// Bytes of address space.
     pub const fn size(&self) -> u64 {
         match self {
@@ -26,7 +36,10 @@ impl MachineSpec {
         let mut end = self.firmware_end();
         for window in &self.windows {
             match window {
-                WindowSpec::Acpi { slots, size } => self.check_acpi(*slots, *size)?,
+                WindowSpec::Acpi { slots, size, placement } => {
+                    self.check_acpi(*slots, *size)?;
+                    self.check_placement(*placement, MEMORY_BLOCK)?;
+                }
                 WindowSpec::VirtioMem(device) => self.check_virtio_mem(device)?,
             }
             end += u128::from(window.size());
@@ -72,7 +85,12 @@ impl MachineSpec {
             let rule = format!("must be a power of two, at least the block size ({})", Bytes(block));
             return Err(BadValue::new("slot", Bytes(slot), rule));
         }
+        self.check_placement(device.placement, block)?;
         self.check_node(device.node)
+    }
+
+    fn check_placement(&self, placement: Placement, unit: u64) -> Result<(), BadValue> {
+        Ok(placement.check(unit.max(self.memory.backing.page_size()))?)
     }
 
     fn check_block(&self, device: &VirtioMemSpec) -> Result<(), BadValue> {

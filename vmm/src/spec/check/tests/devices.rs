@@ -1,6 +1,7 @@
 //! Windows for memory devices, and DIMMs.
 
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
+use dimmer_devices::placement::Placement;
 
 use super::{complaint, machine, virtio_mem};
 use crate::spec::{DimmSpec, VirtioMemSpec, WindowSpec};
@@ -9,31 +10,60 @@ use crate::units::{GIB, MIB};
 /// A DIMM with ranges of these sizes and no gaps.
 pub fn dimm(sizes: &[u64]) -> Dimm {
     let ranges = sizes.iter().map(|size| DimmRange { size: *size, gap: 0 }).collect();
-    Dimm { id: "d0".to_owned(), ranges, descending: false, node: 0, unaligned: false }
+    Dimm::new("d0", ranges)
+}
+
+fn acpi(slots: u16, size: u64) -> WindowSpec {
+    WindowSpec::Acpi { slots, size, placement: Placement::default() }
 }
 
 #[test]
 fn there_is_one_acpi_window_with_slots_and_whole_memory_blocks() {
-    let line = complaint(|spec| spec.windows.push(WindowSpec::Acpi { slots: 1, size: GIB }));
+    let line = complaint(|spec| spec.windows.push(acpi(1, GIB)));
     assert_eq!(line, "--memory-hotplug: method=acpi: must be given once at most");
     for slots in [0, 1025] {
-        let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots, size: GIB });
+        let line = complaint(|spec| spec.windows[0] = acpi(slots, GIB));
         assert_eq!(line, format!("--memory-hotplug: slots={slots}: must be 1 to 1024"));
     }
     for (size, shown) in [(0, "0 bytes"), (64 * MIB, "64 MiB"), (GIB + 1, "1073741825 bytes")] {
-        let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots: 1, size });
+        let line = complaint(|spec| spec.windows[0] = acpi(1, size));
         assert_eq!(line, format!("--memory-hotplug: size={shown}: must be a multiple of 128 MiB, and not 0"));
     }
 }
 
 #[test]
+fn places_are_multiples_of_what_sizes_are() {
+    let at = |start, align| {
+        let placement = Placement { start, align };
+        complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots: 1, size: GIB, placement })
+    };
+    let flag = "--memory-hotplug";
+    assert_eq!(at(Some(GIB + MIB), None), format!("{flag}: start=0x40100000: must be a multiple of 128 MiB"));
+    assert_eq!(
+        at(Some(3 * GIB), Some(2 * GIB)),
+        format!("{flag}: start=0xc0000000: must be a multiple of 2 GiB")
+    );
+    assert_eq!(
+        at(None, Some(3 * GIB)),
+        format!("{flag}: align=3 GiB: must be a power of two of at least 128 MiB")
+    );
+    let line = complaint(|spec| {
+        spec.windows[1] = virtio_mem(|device| device.placement.start = Some(7 * GIB + MIB));
+    });
+    assert_eq!(line, format!("{flag}: start=0x1c0100000: must be a multiple of 2 MiB"));
+    let placement = Placement { start: Some(6 * GIB + MIB), align: None };
+    let line = complaint(|spec| spec.dimms = vec![Dimm { placement, ..dimm(&[GIB]) }]);
+    assert_eq!(line, "--dimm: start=0x180100000: must be a multiple of 128 MiB");
+}
+
+#[test]
 fn windows_fit_into_the_largest_address_space() {
     let size = !(GIB - 1);
-    let line = complaint(|spec| spec.windows[0] = WindowSpec::Acpi { slots: 1, size });
+    let line = complaint(|spec| spec.windows[0] = acpi(1, size));
     let rule = "boot RAM and all windows together must fit into 4096 TiB";
     assert_eq!(line, format!("--memory-hotplug: size=17179869183 GiB: {rule}"));
     let line = complaint(|spec| {
-        spec.windows[0] = WindowSpec::Acpi { slots: 1, size: 1 << 51 };
+        spec.windows[0] = acpi(1, 1 << 51);
         spec.windows[1] = virtio_mem(|device| device.size = 1 << 51);
     });
     assert_eq!(line, format!("--memory-hotplug: size=2048 TiB: {rule}"));
