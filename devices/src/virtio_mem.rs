@@ -21,6 +21,8 @@ use held::Held;
 use log::RequestLog;
 use usable::usable_size;
 
+pub use unplugged::Unplugged;
+
 mod abi;
 mod answer;
 mod blocks;
@@ -31,6 +33,7 @@ mod log;
 mod request;
 #[cfg(test)]
 mod tests;
+mod unplugged;
 mod usable;
 
 pub use config::{VirtioMemConfig, VirtioMemError};
@@ -44,6 +47,8 @@ pub struct VirtioMem {
     block_size: u64,
     node: u16,
     requested_size: u64,
+    /// Whether it takes drivers that may touch unplugged memory.
+    legacy: bool,
     usable_size: u64,
     plugged: Blocks,
     /// Plugged size when the change that is under way began; `None` when none is.
@@ -64,13 +69,14 @@ impl VirtioMem {
     /// [`VirtioMemError`] names the field of `config` that is wrong.
     pub fn new(config: VirtioMemConfig, outside: Outside) -> Result<Self, VirtioMemError> {
         config.check()?;
-        let VirtioMemConfig { id, region, block_size, node, requested_size } = config;
+        let VirtioMemConfig { id, region, block_size, node, requested_size, legacy } = config;
         let mut device = Self {
             id,
             region,
             block_size,
             node,
             requested_size,
+            legacy,
             usable_size: 0,
             plugged: Blocks::new(index(region.size / block_size)),
             change_from: (requested_size != 0).then_some(0),

@@ -110,6 +110,11 @@ impl Kernel {
         Ok(Self::BzImage(bzimage))
     }
 
+    /// Whether it unpacks itself, and so can lay out its address space at random.
+    pub(crate) const fn unpacks_itself(&self) -> bool {
+        matches!(self, Self::BzImage(_))
+    }
+
     /// First address behind the memory that the kernel takes until it manages memory itself.
     pub(crate) fn end(&self) -> u64 {
         match self {

@@ -73,6 +73,11 @@ struct Placed {
     size: u32,
 }
 
+/// Whether `image` is a kernel that unpacks itself (a bzImage), and so can lay out its address space at random.
+pub fn unpacks_itself(image: &Image) -> bool {
+    kernel::Kernel::inspect(image).is_ok_and(|kernel| kernel.unpacks_itself())
+}
+
 /// Puts everything that `boot` names into `memory` and returns the registers to start with.
 ///
 /// All RAM must read as zeroes, as the kernel expects of its own `.bss`. After an error `memory` is

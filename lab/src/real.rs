@@ -121,6 +121,9 @@ impl Real {
         effect.ost = self.new_reports(predicted.ost.len())?;
         effect.requests = self.requests_of(predicted)?;
         effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;
+        if !predicted.occasions.is_empty() {
+            effect.occasions = self.vm.rest.fault_occasions()?;
+        }
         self.stuck = predicted.stuck;
         Ok(effect)
     }

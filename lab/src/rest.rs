@@ -179,6 +179,16 @@ impl Rest {
         read("/vm.audit", self.tell(Method::GET, "/vm.audit", None)?)
     }
 
+    /// How many occasions each fault that is set has seen.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn fault_occasions(&self) -> Result<Vec<u64>, RestError> {
+        let answer = self.tell(Method::GET, "/faults", None)?;
+        let faults = answer["faults"].as_array().into_iter().flatten();
+        Ok(faults.map(|fault| fault["seen"].as_u64().unwrap_or_default()).collect())
+    }
+
     /// Sets faults, an array of them, in place of all earlier ones.
     ///
     /// # Errors

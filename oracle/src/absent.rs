@@ -31,6 +31,8 @@ pub enum Reason {
     Exists,
     /// `mem=` keeps all behind so many bytes away while Linux boots (mm/memory_hotplug.c, `register_memory_resource`).
     Limit(u64),
+    /// KASLR leaves no addresses from here on (mm/memory_hotplug.c, `mhp_range_allowed`: `E2BIG`).
+    Reach(u64),
     /// There is no kernel memory to describe it (mm/sparse-vmemmap.c, `vmemmap_populate`: `ENOMEM`).
     Memory(Shortage),
 }
@@ -67,6 +69,7 @@ impl fmt::Display for NotAdded {
                 "mem={} keeps what lies behind away while Linux boots; it comes when the device is plugged later",
                 size(end)
             ),
+            Reason::Reach(end) => write!(f, "KASLR leaves no addresses from {} on; nokaslr does", size(end)),
             Reason::Memory(shortage) => shortage.fmt(f),
         }
     }

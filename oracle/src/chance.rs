@@ -16,6 +16,10 @@ pub struct Chance {
     open: BTreeSet<u64>,
     /// Whether kernel memory does not do where that is not certain.
     short: bool,
+    /// Blocks for which it is not certain.
+    unpaid: BTreeSet<u64>,
+    /// Whether a driver sends requests that a fault answers, which nobody sees.
+    unseen: bool,
 }
 
 impl Chance {
@@ -29,6 +33,16 @@ impl Chance {
         Self { short: true, ..Self::default() }
     }
 
+    /// Drivers send requests that a fault answers where that is not certain.
+    pub fn with_unseen_requests() -> Self {
+        Self { unseen: true, ..Self::default() }
+    }
+
+    /// Whether they do.
+    pub(super) const fn sends_unseen_requests(&self) -> bool {
+        self.unseen
+    }
+
     /// From now on, whether there is none.
     pub(super) const fn assume_short(&mut self, short: bool) {
         self.short = short;
@@ -36,7 +50,7 @@ impl Chance {
 
     /// Whether kernel memory does not do for `blocks`, for which both outcomes are allowed.
     pub(super) fn is_short(&mut self, blocks: std::ops::Range<u64>) -> bool {
-        self.open.extend(blocks);
+        self.unpaid.extend(blocks);
         self.short
     }
 
@@ -49,6 +63,11 @@ impl Chance {
     /// Notes that both outcomes are allowed for `block`.
     pub(super) fn leave_open(&mut self, block: u64) {
         self.open.insert(block);
+    }
+
+    /// The blocks for which there may have been no kernel memory so far.
+    pub const fn unpaid(&self) -> &BTreeSet<u64> {
+        &self.unpaid
     }
 
     /// The blocks for which both outcomes were allowed so far.

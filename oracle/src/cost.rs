@@ -103,6 +103,12 @@ impl Means {
 }
 
 impl Linux {
+    /// What block `index`, which was added, takes of kernel memory.
+    pub fn cost_of(&self, index: u64) -> Option<Cost> {
+        let block = self.memory.blocks().get(&index).filter(|block| !block.early)?;
+        Some(Cost::of(self.memory.block_pages(), block.memmap))
+    }
+
     /// What the guest has to pay with now.
     pub fn means(&self) -> Means {
         let memory = &self.memory;

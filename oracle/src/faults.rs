@@ -68,6 +68,16 @@ impl Faults {
         self.0 = faults.into_iter().map(|fault| (fault, 0)).collect();
     }
 
+    /// Whether something would go wrong the next time that this happens to `device`.
+    pub fn would_hit(&self, device: &str, point: Point) -> bool {
+        self.clone().hit(device, point).is_some()
+    }
+
+    /// How many occasions each has seen, in the order in which they were set.
+    pub fn occasions(&self) -> Vec<u64> {
+        self.0.iter().map(|(_, seen)| *seen).collect()
+    }
+
     /// Something happens to `device`: what goes wrong, if anything. Of several faults the first acts, and all
     /// count the occasion.
     pub fn hit(&mut self, device: &str, point: Point) -> Option<Failure> {

@@ -31,6 +31,7 @@
 //! | virtio-mem, blocks below memory blocks | [`virtio_mem::sbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_sbm_plug_request`, `_unplug_request` | 5.10 |
 //! | virtio-mem, larger blocks | [`virtio_mem::bbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_bbm_plug_request`, `_unplug_request` | 5.11 |
 //! | what memory costs, and whether it can be paid | [`cost`] | mm/sparse-vmemmap.c, `vmemmap_populate_hugepages`; mm/memory_hotplug.c, `__add_pages` | 5.10 |
+//! | how far KASLR lets memory be | [`kaslr`] | arch/x86/mm/kaslr.c, `kernel_randomize_memory`; mm/memory_hotplug.c, `mhp_range_allowed` | 5.10; checked since 6.11 |
 //! | poisoned pages | [`poison`] | mm/memory-failure.c, `memory_failure` | 5.10; blocks with some refused since 6.2 |
 
 pub mod absent;
@@ -39,6 +40,7 @@ pub mod chance;
 pub mod cost;
 pub mod faults;
 pub mod group;
+pub mod kaslr;
 pub mod linux;
 pub mod memory;
 pub mod mistake;

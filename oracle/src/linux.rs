@@ -6,6 +6,7 @@ use super::absent::{NotAdded, Reason};
 use super::chance::Chance;
 use super::cost::{Cost, Fit, Shortage};
 use super::faults::Faults;
+use super::kaslr::Behind;
 use super::memory::{Block, Errno, GroupId, Memory};
 use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub eject_enabled: bool,
     /// Bytes of boot memory that nothing else gets: for a crash kernel, or as huge pages.
     pub set_aside: u64,
+    /// Whether the kernel lays out its address space at random.
+    pub kaslr: bool,
 }
 
 impl Default for Settings {
@@ -39,6 +42,7 @@ impl Default for Settings {
             memmap_on_memory: false,
             eject_enabled: true,
             set_aside: 0,
+            kaslr: false,
         }
     }
 }
@@ -70,7 +74,8 @@ pub struct Linux {
     pub in_use: u64,
     /// Where memory ends while it boots (`mem=`, `max_mem_size`); `None` once it runs.
     pub boot_limit: Option<u64>,
-    /// Whether it has spent its memory on memmaps in vain: what it does from then on is not known.
+    /// Whether it has spent its memory on memmaps in vain, or has memory where KASLR has put something else: what it does
+    /// from then on is not known.
     pub exhausted: bool,
     /// What is to go wrong between it and the machine.
     pub faults: Faults,
@@ -264,6 +269,7 @@ impl Linux {
         if indices.clone().any(|index| self.memory.blocks().contains_key(&index)) {
             return Err(Reason::Exists);
         }
+        self.check_reach(indices.end * self.memory.block_size())?;
         self.pay(indices.clone(), memmap)?;
         for index in indices.clone() {
             self.memory.add(index, node, group, memmap).map_err(|_| Reason::Exists)?;
@@ -275,6 +281,17 @@ impl Linux {
             }
         }
         Ok(())
+    }
+
+    /// Sees whether the kernel can address memory that ends at `end`.
+    fn check_reach(&mut self, end: u64) -> Result<(), Reason> {
+        match self.reach().filter(|reach| end > *reach) {
+            None => Ok(()),
+            Some(reach) => {
+                self.exhausted |= self.release.behind_kaslr() == Behind::Unchecked;
+                Err(Reason::Reach(reach))
+            }
+        }
     }
 
     /// Sees whether there is kernel memory for blocks that are to be added; near the limit, as

@@ -111,7 +111,7 @@ impl Release {
     }
 
     /// Whether the virtio-mem driver promises to leave unplugged memory alone (`VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE`,
-    /// since 5.17). The machine maps no such memory, and takes no driver that does not.
+    /// since 5.17). A device may take no driver that does not.
     pub const fn leaves_unplugged_memory_alone(self) -> bool {
         self.is_at_least(5, 17)
     }

@@ -77,8 +77,10 @@ pub struct VirtioMem {
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
-    /// Whether the driver gave the device up: for an answer of it, or since they could not agree on features.
+    /// Whether the driver gave the device up, for an answer of it.
     pub broken: bool,
+    /// Whether the device takes no driver that does not promise to leave unplugged memory alone, and this one does not.
+    pub refused: bool,
     id: String,
     /// Bytes of memory that is added at a time.
     step: u64,
@@ -148,7 +150,7 @@ impl VirtioMem {
     /// Whether the driver goes on after one of its blocks went online (`MEM_ONLINE` in
     /// `virtio_mem_memory_notifier_cb`).
     pub(super) fn goes_on_after_online(&self, memory: &Memory, release: Release) -> bool {
-        if self.broken {
+        if self.broken || self.refused {
             return false;
         }
         if !release.has_big_blocks() {
@@ -199,8 +201,12 @@ impl VirtioMem {
         matches!(next, Some(Request::Unplug(range)) if range == bytes)
     }
 
-    /// Whether kernel memory in `bytes` can be emptied: as a guest was seen to do it, else yes.
-    fn is_let_go(&self, bytes: &Range<u64>) -> bool {
+    /// Whether kernel memory in `bytes` can be emptied: as a guest was seen to do it, else yes. A request that a fault
+    /// answers is not among those that were seen.
+    fn is_let_go(&self, linux: &Linux, bytes: &Range<u64>) -> bool {
+        if linux.chance.sends_unseen_requests() && linux.faults.would_hit(&self.id, Point::Unplug) {
+            return true;
+        }
         let next =
             |seen: &VecDeque<Request>| matches!(seen.front(), Some(Request::Unplug(range)) if range == bytes);
         self.seen.as_ref().is_none_or(next)
@@ -231,6 +237,7 @@ impl Linux {
             requests: Vec::new(),
             seen: None,
             broken: false,
+            refused: false,
             id: id.to_owned(),
             step: unit,
             group,
@@ -263,7 +270,7 @@ impl Linux {
             // Nobody asks for the mode while the driver runs.
             let mut mode = std::mem::replace(&mut device.mode, Mode::Refused);
             match &mut mode {
-                _ if device.broken => {}
+                _ if device.broken || device.refused => {}
                 Mode::Sub(sub) => sub.run(self, &mut device),
                 Mode::Big(big) => big.run(self, &mut device),
                 Mode::Refused => {}

@@ -136,6 +136,14 @@ pub enum LayoutError {
 }
 
 impl Layout {
+    /// The first address at which a kernel that lays out its address space at random (KASLR) may not be able to have memory:
+    /// the end of RAM, rounded up to a TiB, and 10 TiB (`kernel_randomize_memory`, arch/x86/mm/kaslr.c in Linux).
+    pub fn reach_with_kaslr(&self) -> u64 {
+        const TIB: u64 = 1024 * GIB;
+        let end = self.ram.iter().map(GuestRange::end).max().unwrap_or(0);
+        end.next_multiple_of(TIB) + 10 * TIB
+    }
+
     /// Plans the memory of `spec` for a CPU with `bits` physical address bits.
     ///
     /// # Errors

@@ -141,6 +141,7 @@ impl Machine {
         }
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
+        files.warn_of_far_windows(&spec, &layout);
         let faults = Arc::new(Faults::default());
         faults.set(spec.faults.clone())?;
         let ram = Arc::new(Ram::new(ram::Parts {

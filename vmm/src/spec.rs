@@ -160,6 +160,8 @@ pub struct VirtioMemSpec {
     pub slot_size: u64,
     /// Where its region lies.
     pub placement: Placement,
+    /// Whether it takes drivers that may touch unplugged memory, as those before Linux 5.17.
+    pub legacy: bool,
 }
 
 /// One ACPI memory device to plug.

@@ -57,6 +57,8 @@ pub struct VirtioMmio<D> {
     queues: Vec<Virtqueue>,
     memory: Memory,
     irq: Arc<dyn IrqLine>,
+    /// Required features that the driver lacked which the device took last for none.
+    lacking: u64,
     broke: Said,
     misused: Said,
 }
@@ -73,6 +75,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             queues,
             memory,
             irq,
+            lacking: 0,
             broke: Said::default(),
             misused: Said::default(),
         }
@@ -83,8 +86,14 @@ impl<D: VirtioDevice> VirtioMmio<D> {
         &self.device
     }
 
+    /// Features without which the device takes no driver, and which the last one that came did not have.
+    pub const fn lacking(&self) -> u64 {
+        self.lacking
+    }
+
     /// System reset: no driver, no queues, and the device as it is after a system reset.
     pub fn system_reset(&mut self) {
+        self.lacking = 0;
         self.forget_driver();
         self.device.system_reset();
     }
@@ -144,6 +153,9 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             return;
         }
         let before = self.negotiation.status;
+        if value & !before & FEATURES_OK != 0 {
+            self.lacking = self.device.required_features() & !self.negotiation.driver_features;
+        }
         for (bit, needed) in [
             (ACKNOWLEDGE, 0),
             (DRIVER, ACKNOWLEDGE),

@@ -19,6 +19,8 @@ pub struct VirtioMemConfig {
     pub node: u16,
     /// What the driver is asked for at first; a multiple of the block size.
     pub requested_size: u64,
+    /// Whether it takes drivers that may touch unplugged memory, too.
+    pub legacy: bool,
 }
 
 /// A value that is not right for a virtio-mem device.

@@ -121,7 +121,7 @@ impl VirtioDevice for VirtioMem {
     }
 
     fn required_features(&self) -> u64 {
-        abi::F_UNPLUGGED_INACCESSIBLE
+        if self.legacy { 0 } else { abi::F_UNPLUGGED_INACCESSIBLE }
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
@@ -150,6 +150,11 @@ impl VirtioMmio<VirtioMem> {
     /// [`VirtioMemError::RequestedSize`]; nothing has changed then.
     pub fn request(&mut self, size: u64) -> Result<MemoryStatus, VirtioMemError> {
         self.with_device(|device, queues| device.ask(size, queues))
+    }
+
+    /// Whether the guest's driver does not promise to leave unplugged memory alone, which the device wants of it.
+    pub const fn refuses_the_driver(&self) -> bool {
+        self.lacking() & abi::F_UNPLUGGED_INACCESSIBLE != 0
     }
 
     /// An alarm that the device set has rung.

@@ -48,6 +48,7 @@ fn config() -> VirtioMemConfig {
         block_size: BLOCK,
         node: 1,
         requested_size: 0,
+        legacy: false,
     }
 }
 

@@ -118,6 +118,7 @@ impl Guest {
     fn check(&mut self, scenario: &Scenario) -> Outcome {
         match check_on(&mut self.real, scenario, None) {
             Ok(mut verdict) => match verdict.failures.pop() {
+                None if verdict.lost => Outcome::Passed { steps: verdict.steps, remarks: remarks(&verdict) },
                 None => self.audit(&verdict),
                 Some(failure) => Outcome::Differs {
                     step: failure.step,
@@ -208,7 +209,13 @@ fn remarks(verdict: &Verdict) -> Vec<String> {
         format!("step {step}: Linux leaves blocks {blocks} open; online afterwards: {online}")
     });
     let groups = verdict.groups_unknown.iter().map(|why| format!("memory groups were not compared: {why}"));
-    open.chain(groups).collect()
+    let lost = verdict.lost.then(|| {
+        format!(
+            "step {}: the guest ran out of memory and was lost, which the oracle had said may be",
+            verdict.steps
+        )
+    });
+    open.chain(groups).chain(lost).collect()
 }
 
 /// A record of the kernel's log as `dmesg` writes it.

@@ -51,6 +51,8 @@ pub struct Verdict {
     pub open: Vec<Open>,
     /// Why memory groups were not compared, if they were not.
     pub groups_unknown: Option<String>,
+    /// Whether the guest ran out of memory in its last step, as the oracle had said that it might, and was lost.
+    pub lost: bool,
 }
 
 /// A step with more than one allowed outcome.
@@ -115,12 +117,14 @@ pub fn check_on<S: Subject>(
         let action = wanted.action();
         let before = model.clone();
         let predicted = model.clone().apply(&action).map_err(wrong(step))?;
-        let mut seen =
-            subject.apply(&action, &awaited(&predicted, wanted.expect.as_ref())).map_err(lost(step))?;
-        let layout = subject.layout().map_err(lost(step))?;
-        let log = match scenario.looks_at_the_log() {
-            true => subject.log(said(wanted.expect.as_ref())).map_err(lost(step))?,
-            false => Vec::new(),
+        let awaited = awaited(&predicted, wanted.expect.as_ref());
+        let said = scenario.looks_at_the_log().then(|| said(wanted.expect.as_ref()));
+        let (mut seen, layout, log) = match carried_out(subject, &action, &awaited, said) {
+            Err(_) if predicted.may_lose_the_guest && subject.ran_out_of_memory() => {
+                (verdict.steps, verdict.lost) = (step, true);
+                break;
+            }
+            taken => taken.map_err(lost(step))?,
         };
         let mut predicted =
             model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
@@ -144,6 +148,19 @@ pub fn check_on<S: Subject>(
         }
     }
     Ok(verdict)
+}
+
+/// Has a step carried out; returns what came of it, the layout, and what the log says, if anybody looks at it.
+fn carried_out<S: Subject>(
+    subject: &mut S,
+    action: &Action<'_>,
+    awaited: &Effect,
+    said: Option<&[String]>,
+) -> Result<(Effect, Layout, Vec<String>), S::Error> {
+    let seen = subject.apply(action, awaited)?;
+    let layout = subject.layout()?;
+    let log = said.map_or(Ok(Vec::new()), |said| subject.log(said))?;
+    Ok((seen, layout, log))
 }
 
 /// What is waited for in a step: what the oracle says; where its word does not count, what the author does.

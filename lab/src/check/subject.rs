@@ -41,6 +41,9 @@ pub trait Subject {
     /// # Errors
     /// When that is not known.
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, Self::Error>;
+
+    /// Whether the guest, which does not answer any more, has run out of memory.
+    fn ran_out_of_memory(&self) -> bool;
 }
 
 impl Subject for Real {
@@ -64,6 +67,12 @@ impl Subject for Real {
 
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
         self.new_log(wanted)
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        // Said by the kernel when it has nobody left to kill (`out_of_memory`, mm/oom_kill.c), and for each that it kills.
+        let console = self.vm.console();
+        ["deadlocked on memory", "Out of memory"].iter().any(|words| console.contains(words))
     }
 }
 
@@ -94,5 +103,9 @@ impl Subject for Prediction {
 
     fn log(&mut self, _: &[String]) -> Result<Vec<String>, ModelError> {
         Err(ModelError("a model has no log".to_owned()))
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        false
     }
 }

@@ -42,6 +42,10 @@ impl Subject for Guest {
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, RealError> {
         self.real.new_log(wanted)
     }
+
+    fn ran_out_of_memory(&self) -> bool {
+        self.real.ran_out_of_memory()
+    }
 }
 
 /// The place of one guest, which may be empty.

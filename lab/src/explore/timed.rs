@@ -83,4 +83,8 @@ impl<S: Subject> Subject for Timed<S> {
     fn log(&mut self, wanted: &[String]) -> Result<Vec<String>, S::Error> {
         self.subject.log(wanted)
     }
+
+    fn ran_out_of_memory(&self) -> bool {
+        self.subject.ran_out_of_memory()
+    }
 }

@@ -59,7 +59,10 @@ fn explanation(
     let why = match memory.blocks().get(&index) {
         None => absent(model, addresses, index),
         Some(block) if block.early && block.is_online() => boot_memory(memory, index),
-        Some(_) => words::why(memory, index),
+        Some(_) => match model.linux.cost_of(index) {
+            Some(cost) => format!("{}; {cost}", words::why(memory, index)),
+            None => words::why(memory, index),
+        },
     };
     Explanation { step, action: action.to_owned(), shows: words::shown(memory, index), why }
 }

@@ -101,8 +101,9 @@ impl Prediction {
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
             self.linux.probe_virtio_mem(&id, spec);
+            let takes_all = self.addresses.is_legacy(&id);
             if let Some(device) = self.linux.virtio_mem.get_mut(&id) {
-                device.broken = !self.linux.release.leaves_unplugged_memory_alone();
+                device.refused = !takes_all && !self.linux.release.leaves_unplugged_memory_alone();
             }
             let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
             self.linux.resize_virtio_mem(&id, wanted, size);
@@ -131,11 +132,14 @@ impl Prediction {
         self.linux.retry_virtio_mem();
         let mut effect = self.act(action)?;
         self.linux.retry_virtio_mem();
-        effect.open = std::mem::take(&mut self.linux.chance).open().clone();
+        let chance = std::mem::take(&mut self.linux.chance);
+        effect.open = chance.open() | chance.unpaid();
+        effect.unpaid = chance.unpaid().clone();
         effect.requests = self.requests();
         effect.stuck = self.linux.stuck.as_ref().map(|stuck| stuck.block);
         effect.hardware_corrupted = self.hardware_corrupted();
         effect.may_lose_the_guest = self.linux.exhausted;
+        effect.occasions = self.linux.faults.occasions();
         Ok(effect)
     }
 
@@ -216,6 +220,10 @@ impl Prediction {
                 Bytes(block),
                 Bytes(size)
             ));
+        }
+        if device.refused && resize.to.0 > device.plugged() {
+            let plugged = Some(device.plugged());
+            return Ok(Effect { outcome: Some(OutcomeWord::Refused), plugged, ..Effect::default() });
         }
         // The device lets its driver use more than was asked for; all of the region makes no difference.
         self.linux.resize_virtio_mem(&resize.id, resize.to.0, size);

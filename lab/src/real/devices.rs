@@ -79,6 +79,9 @@ impl Real {
     }
 
     pub(super) fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
+        if predicted.outcome == Some(OutcomeWord::Refused) {
+            return self.resize_in_vain(resize);
+        }
         if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
             self.vm.rest.resize(&resize.id, resize.to.0)?;
         } else {
@@ -94,6 +97,16 @@ impl Real {
         let plugged = device["plugged_size"].as_u64();
         let done = plugged == Some(resize.to.0);
         let outcome = if done { OutcomeWord::Done } else { OutcomeWord::InProgress };
+        Ok(Effect { outcome: Some(outcome), plugged, ..Effect::default() })
+    }
+
+    /// Asks for a size that the machine is to refuse.
+    fn resize_in_vain(&mut self, resize: &Resize) -> Result<Effect, RealError> {
+        let path = format!("/memory-devices/{}", segment(&resize.id));
+        let answer = self.vm.rest.ask(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
+        let refused = answer.status == 409;
+        let outcome = if refused { OutcomeWord::Refused } else { OutcomeWord::InProgress };
+        let plugged = self.vm.rest.device(&resize.id)?["plugged_size"].as_u64();
         Ok(Effect { outcome: Some(outcome), plugged, ..Effect::default() })
     }
 

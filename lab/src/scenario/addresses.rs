@@ -81,6 +81,15 @@ impl Addresses {
         Ok(Self { boot, virtio_mem, machine: Arc::new(spec), window, taken: BTreeMap::new() })
     }
 
+    /// Whether the virtio-mem device `id` takes drivers that may touch unplugged memory.
+    pub fn is_legacy(&self, id: &str) -> bool {
+        let legacy = |window: &WindowSpec| match window {
+            WindowSpec::VirtioMem(device) => device.legacy && device.id == id,
+            WindowSpec::Acpi { .. } => false,
+        };
+        self.machine.windows.iter().any(legacy)
+    }
+
     /// Most memory that the guest may ever have, in bytes.
     pub fn size(&self) -> u64 {
         let bytes = |range: &Range<u64>| range.end - range.start;
@@ -147,10 +156,17 @@ impl Addresses {
 fn spec(machine: &Machine) -> Result<MachineSpec, String> {
     let mut words = vec!["dimmer".to_owned(), "run".into(), "--kernel".into(), "vmlinux".into()];
     words.extend(machine.arguments());
-    match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
+    match Cli::try_parse_from(words).map_err(|error| complaint(&error))?.command {
         Command::Run(arguments) => arguments.into_spec().map_err(|error| error.to_string()),
         Command::Ctl(_) => unreachable!("the words say run"),
     }
+}
+
+/// What is wrong with the flags, without what only helps at a command line.
+fn complaint(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
 fn boot_memory(layout: &Layout) -> BootMemory {

@@ -29,8 +29,12 @@ pub struct Effect {
     pub pinned: Vec<u64>,
     /// What the driver of each virtio-mem device asked for, oldest first.
     pub requests: Requests,
+    /// How many occasions each fault that is set has seen, also those that nothing else shows.
+    pub occasions: Vec<u64>,
+    /// Blocks for which there may be no kernel memory; they are open, too.
+    pub unpaid: BTreeSet<u64>,
     /// Whether the guest may be lost in the step, since it runs out of memory.
     pub may_lose_the_guest: bool,
-    /// Blocks that may go offline or refuse, as far as the oracle knows; empty for what was seen.
+    /// Blocks that may go offline or refuse, or come or not, as far as the oracle knows; empty for what was seen.
     pub open: BTreeSet<u64>,
 }

@@ -8,7 +8,7 @@ impl VirtioMem {
     /// Why no more of its region is there.
     pub(crate) fn why_not_more(&self, linux: &Linux) -> String {
         let plugged = size(self.plugged());
-        if self.broken && !linux.release.leaves_unplugged_memory_alone() {
+        if self.refused {
             return "its driver does not promise to leave unplugged memory alone, as drivers do since Linux 5.17, so \
                     the device takes none"
                 .to_owned();

@@ -108,7 +108,7 @@ impl BigBlocks {
         for block in &kernel {
             linux.chance.leave_open(*block);
         }
-        kernel.is_empty() || device.is_let_go(&bytes)
+        kernel.is_empty() || device.is_let_go(linux, &bytes)
     }
 
     fn is_for(&self, pass: Pass, linux: &Linux, index: u64) -> bool {

@@ -1,20 +1,21 @@
 //! `--memory-hotplug method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]` and `--memory-hotplug
-//! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0][,start=ADDRESS][,align=2G]`
+//! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0][,start=ADDRESS][,align=2G]
+//! [,legacy=on|off]`
 
 use std::str::FromStr;
 
 use dimmer_devices::placement::Placement;
 
-use super::keys::{KeyError, Keys, node, number, size, text};
+use super::keys::{KeyError, Keys, node, number, size, switch, text};
 use crate::spec::{Backing, VirtioMemSpec, WindowSpec};
 use crate::units::MIB;
 
 /// Keys of all methods; each method then has its own.
-const ANY: [&str; 10] =
-    ["method", "slots", "size", "id", "block", "slot", "node", "requested", "start", "align"];
+const ANY: [&str; 11] =
+    ["method", "slots", "size", "id", "block", "slot", "node", "requested", "start", "align", "legacy"];
 const ACPI: [&str; 5] = ["method", "slots", "size", "start", "align"];
-const VIRTIO_MEM: [&str; 9] =
-    ["method", "size", "id", "block", "slot", "node", "requested", "start", "align"];
+const VIRTIO_MEM: [&str; 10] =
+    ["method", "size", "id", "block", "slot", "node", "requested", "start", "align", "legacy"];
 
 /// Block size of a virtio-mem device without `block`: one huge page, or the host's own one when that is
 /// larger.
@@ -48,6 +49,7 @@ pub struct VirtioMemArg {
     node: u32,
     requested: u64,
     placement: Placement,
+    legacy: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +100,7 @@ fn virtio_mem(keys: &Keys<'_>) -> Result<VirtioMemArg, KeyError> {
         node: keys.optional("node", node)?.unwrap_or(0),
         requested: keys.optional("requested", size)?.unwrap_or(0),
         placement: keys.placement()?,
+        legacy: keys.optional("legacy", switch)?.unwrap_or(false),
     })
 }
 
@@ -112,6 +115,7 @@ impl VirtioMemArg {
             node: self.node,
             requested: self.requested,
             placement: self.placement,
+            legacy: self.legacy,
         }
     }
 }

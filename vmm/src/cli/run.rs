@@ -71,14 +71,15 @@ pub struct RunArgs {
     /// A window for memory devices (may be repeated):
     /// method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]   or
     /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]
-    /// [,start=ADDRESS][,align=2G]
+    /// [,start=ADDRESS][,align=2G][,legacy=on|off]
     ///
     /// `method=acpi`, at most once, sets aside addresses and slots for ACPI memory devices (DIMMs);
     /// `method=virtio-mem` makes one virtio-mem device of blocks from 1M to 4G, whose memory KVM gets in
     /// slots of at most `slot` bytes. Sizes are multiples of 128M. A window lies at `start`, which may be below
     /// 4 GiB where RAM leaves room; else behind RAM at a multiple of `align` (1G without it, or 2G where RAM
     /// ends at 64 GiB or above, where guests have memory blocks of up to 2 GiB). DIMMs in it are aligned to
-    /// `align`, too.
+    /// `align`, too. With `legacy=on` a virtio-mem device takes drivers that may read unplugged memory (those
+    /// before Linux 5.17): they read zeroes, and what they write there is dropped.
     #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
     pub memory_hotplug: Vec<HotplugArg>,
 

@@ -77,7 +77,7 @@ fn every_flag_reaches_the_machine() {
         "--memory-hotplug",
         "method=virtio-mem,size=32G",
         "--memory-hotplug",
-        "method=virtio-mem,size=8G,id=vmem0,block=4M,slot=64M,node=1,requested=1G,start=1T",
+        "method=virtio-mem,size=8G,id=vmem0,block=4M,slot=64M,node=1,requested=1G,start=1T,legacy=on",
         "--dimm",
         "id=d0,size=4G",
         "--dimm",
@@ -109,7 +109,16 @@ fn every_flag_reaches_the_machine() {
     );
     let device = |id: &str, size, block_size, slot_size, node, requested, start| {
         let (id, placement) = (id.to_owned(), Placement { start, align: None });
-        WindowSpec::VirtioMem(VirtioMemSpec { id, size, block_size, slot_size, node, requested, placement })
+        WindowSpec::VirtioMem(VirtioMemSpec {
+            id,
+            size,
+            block_size,
+            slot_size,
+            node,
+            requested,
+            placement,
+            legacy: start.is_some(),
+        })
     };
     let placement = Placement { start: None, align: Some(2 * GIB) };
     assert_eq!(

@@ -133,6 +133,13 @@ fn a_window_lies_where_it_is_told_to_and_the_others_around_it() {
 }
 
 #[test]
+fn kaslr_may_leave_10_tib_behind_ram() {
+    let reach = |size| Layout::plan(&spec(size, 2 * GIB, Vec::new()), 46).unwrap().reach_with_kaslr();
+    assert_eq!((reach(4 * GIB), reach(1022 * GIB)), (11 << 40, 11 << 40));
+    assert_eq!(reach(1023 * GIB), 12 << 40, "RAM goes on at 4 GiB");
+}
+
+#[test]
 fn a_window_lies_on_nothing_else() {
     let table = [
         (

@@ -9,6 +9,7 @@ use vm_memory::GuestMemoryMmap;
 
 use crate::layout::{FirmwareRange, Layout};
 use crate::spec::{FirmwareRangeKind, MachineSpec};
+use crate::units::Bytes;
 
 /// The kernel, or what belongs to it, cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,22 @@ impl Files {
         let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
         let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
         Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs })
+    }
+
+    /// Says what may go wrong with windows for memory devices that lie far behind RAM, if the kernel may be one with KASLR.
+    pub fn warn_of_far_windows(&self, spec: &MachineSpec, layout: &Layout) {
+        let reach = layout.reach_with_kaslr();
+        let far = layout.windows.iter().find(|window| window.end() > reach);
+        let off = spec.cmdline.split_whitespace().any(|word| word == "nokaslr");
+        if let Some(window) = far.filter(|_| !off && firmware::unpacks_itself(&self.kernel)) {
+            tracing::warn!(
+                "--memory-hotplug: the window up to {:#x} reaches beyond {}, where kernels with KASLR may have no addresses \
+                 for memory: those of 2024 and 2025 refuse it, and earlier ones map it over something else; nokaslr in \
+                 --cmdline helps",
+                window.end(),
+                Bytes(reach)
+            );
+        }
     }
 
     /// Loads everything into `memory`, which reads as zeroes; returns the boot CPU's registers.

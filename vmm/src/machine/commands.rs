@@ -13,6 +13,10 @@ use crate::events::MachineEvent;
 use crate::spec::DimmSpec;
 use crate::units::Bytes;
 
+/// Why a device has no memory for its guest.
+const OLD_DRIVER: &str = "the guest's driver does not promise to leave unplugged memory alone, as drivers do since Linux 5.17, and \
+    gets none; give the device legacy=on (--memory-hotplug method=virtio-mem,...,legacy=on) if it is to have some";
+
 impl Machine {
     /// Runs one command.
     pub(super) fn handle(&mut self, command: Command) -> Result<Reply, Refusal> {
@@ -87,7 +91,11 @@ impl Machine {
         let end = self.hub.follow(id);
         match self.wiring.memory_device(id).ok_or_else(|| unknown(id))? {
             MemoryDevice::VirtioMem(transport) => {
-                let device = lock(&transport).request(size).map_err(|error| refused_resize(&error))?;
+                let mut transport = lock(&transport);
+                if transport.refuses_the_driver() && size > transport.status().plugged_size {
+                    return Err(Refusal::Conflict(OLD_DRIVER.to_owned()));
+                }
+                let device = transport.request(size).map_err(|error| refused_resize(&error))?;
                 Ok(Reply::Accepted { device, end })
             }
             MemoryDevice::Dimm(device) if device.requested_size == size => {

@@ -141,6 +141,7 @@ impl Wiring {
             None => None,
         };
         let virtio_mem = memory::virtio_mem(parts, &mut transports)?;
+        memory::unplugged(parts, &mut mmio)?;
         Ok(Self {
             ports: Arc::new(ports),
             mmio: Arc::new(mmio),

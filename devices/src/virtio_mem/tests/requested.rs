@@ -92,7 +92,7 @@ fn bad_requests_of_the_host_name_what_is_wrong_and_change_nothing() {
     let before = machine.status();
     for size in [MIB, SIZE + BLOCK, u64::MAX, !(BLOCK - 1)] {
         let error = machine.transport().request(size).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("requested_size: {size} is not a multiple")), "{error}");
+        assert!(error.starts_with(&format!("requested_size: {} is not a multiple", Bytes(size))), "{error}");
     }
     assert_eq!((machine.status(), machine.driver.interrupts(), machine.events.taken()), (before, 0, vec![]));
 }
@@ -102,14 +102,14 @@ fn a_device_that_cannot_be_is_not_made() {
     let region = |start, size| VirtioMemConfig { region: GuestRange::new(start, size), ..config() };
     for (config, expected) in [
         (VirtioMemConfig { block_size: 0, ..config() }, "block_size: 0 "),
-        (VirtioMemConfig { block_size: 3 * MIB, ..config() }, "block_size: 3145728 "),
-        (VirtioMemConfig { block_size: MIB / 2, ..config() }, "block_size: 524288 "),
+        (VirtioMemConfig { block_size: 3 * MIB, ..config() }, "block_size: 3 MiB "),
+        (VirtioMemConfig { block_size: MIB / 2, ..config() }, "block_size: 512 KiB "),
         (region(START, 0), "region: 0 bytes at"),
         (region(START + MIB, GIB), "region: 1 GiB at 0x200100000"),
         (region(START, GIB + MIB), "region: "),
         (region(!(GIB - 1), 2 * GIB), "region: "),
         (VirtioMemConfig { requested_size: SIZE + BLOCK, ..config() }, "requested_size: "),
-        (VirtioMemConfig { requested_size: MIB, ..config() }, "requested_size: 1048576 "),
+        (VirtioMemConfig { requested_size: MIB, ..config() }, "requested_size: 1 MiB "),
     ] {
         let error = Machine::without_driver(config).err().unwrap().to_string();
         assert!(error.starts_with(expected), "{error}");

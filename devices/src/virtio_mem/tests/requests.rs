@@ -228,3 +228,31 @@ fn a_full_queue_is_worked_on_in_rounds() {
     assert_eq!(machine.driver.wants_notification_at(0), 64);
     assert_eq!(machine.alarms.taken(), []);
 }
+
+#[test]
+fn a_driver_that_may_touch_unplugged_memory_is_taken_only_where_that_was_asked_for() {
+    const OLD: u64 = FEATURES & !abi::F_UNPLUGGED_INACCESSIBLE;
+    let mut strict = Machine::without_driver(config()).unwrap();
+    assert!(!strict.transport().refuses_the_driver(), "no driver has come yet");
+    strict.driver.negotiate(OLD);
+    assert!(strict.transport().refuses_the_driver());
+    strict.transport().system_reset();
+    assert!(!strict.transport().refuses_the_driver(), "another kernel may boot");
+    strict.driver.start(FEATURES);
+    assert!(!strict.transport().refuses_the_driver());
+
+    let mut legacy = Machine::without_driver(VirtioMemConfig { legacy: true, ..config() }).unwrap();
+    legacy.driver.start(OLD);
+    assert!(!legacy.transport().refuses_the_driver());
+    legacy.transport().request(GIB).unwrap();
+    assert_eq!((legacy.plug(0, GIB), legacy.backed()), (ACK, vec![at(0, GIB)]));
+}
+
+#[test]
+fn unplugged_memory_reads_as_zeroes_and_keeps_nothing() {
+    let mut unplugged = Unplugged;
+    let mut data = [7; 8];
+    unplugged.write(0x1000, &data);
+    unplugged.read(0x1000, &mut data);
+    assert_eq!(data, [0; 8]);
+}

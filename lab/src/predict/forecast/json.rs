@@ -42,6 +42,7 @@ fn came(moment: &Moment<'_>) -> Map<String, Value> {
         "requests": effect.requests,
         "stuck": effect.stuck,
         "hardware_corrupted": effect.hardware_corrupted,
+        "may_lose_the_guest": effect.may_lose_the_guest.then_some(true),
         "open": (!effect.open.is_empty()).then(|| BlockSet(effect.open.clone())),
     });
     let is_said = |value: &Value| match value {

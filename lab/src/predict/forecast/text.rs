@@ -154,9 +154,19 @@ fn came(effect: &Effect, out: &mut impl Write) -> fmt::Result {
     if !ends.is_empty() {
         writeln!(out, "  {}", ends.join("; "))?;
     }
-    if !effect.open.is_empty() {
-        let blocks = BlockSet(effect.open.clone());
-        writeln!(out, "  open: {blocks} may also stay online; that all of it can be moved is assumed")?;
+    let stays = BlockSet(&effect.open - &effect.unpaid);
+    if !stays.0.is_empty() {
+        writeln!(out, "  open: {stays} may also stay online; that all of it can be moved is assumed")?;
+    }
+    if !effect.unpaid.is_empty() {
+        let blocks = BlockSet(effect.unpaid.clone());
+        writeln!(
+            out,
+            "  open: {blocks} may not come for want of kernel memory; that there is enough is assumed"
+        )?;
+    }
+    if effect.may_lose_the_guest {
+        writeln!(out, "  the guest has hardly any kernel memory or no addresses left, and may be lost")?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ impl Prediction {
             let mut model = self.clone();
             let effect = model.carry_out(action, chance)?;
             model.adopt(seen.effect);
-            if effect.outcome == seen.effect.outcome
+            if (effect.outcome, &effect.occasions) == (seen.effect.outcome, &seen.effect.occasions)
                 && verdict::blocks_agree(&model.linux.memory, seen.layout)
             {
                 *self = model;
@@ -67,6 +67,9 @@ impl Prediction {
             // Near the limit of kernel memory, a device comes or does not.
             Action::Plug(_) if !self.clone().apply(action)?.open.is_empty() => {
                 Ok(vec![Chance::default(), Chance::short()])
+            }
+            _ if !self.linux.faults.occasions().is_empty() => {
+                Ok(vec![Chance::default(), Chance::with_unseen_requests()])
             }
             _ => Ok(vec![Chance::default()]),
         }

@@ -22,7 +22,8 @@ impl Prediction {
             Action::Reboot => Ok(()),
             _ if self.crashed => Err(format!("{name}: a crash kernel runs, and only a reboot can follow")),
             _ if self.linux.exhausted => Err(format!(
-                "{name}: the guest has spent its memory on memmaps in vain, and what it does from then on is not known"
+                "{name}: the guest has spent its memory on memmaps in vain, or has memory that it has no addresses for, and \
+                 what it does from then on is not known"
             )),
             _ => Ok(()),
         }

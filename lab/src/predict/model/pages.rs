@@ -66,7 +66,8 @@ impl Prediction {
             PageWord::Pinned => {
                 let frames = self.linux.memory.frames(poison.block);
                 let pinned = self.linux.fixed.range(frames).next().copied();
-                let frame = pinned.ok_or_else(|| format!("poison: no page of block {} is pinned", poison.block))?;
+                let frame =
+                    pinned.ok_or_else(|| format!("poison: no page of block {} is pinned", poison.block))?;
                 Ok(each(&[poison.block].into(), |_| self.linux.poison(frame)))
             }
             PageWord::Free => {

@@ -31,6 +31,7 @@ pub(super) fn settings(guest: &Guest, release: Release) -> Settings {
             MemmapOnMemory::Force => release.can_force_memmap_on_memory(),
         },
         eject_enabled: true,
+        kaslr: guest.kaslr,
         set_aside: huge.saturating_add(guest.crashkernel.map_or(0, |size| size.0)),
     }
 }

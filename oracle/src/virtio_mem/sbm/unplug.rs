@@ -146,7 +146,7 @@ impl SubBlocks {
         }
         if place(linux, index) == Place::Kernel {
             linux.chance.leave_open(index);
-            return device.is_let_go(&bytes);
+            return device.is_let_go(linux, &bytes);
         }
         true
     }

@@ -82,12 +82,12 @@ fn bad_keys_and_values_are_named() {
         (
             "--memory-hotplug",
             "slits=3,size=4G",
-            "unknown key \"slits\" (valid: method, slots, size, id, block, slot, node, requested, start, align)".to_owned(),
+            "unknown key \"slits\" (valid: method, slots, size, id, block, slot, node, requested, start, align, legacy)".to_owned(),
         ),
         (
             "--memory-hotplug",
             "method=acpi,slot=3",
-            "unknown key \"slot\" (valid: method, slots, size)".to_owned(),
+            "unknown key \"slot\" (valid: method, slots, size, start, align)".to_owned(),
         ),
         (
             "--memory-hotplug",
@@ -127,7 +127,7 @@ fn bad_keys_and_values_are_named() {
         (
             "--memory-hotplug",
             "method=virtio-mem,size=1G,slots=1",
-            "unknown key \"slots\" (valid: method, size, id, block, slot, node, requested, start, align)".to_owned(),
+            "unknown key \"slots\" (valid: method, size, id, block, slot, node, requested, start, align, legacy)".to_owned(),
         ),
         ("--dimm", "size=1G", "key \"id\" is missing (the device's name, such as id=d0)".to_owned()),
         (

@@ -7,7 +7,7 @@ use dimmer_devices::dimm::{DimmSlots, DimmSlotsConfig};
 use dimmer_devices::ged::Ged;
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::placement::Alignment;
-use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig};
+use dimmer_devices::virtio_mem::{Unplugged, VirtioMem, VirtioMemConfig};
 
 use super::{SharedVirtioMem, WiringError};
 use crate::layout;
@@ -65,10 +65,23 @@ pub(super) fn virtio_mem(
                 block_size: spec.block_size,
                 node: u16::try_from(spec.node).unwrap_or(u16::MAX),
                 requested_size: spec.requested,
+                legacy: spec.legacy,
             };
             let device = VirtioMem::new(config, parts.outside.clone());
             let device = device.map_err(|error| WiringError::VirtioMem { id: spec.id.clone(), error })?;
             Ok(transports.attach(device)?)
         })
         .collect()
+}
+
+/// What is where devices with drivers that may touch it have nothing plugged.
+pub(super) fn unplugged(parts: &Parts<'_>, mmio: &mut Bus) -> Result<(), WiringError> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    for (window, region) in windows {
+        if matches!(window, WindowSpec::VirtioMem(spec) if spec.legacy) {
+            let unplugged = Arc::<Mutex<Unplugged>>::default();
+            mmio.insert("unplugged memory", region.start, region.size, unplugged)?;
+        }
+    }
+    Ok(())
 }
