@@ -72,8 +72,10 @@ mod tests {
             (Release::new(6, 13), false, true, false),
             (Release::new(5, 10), true, false, true),
         ] {
-            let boot =
-                crate::boot::BootMemory { usable: vec![1 << 20..1 << 30], nodes: vec![(0..u64::MAX, 0)] };
+            let boot = crate::boot::BootMemory {
+                usable: vec![0..0x9_fc00, 1 << 20..1 << 30],
+                nodes: vec![(0..u64::MAX, 0)],
+            };
             let memory = boot.boot(Policy::default());
             let mut linux = Linux::new(release, Settings { kaslr, ..Settings::default() }, memory);
             linux.plug_dimm("far", std::slice::from_ref(&far), 0);

@@ -2,50 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::absent::{NotAdded, Reason};
+use super::absent::NotAdded;
 use super::chance::Chance;
-use super::cost::{Cost, Fit, Shortage};
 use super::faults::Faults;
-use super::kaslr::Behind;
-use super::memory::{Block, Errno, GroupId, Memory};
+use super::memory::{Block, Errno, Memory};
 use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
 use super::virtio_mem::VirtioMem;
-use super::zone::{PAGE, SECTION, Zone};
+use super::zone::{PAGE, Zone};
 
+mod add;
 pub mod dimm;
 mod files;
+mod settings;
 
 pub use dimm::{Ejected, PluggedDimm, Stuck};
-
-/// What a guest is configured to do, beside the zone policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// `auto_online_blocks`; `None` for `offline`.
-    pub auto_online: Option<OnlineType>,
-    /// `memory_hotplug.memmap_on_memory`
-    pub memmap_on_memory: bool,
-    /// `/sys/firmware/acpi/hotplug/memory/enabled`
-    pub eject_enabled: bool,
-    /// Bytes of boot memory that nothing else gets: for a crash kernel, or as huge pages.
-    pub set_aside: u64,
-    /// Whether the kernel lays out its address space at random.
-    pub kaslr: bool,
-}
-
-impl Default for Settings {
-    /// Blocks go online as they come, as the policy says; the rest is as the kernel has it without parameters.
-    fn default() -> Self {
-        Self {
-            auto_online: Some(OnlineType::Policy),
-            memmap_on_memory: false,
-            eject_enabled: true,
-            set_aside: 0,
-            kaslr: false,
-        }
-    }
-}
+pub use settings::Settings;
 
 /// A running kernel.
 #[derive(Debug, Clone)]
@@ -252,100 +225,6 @@ impl Linux {
         let online = |index: u64| self.memory.blocks().get(&index).is_some_and(Block::is_online);
         less += self.virtio_mem.values().map(|device| device.unplugged_pages(online)).sum::<u64>();
         i64::try_from(more).and_then(|more| Ok(more - i64::try_from(less)?)).expect("pages of one machine")
-    }
-
-    /// Adds blocks that are not there yet, each of which has `memmap` pages of its own for its memmap, and
-    /// puts them online in ascending order until one refuses (`add_memory_resource`).
-    ///
-    /// # Errors
-    /// Why none is added.
-    pub(super) fn add_memory(
-        &mut self,
-        indices: std::ops::Range<u64>,
-        node: u32,
-        group: Option<GroupId>,
-        memmap: u64,
-    ) -> Result<(), Reason> {
-        if indices.clone().any(|index| self.memory.blocks().contains_key(&index)) {
-            return Err(Reason::Exists);
-        }
-        self.check_reach(indices.end * self.memory.block_size())?;
-        self.pay(indices.clone(), memmap)?;
-        for index in indices.clone() {
-            self.memory.add(index, node, group, memmap).map_err(|_| Reason::Exists)?;
-        }
-        let Some(how) = self.settings.auto_online else { return Ok(()) };
-        for index in indices {
-            if self.memory_block_online(index, how).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sees whether the kernel can address memory that ends at `end`.
-    fn check_reach(&mut self, end: u64) -> Result<(), Reason> {
-        match self.reach().filter(|reach| end > *reach) {
-            None => Ok(()),
-            Some(reach) => {
-                self.exhausted |= self.release.behind_kaslr() == Behind::Unchecked;
-                Err(Reason::Reach(reach))
-            }
-        }
-    }
-
-    /// Sees whether there is kernel memory for blocks that are to be added; near the limit, as
-    /// [`chance`](Self::chance) has it.
-    fn pay(&mut self, indices: std::ops::Range<u64>, memmap: u64) -> Result<(), Reason> {
-        let pages = (indices.end - indices.start) * self.memory.block_pages();
-        let (cost, means) = (Cost::of(pages, memmap), self.means());
-        let fails = match means.fit(cost) {
-            Fit::Fits => false,
-            Fit::Open => self.chance.is_short(indices),
-            Fit::Fails => true,
-        };
-        if fails {
-            // Nothing of several sections is given back.
-            self.exhausted |= pages > SECTION && cost.memmap > 0;
-            return Err(Reason::Memory(Shortage { cost, means }));
-        }
-        Ok(())
-    }
-
-    /// Takes blocks offline and removes them, or leaves all as they were (`offline_and_remove_memory`).
-    ///
-    /// # Errors
-    /// What taking one of them offline failed with.
-    pub(super) fn offline_and_remove(&mut self, indices: std::ops::Range<u64>) -> Result<(), Errno> {
-        let mut offlined = Vec::new();
-        for index in indices.clone() {
-            let block = &self.memory.blocks()[&index];
-            if !block.is_online() {
-                continue;
-            }
-            let zone = block.zone();
-            if let Err(error) = self.offline_emptied(index) {
-                // Each goes back to the kind of zone that it was in.
-                for (index, zone) in offlined {
-                    let how =
-                        if zone == Some(Zone::Movable) { OnlineType::Movable } else { OnlineType::Kernel };
-                    // What cannot come back stays offline.
-                    let _ = self.memory_block_online(index, how);
-                }
-                return Err(error);
-            }
-            offlined.push((index, zone));
-        }
-        for index in indices {
-            self.remove_memory(index);
-        }
-        Ok(())
-    }
-
-    /// Removes an offline block.
-    pub(super) fn remove_memory(&mut self, index: u64) {
-        self.remove_poison(index);
-        self.memory.remove(index);
     }
 
     fn virtio_mem_retry_after_online(&mut self, index: u64) {

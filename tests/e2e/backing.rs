@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
+use dimmer_lab::rest::Rest;
 use dimmer_lab::vm::{Setup, TestVm};
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ crate::tests!("backing":
     an_unnamed_file,
     a_named_file,
     preallocation,
+    a_machine_that_answers_while_memory_is_populated,
     reservation,
     memory_of_a_node_of_the_host,
     partly_plugged_slots_under_load,
@@ -125,6 +127,47 @@ fn plugged_is_held(kernel: &Kernel, memory: &str) -> Outcome {
 
 fn preallocation(kernel: &Kernel) -> Outcome {
     plugged_is_held(kernel, "backing=memfd,prealloc=on")
+}
+
+/// To populate a GiB takes far longer than to answer; two devices at a time come one after the other.
+fn a_machine_that_answers_while_memory_is_populated(kernel: &Kernel) -> Outcome {
+    let mut vm = setup(kernel, "backing=memfd,prealloc=on").boot()?;
+    let socket = vm.api_socket();
+    let add = |id: &'static str| {
+        let socket = &socket;
+        move || -> Result<u16, String> {
+            let body = json!({"id": id, "kind": "dimm", "size": 768 * MIB});
+            let rest = Rest::new(socket).map_err(|error| error.to_string())?;
+            let answer = rest.ask(Method::POST, "/memory-devices", Some(&body));
+            answer.map(|answer| answer.status).map_err(|error| error.to_string())
+        }
+    };
+    let mut answers = 0;
+    std::thread::scope(|scope| -> Outcome {
+        let adding = [scope.spawn(add("d0")), scope.spawn(add("d1"))];
+        while !adding.iter().all(|thread| thread.is_finished()) {
+            assert_eq!(vm.rest.audit()?.problems, Vec::<String>::new());
+            answers += 1;
+        }
+        for thread in adding {
+            assert_eq!(thread.join().expect("it does not panic"), Ok(202));
+        }
+        Ok(())
+    })?;
+    assert!(answers > 5, "the machine answered {answers} times meanwhile");
+    vm.settled()?;
+    assert_eq!(held_by_files(&vm)?, (512 + 2 * 768) * MIB);
+    let full = vm.rest.ask(
+        Method::POST,
+        "/memory-devices",
+        Some(&json!({"id": "d0", "kind": "dimm", "size": MIB << 7})),
+    )?;
+    assert_eq!(
+        (full.status, held_by_files(&vm)?),
+        (409, (512 + 2 * 768) * MIB),
+        "a refused one keeps nothing"
+    );
+    Ok(())
 }
 
 fn reservation(kernel: &Kernel) -> Outcome {

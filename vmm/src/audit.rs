@@ -80,6 +80,8 @@ pub struct Books {
     pub areas: Vec<AreaBooks>,
     /// What devices can read and write.
     pub published: Vec<GuestRange>,
+    /// Where memory is being populated for a device that does not have it yet.
+    pub prepared: Vec<GuestRange>,
 }
 
 /// A KVM memory slot.
@@ -212,13 +214,14 @@ fn nobodys(claims: &[Claim], books: &Books) -> Vec<String> {
             problems.push(format!("KVM memory slot {range} is for {}, which does not exist", slot.owner));
         }
     }
+    let plugged_or_prepared = union(plugged.iter().chain(&books.prepared).copied());
     for area in &books.areas {
-        let mapped = without(&union(area.mapped.iter().copied()), &plugged);
+        let mapped = without(&union(area.mapped.iter().copied()), &plugged_or_prepared);
         // In an area with one device, the device's own line says it.
         if !mapped.is_empty() && area.device.is_none() {
             problems.push(format!("the host has mapped {}, which is not plugged", show(&mapped)));
         }
-        let allocated = without(&union(area.allocated.iter().copied()), &plugged);
+        let allocated = without(&union(area.allocated.iter().copied()), &plugged_or_prepared);
         if !allocated.is_empty() {
             problems.push(format!("the file behind {} holds memory, which is not plugged", show(&allocated)));
         }

@@ -171,8 +171,11 @@ pub struct Letter {
     /// What to do.
     pub command: Command,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Reply, Refusal>>,
+    pub reply: ReplyTo,
 }
+
+/// Where an answer goes.
+pub type ReplyTo = oneshot::Sender<Result<Reply, Refusal>>;
 
 /// The sending side: hands commands to the event loop.
 #[derive(Debug)]

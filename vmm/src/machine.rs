@@ -46,6 +46,7 @@ mod mce;
 mod panic_watch;
 mod parts;
 mod platform;
+mod preparing;
 mod ram;
 mod reserve;
 mod serial_console;
@@ -67,6 +68,7 @@ use event_loop::Sources;
 use hold::Hold;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
+use preparing::Preparing;
 use ram::{AreaSpec, Bindings, Ram};
 use reserve::Reserve;
 use signals::Signals;
@@ -93,6 +95,7 @@ struct Machine {
     panic: PanicReason,
     /// What a reset needs.
     reserve: Reserve,
+    preparing: Preparing,
     state: VmState,
     resets: u64,
     end: Option<End>,
@@ -131,14 +134,18 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
     end
 }
 
+/// How many vCPUs the machine is to have, which the host can run.
+fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
+    let cpus = usize::try_from(spec.cpus).unwrap_or(usize::MAX);
+    let most = board.max_vcpus();
+    if cpus <= most { Ok(cpus) } else { Err(MachineError::Cpus { asked: spec.cpus, most }) }
+}
+
 impl Machine {
     fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
         let files = Files::open(&spec)?;
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
-        let cpus = usize::try_from(spec.cpus).unwrap_or(usize::MAX);
-        if cpus > board.max_vcpus() {
-            return Err(MachineError::Cpus { asked: spec.cpus, most: board.max_vcpus() });
-        }
+        let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
@@ -181,6 +188,7 @@ impl Machine {
             waker,
             panic,
             reserve,
+            preparing: Preparing::default(),
             state,
             resets,
             end: None,
@@ -249,8 +257,12 @@ impl Machine {
 
     /// Does what a wake-up asks for.
     fn take(&mut self, wake: Wake) {
+        if wake == Wake::Prepared {
+            return self.prepared();
+        }
         let said = lock(&self.panic).take();
         match (wake, said) {
+            (Wake::Prepared, _) => {}
             (Wake::PowerOff, _) => self.finish(End::PowerOff),
             (Wake::CrashLoaded, said) => {
                 *lock(&self.panic) = said;

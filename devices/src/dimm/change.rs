@@ -103,6 +103,14 @@ impl DimmSlots {
         Ok(slot)
     }
 
+    /// The ranges that `dimm` would get now, in the order of `_CRS`.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), but for what the host says.
+    pub fn places(&self, dimm: &Dimm) -> Result<Vec<GuestRange>, DimmError> {
+        self.place(dimm).map(|(_, span)| dimm.at(span.start))
+    }
+
     fn place(&self, dimm: &Dimm) -> Result<(u16, GuestRange), DimmError> {
         dimm.check()?;
         let (field, span) = (dimm.size_field(), dimm.span());

@@ -99,8 +99,7 @@ pub fn check_on<S: Subject>(
     let lost = |step| move |error: S::Error| CheckError::Subject { step, error: Box::new(error) };
     let wrong = |step| move |problem| CheckError::Scenario { step, problem };
     let layout = subject.layout().map_err(lost(0))?;
-    let release: Release = layout.kernel.parse().map_err(|error| wrong(0)(format!("{error}")))?;
-    let mut model = Prediction::with_mistake(scenario, release, mistake).map_err(wrong(0))?;
+    let mut model = booted(scenario, &layout, mistake).map_err(wrong(0))?;
     let mut baseline = Baseline::of(&model.linux, &layout);
     let mut found = differences(&model, baseline, &layout);
     found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
@@ -135,10 +134,8 @@ pub fn check_on<S: Subject>(
         if matches!(action, Action::Reboot | Action::Kexec) {
             baseline = Baseline::of(&model.linux, &layout);
         }
-        verdict.steps = step;
-        verdict.blocks += layout.blocks.len() as u64;
+        verdict.note(step, &layout);
         verdict.open.extend(open(step, &predicted, &model));
-        verdict.groups_unknown = layout.groups_unknown.clone();
         let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
         let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
         let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
@@ -148,6 +145,21 @@ pub fn check_on<S: Subject>(
         }
     }
     Ok(verdict)
+}
+
+/// The model of a guest that has just booted and shows `layout`.
+fn booted(scenario: &Scenario, layout: &Layout, mistake: Option<Mistake>) -> Result<Prediction, String> {
+    let release: Release = layout.kernel.parse().map_err(|error| format!("{error}"))?;
+    Prediction::with_mistake(scenario, release, mistake)
+}
+
+impl Verdict {
+    /// A step was carried out, after which the guest shows `layout`.
+    fn note(&mut self, step: usize, layout: &Layout) {
+        self.steps = step;
+        self.blocks += layout.blocks.len() as u64;
+        self.groups_unknown.clone_from(&layout.groups_unknown);
+    }
 }
 
 /// Has a step carried out; returns what came of it, the layout, and what the log says, if anybody looks at it.

@@ -1,7 +1,9 @@
 //! What the machine does when it is told something: one command, one answer.
 
 use dimmer_devices::bus::lock;
-use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, Notify, OstReport};
+use std::sync::{Arc, Mutex};
+
+use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, DimmSlots, Notify, OstReport};
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 
@@ -71,16 +73,22 @@ impl Machine {
         self.wiring.memory_device(id).map(|device| device.status()).ok_or_else(|| unknown(id))
     }
 
-    fn add_dimm(&mut self, DimmSpec { dimm, notify }: DimmSpec) -> Result<Reply, Refusal> {
+    /// The slots, if the machine can have `dimm` as far as that does not depend on what is free.
+    pub(super) fn check_dimm(&self, dimm: &Dimm) -> Result<&Arc<Mutex<DimmSlots>>, Refusal> {
         let Some(slots) = &self.wiring.slots else {
             let text =
                 "this machine has no DIMM slots: start it with --memory-hotplug method=acpi,slots=N,size=S";
             return Err(Refusal::Conflict(text.to_owned()));
         };
-        self.spec.check_dimm(&dimm).map_err(|bad| Refusal::Invalid(bad.to_string()))?;
+        self.spec.check_dimm(dimm).map_err(|bad| Refusal::Invalid(bad.to_string()))?;
         if self.wiring.memory_device(&dimm.id).is_some() {
             return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", dimm.id)));
         }
+        Ok(slots)
+    }
+
+    pub(super) fn add_dimm(&mut self, DimmSpec { dimm, notify }: DimmSpec) -> Result<Reply, Refusal> {
+        let slots = self.check_dimm(&dimm)?;
         let end = self.hub.follow(&dimm.id);
         self.ram.set_node(&dimm.id, dimm.node);
         let device = lock(slots).add(dimm, notify).map_err(|error| refused_dimm(&error))?;
@@ -133,14 +141,23 @@ impl Machine {
                     .into(),
             )),
             (None, _) if total == fixed => Ok(Reply::Done),
-            (None, _) => {
-                let taken = |id: &String| devices.iter().any(|device| device.id == *id);
-                let id = (0..).map(|n| format!("dimm{n}")).find(|id| !taken(id)).expect("names never end");
-                let ranges = vec![DimmRange { size: total - fixed, gap: 0 }];
-                let dimm = Dimm::new(id, ranges);
-                self.add_dimm(DimmSpec { dimm, notify: Notify::DeviceCheck })
-            }
+            (None, _) => match self.dimm_for(total) {
+                Some(dimm) => self.add_dimm(dimm),
+                None => Ok(Reply::Done),
+            },
         }
+    }
+
+    /// The DIMM that makes up the difference to `total` bytes; nothing where that is none, or not for a DIMM to make up.
+    pub(super) fn dimm_for(&self, total: u64) -> Option<DimmSpec> {
+        let devices = self.wiring.memory_devices();
+        let dimms: u64 = devices.iter().map(|device| device.requested_size).sum();
+        let size = total.checked_sub(self.spec.memory.size)?.checked_sub(dimms).filter(|size| *size > 0)?;
+        let taken = |id: &String| devices.iter().any(|device| device.id == *id);
+        let id = (0..).map(|n| format!("dimm{n}")).find(|id| !taken(id)).expect("names never end");
+        let dimm = Dimm::new(id, vec![DimmRange { size, gap: 0 }]);
+        let only_dimms = devices.iter().all(|device| device.slot.is_some());
+        only_dimms.then_some(DimmSpec { dimm, notify: Notify::DeviceCheck })
     }
 
     fn remove(&mut self, id: &str) -> Result<Reply, Refusal> {
@@ -205,7 +222,7 @@ fn in_total(refusal: Refusal, fixed: u64) -> Refusal {
     }
 }
 
-fn refused_dimm(error: &DimmError) -> Refusal {
+pub(super) fn refused_dimm(error: &DimmError) -> Refusal {
     let text = chain(error);
     match error {
         DimmError::Slots(_) | DimmError::Shape(_) | DimmError::LargerThanWindow { .. } => {

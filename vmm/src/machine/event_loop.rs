@@ -78,9 +78,8 @@ impl MutEventSubscriber for Control {
         match events.data() {
             BELL => {
                 drain(&self.sources.bell);
-                while let Ok(Letter { command, reply }) = self.sources.letters.try_recv() {
-                    // Who asked may have gone away meanwhile.
-                    let _ = reply.send(self.machine.handle(command));
+                while let Ok(letter) = self.sources.letters.try_recv() {
+                    self.machine.answer(letter);
                 }
             }
             WAKE => {

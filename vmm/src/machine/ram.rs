@@ -26,6 +26,7 @@ pub use area::{AreaSpec, BOOT, FIRMWARE, Purpose};
 pub use bindings::Bindings;
 use kvm::{Ledger, Told};
 pub use kvm::{MemorySlots, most_runs};
+use prepared::Prepared;
 use published::{Published, Region, region};
 use slots::{Plan, Slot, Slots};
 
@@ -33,6 +34,7 @@ mod area;
 mod bindings;
 mod books;
 mod kvm;
+mod prepared;
 mod published;
 mod slots;
 #[cfg(test)]
@@ -63,6 +65,7 @@ pub struct Ram {
     faults: Arc<Faults>,
     bindings: Bindings,
     state: Mutex<State>,
+    prepared: Prepared,
     published: Published,
 }
 
@@ -115,7 +118,8 @@ impl Ram {
         let areas = areas.into_iter().map(area).collect::<Result<Vec<_>, RamError>>()?;
         let state = State { slots: Slots::default(), kvm: Ledger::new(kvm) };
         let (state, published) = (Mutex::new(state), Published::new());
-        let ram = Self { areas, hold, faults, bindings, state, published };
+        let prepared = Prepared::default();
+        let ram = Self { areas, hold, faults, bindings, state, prepared, published };
         for area in &ram.areas {
             if let Purpose::Fixed(owner) = area.purpose {
                 ram.back(owner, area.range)?;
@@ -235,7 +239,7 @@ impl HostMemory for Ram {
         let area = self.area(range)?;
         let plan = state.slots.to_back(owner, range, area.grain()).map_err(|error| host_error(&error))?;
         state.kvm.check_room(plan.old.len(), plan.new.len())?;
-        if self.is_real(owner, Point::Map)? {
+        if self.is_real(owner, Point::Map)? && !self.prepared.take(range) {
             self.reveal(area, owner, range).map_err(|error| host_error(&error))?;
         }
         let real = self.is_real(owner, Point::Slot);

@@ -23,6 +23,8 @@ pub enum Wake {
     CrashLoaded,
     /// It said on the console, which is watched for that, that it panicked.
     Panic(String),
+    /// Memory of a DIMM has been populated, or could not be.
+    Prepared,
     /// The user typed the key that ends the machine.
     Quit,
     /// KVM cannot go on.
@@ -34,7 +36,7 @@ pub enum Wake {
 impl Wake {
     /// Whether the guest must not run on behind this.
     fn stops_guest(&self) -> bool {
-        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded)
+        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded | Self::Prepared)
     }
 }
 

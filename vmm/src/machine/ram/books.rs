@@ -23,6 +23,7 @@ impl Ram {
         Ok(Books {
             slots: state.kvm.told().map(slot).collect(),
             areas: self.areas.iter().map(|area| area.books(&maps)).collect::<Result<_, _>>()?,
+            prepared: self.prepared.ranges(),
             published: self.published.ranges(),
         })
     }

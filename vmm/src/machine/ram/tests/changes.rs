@@ -148,3 +148,22 @@ fn strays_are_counted_for_their_area() {
     assert_eq!(counted, [0, 2, 1]);
     assert_eq!(audit.devices[1].stray_accesses, 2);
 }
+
+#[test]
+fn what_was_prepared_is_taken_or_given_back() {
+    for backing in [Backing::Anon, Backing::Memfd] {
+        let bench = bench_with(backing, 100);
+        bench.ram.prepare("m", &[blocks(0..2), blocks(4..6)]).unwrap();
+        assert_eq!(bench.kvm.ranges().len(), 1, "the guest does not see it");
+        assert!(bench.ram.memory().read_obj::<u64>(GuestAddress(WINDOW)).is_err());
+        bench.ram.back("m", blocks(0..2)).unwrap();
+        bench.ram.forget_prepared();
+        bench.assert_agree(&[blocks(0..2)], &[]);
+        bench.ram.back("m", blocks(4..6)).unwrap();
+        bench.assert_agree(&[blocks(0..2), blocks(4..6)], &[]);
+        let error = bench.ram.prepare("m", &[blocks(8..9), GuestRange::new(2 * GIB, BLOCK)]).unwrap_err();
+        assert!(error.to_string().starts_with("no window holds"), "{error}");
+        bench.ram.forget_prepared();
+        bench.assert_agree(&[blocks(0..2), blocks(4..6)], &[]);
+    }
+}

@@ -1,0 +1,105 @@
+//! DIMMs whose host memory is populated or set aside before the guest gets them (`prealloc=on`, `reserve=on`): another
+//! thread does that, for one device after the other, while the event loop goes on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory::{GuestRange, HostError};
+
+use super::Machine;
+use super::commands::refused_dimm;
+use super::wake::Wake;
+use crate::control::{Command, Letter, Refusal, ReplyTo};
+use crate::spec::DimmSpec;
+
+/// The devices that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Preparing {
+    current: Option<Current>,
+    /// Those that come later, oldest first.
+    waiting: VecDeque<Pending>,
+}
+
+/// A device, and who waits for the answer.
+#[derive(Debug)]
+struct Pending {
+    dimm: DimmSpec,
+    reply: ReplyTo,
+}
+
+/// The device whose memory is being populated.
+#[derive(Debug)]
+struct Current {
+    pending: Pending,
+    thread: JoinHandle<Result<(), HostError>>,
+}
+
+impl Machine {
+    /// Carries out a command and answers it; at once, but for a DIMM whose memory takes its time.
+    pub(super) fn answer(&mut self, Letter { command, reply }: Letter) {
+        let slow = self.spec.memory.prealloc || self.spec.memory.reserve;
+        let dimm = if slow { self.dimm_of(&command) } else { None };
+        match dimm {
+            Some(dimm) => {
+                self.preparing.waiting.push_back(Pending { dimm, reply });
+                self.prepare_next();
+            }
+            // Who asked may have gone away meanwhile.
+            None => drop(reply.send(self.handle(command))),
+        }
+    }
+
+    /// The DIMM that a command adds.
+    fn dimm_of(&self, command: &Command) -> Option<DimmSpec> {
+        match command {
+            Command::AddDimm(dimm) => Some(dimm.clone()),
+            Command::ResizeTotal(total) => self.dimm_for(*total),
+            _ => None,
+        }
+    }
+
+    /// Begins with the next device, unless one is under way: which addresses are free is certain only when those before
+    /// have theirs.
+    fn prepare_next(&mut self) {
+        while self.preparing.current.is_none() {
+            let Some(pending) = self.preparing.waiting.pop_front() else { return };
+            match self.begin(&pending.dimm) {
+                Ok(thread) => self.preparing.current = Some(Current { pending, thread }),
+                Err(refusal) => drop(pending.reply.send(Err(refusal))),
+            }
+        }
+    }
+
+    fn begin(&self, DimmSpec { dimm, .. }: &DimmSpec) -> Result<JoinHandle<Result<(), HostError>>, Refusal> {
+        let slots = self.check_dimm(dimm)?;
+        let ranges: Vec<GuestRange> = lock(slots).places(dimm).map_err(|error| refused_dimm(&error))?;
+        self.ram.set_node(&dimm.id, dimm.node);
+        let (ram, waker, id) = (Arc::clone(&self.ram), self.waker.clone(), dimm.id.clone());
+        let work = move || {
+            let prepared = ram.prepare(&id, &ranges);
+            waker.wake(Wake::Prepared);
+            prepared
+        };
+        let thread = std::thread::Builder::new().name("prealloc".to_owned());
+        thread.spawn(work).map_err(|error| Refusal::Host(format!("a thread for prealloc: {error}")))
+    }
+
+    /// The memory of the device that is under way is there, or is not to be had.
+    pub(super) fn prepared(&mut self) {
+        let Some(Current { pending: Pending { dimm, reply }, thread }) = self.preparing.current.take() else {
+            return;
+        };
+        // It has said that it is done; a panic of it has ended the machine by now.
+        let prepared = thread.join().unwrap_or_else(|_| Err(HostError("prealloc panicked".to_owned())));
+        let answer = match prepared {
+            Ok(()) => self.add_dimm(dimm),
+            Err(error) => Err(Refusal::Host(format!("the host could not do it: {error}"))),
+        };
+        // All of it is the device's now, unless the device was refused.
+        self.ram.forget_prepared();
+        drop(reply.send(answer));
+        self.prepare_next();
+    }
+}
