@@ -110,6 +110,7 @@ impl Real {
             Action::Poison(poison) => self.poison(poison)?,
             Action::Set(parameters) => self.set(parameters)?,
             Action::Load(load) => self.load(*load)?,
+            Action::Lock(size) => self.lock(*size)?,
             Action::HugePages(pool) => self.huge_pages(pool)?,
             Action::Inject(inject) => self.inject(inject)?,
             Action::Fault(faults) => self.fault(faults)?,

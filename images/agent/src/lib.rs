@@ -5,7 +5,7 @@
 //! | [`protocol`], [`report`], [`blocks`] | the types that the agent and its client share |
 //! | [`tree`], [`zoneinfo`], [`pending`] | reading the kernel's files, below any root |
 //! | [`hotplug`], [`exec`], [`kernel_log`], [`modules`] | carrying out requests |
-//! | [`physical`], [`pin`], [`kexec`], [`mapping`] | likewise, what tests do to memory and the kernel |
+//! | [`physical`], [`pin`], [`lock`], [`kexec`], [`mapping`] | likewise, what tests do to memory and the kernel |
 //! | [`port`], [`server`] | lines over the virtio-console port |
 //! | [`init`], [`pid1`], [`oom`] | being PID 1, and surviving when memory is short |
 //! | [`frames`] | the emulated host's wire format, for its own PID 1 |
@@ -19,6 +19,7 @@ pub mod hotplug;
 pub mod init;
 pub mod kernel_log;
 pub mod kexec;
+pub mod lock;
 pub mod mapping;
 pub mod modules;
 pub mod oom;

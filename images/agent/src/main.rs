@@ -1,5 +1,6 @@
 //! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent, which starts
-//! `/init kexec` to go over to another kernel, and `/init reserve` to hold memory for it.
+//! `/init kexec` to go over to another kernel, and `/init reserve` to hold memory for it; scenarios start
+//! `/init lock` to have memory locked.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use dimmer_agent::init::{self, SERVE, complain};
 use dimmer_agent::pid1::{self, find_port};
 use dimmer_agent::protocol::PORT_NAME;
 use dimmer_agent::tree::Tree;
-use dimmer_agent::{kexec, oom, server};
+use dimmer_agent::{kexec, lock, oom, server};
 
 /// How long the port is waited for; its device is probed while the guest starts.
 const PORT_DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +25,11 @@ fn main() -> ExitCode {
         Some(SERVE) => serve(),
         Some(kexec::START) => {
             complain(&kexec::start(&Tree::new("/")));
+            ExitCode::FAILURE
+        }
+        Some(lock::LOCK) => {
+            let Err(error) = lock::hold(&std::env::args().nth(2).unwrap_or_default());
+            complain(&error);
             ExitCode::FAILURE
         }
         Some(oom::RESERVE) => {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
 
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap, mmap_anonymous, munmap};
 use rustix::pipe::{IoSliceRaw, SpliceFlags, vmsplice};
 
 /// Mapped memory. It may change at any time, so it is only touched by volatile accesses, never
@@ -105,6 +105,15 @@ impl Mapping {
         assert!(offset.checked_add(size).is_some_and(|end| end <= self.size), "advice about other memory");
         // SAFETY: The range lies within the mapping, and the advice changes no content.
         let _ = unsafe { madvise(self.start.wrapping_byte_add(offset), size, advice) };
+    }
+
+    /// Has all of it in memory, for as long as it is mapped.
+    ///
+    /// # Errors
+    /// The kernel's refusal, also for want of memory.
+    pub fn lock(&self) -> Result<(), Errno> {
+        // SAFETY: The range is this mapping, and what it holds does not change.
+        unsafe { mlock(self.start, self.size) }
     }
 
     /// Puts `size` bytes from `offset` on into `pipe` without copying them: the pipe holds on to

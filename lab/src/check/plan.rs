@@ -162,6 +162,7 @@ const fn may_share(action: &Action<'_>) -> bool {
         | Action::Poison(_)
         | Action::Fault(_)
         | Action::Load(_)
+        | Action::Lock(_)
         | Action::HugePages(_)
         | Action::Reboot
         | Action::Kexec

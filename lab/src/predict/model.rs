@@ -178,6 +178,7 @@ impl Prediction {
                 Ok(Effect::default())
             }
             Action::Load(load) => Ok(self.load(*load)),
+            Action::Lock(size) => Ok(self.lock(*size)),
             Action::HugePages(pool) => self.huge_pages(pool),
             Action::Reboot => {
                 self.crashed = false;

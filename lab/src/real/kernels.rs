@@ -5,7 +5,7 @@ use dimmer_agent::protocol::KexecLoad;
 use dimmer_images::Kernel;
 
 use super::{Real, RealError};
-use crate::scenario::{Effect, Load, OutcomeWord, Pool, Scenario};
+use crate::scenario::{Effect, Load, OutcomeWord, Pool, Scenario, Size};
 use crate::vm::{CMDLINE, Setup, VmError};
 
 /// Has the kernel say why a block cannot go offline.
@@ -22,6 +22,17 @@ total=$(awk '/MemTotal/ { print $2 }' /proc/meminfo)
 left=$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)
 fill=$(( (total / 100 * $0 - (total - left)) / 1024 ))
 [ "$fill" -le 0 ] || dd if=/dev/zero of=/load/fill bs=1M count=$fill status=none
+"#;
+
+/// Has the agent's program lock memory, and waits until it has it or has ended.
+const LOCK: &str = r#"
+[ ! -e /run/lock.pid ] || kill "$(cat /run/lock.pid)"
+mkdir -p /run && rm -f /run/lock.pid /run/lock.out
+[ "$0" -gt 0 ] || exit 0
+/init lock "$0" > /run/lock.out 2>&1 &
+echo $! > /run/lock.pid
+while [ ! -s /run/lock.out ]; do kill -0 "$(cat /run/lock.pid)" || exit 1; sleep 0.1; done
+kill -0 "$(cat /run/lock.pid)"
 "#;
 
 /// What a scenario's machine is to be started with.
@@ -93,7 +104,16 @@ impl Real {
     }
 
     pub(super) fn load(&mut self, Load(percent): Load) -> Result<Effect, RealError> {
-        let executed = self.vm.guest().exec(&["sh", "-c", FILL, &percent.to_string()], b"")?;
+        self.has_done(FILL, percent)
+    }
+
+    pub(super) fn lock(&mut self, Size(bytes): Size) -> Result<Effect, RealError> {
+        self.has_done(LOCK, bytes)
+    }
+
+    /// Has the guest run a script with a number.
+    fn has_done(&mut self, script: &str, number: u64) -> Result<Effect, RealError> {
+        let executed = self.vm.guest().exec(&["sh", "-c", script, &number.to_string()], b"")?;
         let done = executed.status == dimmer_agent::protocol::Status::Code(0);
         let outcome = Some(if done { OutcomeWord::Done } else { OutcomeWord::Refused });
         Ok(Effect { outcome, ..Effect::default() })

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockSet, Expect};
+use super::{BlockSet, Expect, Size};
 
 mod device;
 mod guest;
@@ -61,6 +61,9 @@ pub struct Step {
     /// Has programs use so much memory that so much of all is in use, or no more than the kernel when it is `0%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// Has a program lock so much memory, in place of what one locked before; none when it is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Size>,
     /// Sets the number of huge pages in a node's pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hugepages: Option<Pool>,
@@ -120,6 +123,8 @@ pub enum Action<'a> {
     Set(&'a Parameters),
     /// [`Step::load`]
     Load(Load),
+    /// [`Step::lock`]
+    Lock(Size),
     /// [`Step::hugepages`]
     HugePages(&'a Pool),
     /// [`Step::inject`]
@@ -152,6 +157,7 @@ impl Action<'_> {
             Self::Poison(_) => "poison",
             Self::Set(_) => "set",
             Self::Load(_) => "load",
+            Self::Lock(_) => "lock",
             Self::HugePages(_) => "hugepages",
             Self::Inject(_) => "inject",
             Self::Fault(_) => "fault",
@@ -179,6 +185,7 @@ impl Step {
             self.poison.as_ref().map(Action::Poison),
             self.set.as_ref().map(Action::Set),
             self.load.map(Action::Load),
+            self.lock.map(Action::Lock),
             self.hugepages.as_ref().map(Action::HugePages),
             self.inject.as_ref().map(Action::Inject),
             self.fault.as_deref().map(Action::Fault),
@@ -219,7 +226,7 @@ impl Step {
             [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
             found => Err(format!(
                 "it must have exactly one of plug, unplug, eject, resize, online, offline, write, pin, unpin, poison, \
-                 set, load, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
+                 set, load, lock, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
                 found.len()
             )),
         }

@@ -3,7 +3,7 @@
 use dimmer_oracle::virtio_mem::Request;
 
 use super::Prediction;
-use crate::scenario::{Action, Effect, Load, OutcomeWord, Pool};
+use crate::scenario::{Action, Effect, Load, OutcomeWord, Pool, Size};
 
 /// The sizes of huge pages on x86-64.
 const HUGE: u64 = 2 << 20;
@@ -59,6 +59,12 @@ impl Prediction {
     pub(super) fn load(&mut self, Load(percent): Load) -> Effect {
         let blocks = self.linux.memory.blocks().values().filter(|block| block.is_online()).count() as u64;
         self.linux.in_use = blocks * self.linux.memory.block_size() / 100 * percent;
+        Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() }
+    }
+
+    /// What a program has locked moves, too (`isolate_lru_page` takes pages that are unevictable).
+    pub(super) fn lock(&mut self, Size(bytes): Size) -> Effect {
+        self.linux.in_use = self.linux.in_use.saturating_add(bytes);
         Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() }
     }
 
