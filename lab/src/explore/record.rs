@@ -109,7 +109,7 @@ impl fmt::Display for Summary<'_> {
         let minutes = self.time.as_secs_f64() / 60.0;
         write!(
             f,
-            "{runs} histories, {steps} steps, {blocks} block checks, {differences} differences, {lost} lost; "
+            "{runs} histories, {steps} steps, {blocks} block checks; differences: {differences}, lost: {lost}; "
         )?;
         let rate = *runs as f64 / minutes.max(1e-9);
         write!(f, "{minutes:.1} minutes, {rate:.1} histories a minute; ")?;
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(lines[1], run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] }));
         assert_eq!(
             record.summary(Duration::from_secs(90)).to_string(),
-            "3 histories, 5 steps, 100 block checks, 1 differences, 1 lost; 1.5 minutes, 2.0 histories a minute; \
+            "3 histories, 5 steps, 100 block checks; differences: 1, lost: 1; 1.5 minutes, 2.0 histories a minute; \
              46 % of the time for booting, 20 % for steps, 30 % for layouts"
         );
     }
