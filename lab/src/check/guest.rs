@@ -12,7 +12,7 @@ use crate::check::judge::{Open, Verdict, check_on};
 use crate::layout::Layout;
 use crate::library::Source;
 use crate::real::{Real, RealError};
-use crate::scenario::{Action, Effect, Inject, Parameters, Scenario};
+use crate::scenario::{Action, Effect, Inject, Load, Parameters, Pool, Scenario, Size};
 use crate::{chain, vm};
 
 /// Lines of the kernel's log that are kept of a guest that does not do as expected.
@@ -170,6 +170,7 @@ impl Guest {
             self.real.apply(&Action::Fault(&[]), &Effect::default())?;
         }
         self.real.unpin_all()?;
+        self.let_memory_go(scenario)?;
         let eject = Parameters { acpi_eject: Some(true), ..Parameters::default() };
         if scenario.steps.iter().any(|step| step.set.is_some_and(|set| set.acpi_eject.is_some())) {
             self.real.apply(&Action::Set(&eject), &Effect::default())?;
@@ -188,6 +189,20 @@ impl Guest {
         let layout = self.real.layout()?;
         self.real.forget()?;
         Ok(layout)
+    }
+
+    /// Has the guest's programs use no memory, and empties its pools of huge pages.
+    fn let_memory_go(&mut self, scenario: &Scenario) -> Result<(), RealError> {
+        for step in &scenario.steps {
+            let load = step.load.map(|_| Action::Load(Load(0)));
+            let lock = step.lock.map(|_| Action::Lock(Size(0)));
+            let pool = step.hugepages.map(|pool| Pool { count: 0, ..pool });
+            let actions = [load, lock, pool.as_ref().map(Action::HugePages)];
+            for action in actions.into_iter().flatten() {
+                self.real.apply(&action, &Effect::default())?;
+            }
+        }
+        Ok(())
     }
 
     /// What machine and guest have to say. What they do not say any more is missing: they may be gone.

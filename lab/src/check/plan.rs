@@ -154,6 +154,9 @@ const fn may_share(action: &Action<'_>) -> bool {
         | Action::Online(_)
         | Action::Offline(_)
         | Action::Inject(_)
+        | Action::Load(_)
+        | Action::Lock(_)
+        | Action::HugePages(_)
         | Action::Settle => true,
         Action::Set(parameters) => parameters.hwpoison_filter_dev_major.is_none(),
         Action::Write(_)
@@ -161,9 +164,6 @@ const fn may_share(action: &Action<'_>) -> bool {
         | Action::Unpin(_)
         | Action::Poison(_)
         | Action::Fault(_)
-        | Action::Load(_)
-        | Action::Lock(_)
-        | Action::HugePages(_)
         | Action::Reboot
         | Action::Kexec
         | Action::Crash => false,
