@@ -24,10 +24,7 @@ use crate::ged::Ged;
 use crate::memory::{GuestRange, Holding, MemoryEvent, MemoryStatus, Outside};
 use crate::placement::Alignment;
 use crate::warning::Said;
-use bus_check::BusChecks;
 use occupant::Occupant;
-use ost::OstLog;
-use registers::Selectors;
 use slot::Slot;
 
 mod announce;
@@ -42,13 +39,20 @@ mod ost;
 mod phase;
 mod registers;
 mod slot;
+mod state;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use bus_check::BusChecks;
 pub use description::{Dimm, DimmRange, Notify, ShapeError};
 pub use error::DimmError;
-pub use ost::OstReport;
+pub use occupant::Sight;
+pub use ost::{OstLog, OstReport};
+pub use phase::{Phase, Taken};
+pub use registers::Selectors;
+pub use slot::Owed;
+pub use state::{DimmSlotsState, OccupantState, SlotState};
 pub use window::{GRANULE, Window};
 
 /// The slots of a machine.

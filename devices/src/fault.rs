@@ -111,7 +111,17 @@ impl Faults {
     /// # Errors
     /// [`FaultError`] for the first one that makes no sense; nothing has changed then.
     pub fn set(&self, faults: Vec<Fault>) -> Result<(), FaultError> {
-        let arm = |fault: Fault| Ok(Armed { action: fault.parse()?, fault, seen: 0, acted: 0 });
+        self.restore(faults.into_iter().map(|fault| FaultStatus { fault, seen: 0, acted: 0 }).collect())
+    }
+
+    /// Sets faults with what has become of them, as [`list`](Self::list) shows them.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn restore(&self, faults: Vec<FaultStatus>) -> Result<(), FaultError> {
+        let arm = |FaultStatus { fault, seen, acted }: FaultStatus| {
+            Ok(Armed { action: fault.parse()?, fault, seen, acted })
+        };
         let armed = faults.into_iter().map(arm).collect::<Result<Vec<_>, FaultError>>()?;
         let mut all = lock(&self.armed);
         self.any.store(!armed.is_empty(), Ordering::Release);

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::BusDevice;
 use crate::irq::IrqLine;
 use crate::register;
@@ -36,6 +38,27 @@ impl Ged {
     pub fn reset(&mut self) {
         self.pending = 0;
         self.irq.set(false);
+    }
+}
+
+/// What is saved of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GedState {
+    /// Events that the guest has not fetched.
+    pub pending: u32,
+}
+
+impl Ged {
+    /// Its state.
+    pub const fn state(&self) -> GedState {
+        GedState { pending: self.pending }
+    }
+
+    /// Goes on from `state`; the line follows.
+    pub fn restore(&mut self, state: GedState) {
+        self.pending = state.pending;
+        self.irq.set(self.pending != 0);
     }
 }
 
@@ -86,6 +109,18 @@ mod tests {
         assert_eq!(read(&mut ged, 0, 8), [1, 0, 0, 0, 0, 0, 0, 0]);
         assert!(!line.is_high());
         assert_eq!(read(&mut ged, u64::MAX, 2), [0, 0]);
+    }
+
+    #[test]
+    fn events_that_were_not_fetched_are_fetched_later() {
+        let (mut before, line) = (Ged::new(Line::new()), Line::new());
+        before.raise(MEMORY);
+        let mut ged = Ged::new(line.clone());
+        ged.restore(before.state());
+        assert!(line.is_high());
+        assert_eq!(read(&mut ged, 0, 4), [1, 0, 0, 0]);
+        ged.restore(GedState { pending: 0 });
+        assert!(!line.is_high());
     }
 
     #[test]

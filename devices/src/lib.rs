@@ -17,6 +17,7 @@ pub mod power;
 pub mod pvpanic;
 mod register;
 pub mod serial;
+pub mod state;
 #[cfg(test)]
 mod testing;
 pub mod units;

@@ -8,6 +8,8 @@
 //! and function 00:00.0 is a host bridge (`pci_check_type1` in arch/x86/pci/direct.c). No bus is described
 //! in the DSDT, so none is scanned.
 
+use serde::{Deserialize, Serialize};
+
 use crate::bus::BusDevice;
 use crate::register;
 
@@ -46,6 +48,26 @@ impl PciConfiguration {
         }
         let number = self.address & REGISTER_BITS;
         BRIDGE_REGISTERS.iter().find(|(other, _)| *other == number).map_or(0, |(_, value)| *value)
+    }
+}
+
+/// What is saved of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PciState {
+    /// The address register.
+    pub address: u32,
+}
+
+impl PciConfiguration {
+    /// Their state.
+    pub const fn state(&self) -> PciState {
+        PciState { address: self.address }
+    }
+
+    /// Goes on from `state`.
+    pub const fn restore(&mut self, state: PciState) {
+        self.address = state.address & ADDRESS_BITS;
     }
 }
 
@@ -113,5 +135,15 @@ mod tests {
             select(&mut device, address);
             assert_eq!(read(&mut device, 4, 4), [0xff; 4], "{address:#x}");
         }
+    }
+
+    #[test]
+    fn the_address_is_saved() {
+        let (mut before, mut device) = (PciConfiguration::default(), PciConfiguration::default());
+        before.write(0, &0x8000_0008_u32.to_le_bytes());
+        device.restore(before.state());
+        assert_eq!(read(&mut device, DATA, 4), 0x0600_0000_u32.to_le_bytes());
+        device.restore(PciState { address: u32::MAX });
+        assert_eq!(read(&mut device, 0, 4), ADDRESS_BITS.to_le_bytes());
     }
 }

@@ -1,5 +1,7 @@
 //! Where a memory device, or a window for them, is to lie: an address, an alignment, or neither of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Bytes, GIB, MIB};
 
 /// The largest memory block that Linux has on x86, 2 GiB (`probe_memory_block_size`, arch/x86/mm/init_64.c).
@@ -8,7 +10,8 @@ const LARGEST_BLOCK: u64 = 2 * GIB;
 const SMALLEST_BLOCK: u64 = 128 * MIB;
 
 /// What is asked for; the machine chooses what is not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Placement {
     /// First guest-physical address.
     pub start: Option<u64>,

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use dimmer_acpi::power::{RESET, RESET_VALUE, SLEEP_CONTROL, SLEEP_TYPE_S5};
+use serde::{Deserialize, Serialize};
 
 use crate::bus::BusDevice;
 use crate::warning::Said;
@@ -55,6 +56,26 @@ impl Power {
         } else if self.unknown_sleep_type.first() {
             tracing::warn!("The guest asked for sleep type {sleep_type}, which no _Sx object offers");
         }
+    }
+}
+
+/// What is saved of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerState {
+    /// What the sleep control register reads.
+    pub sleep_control: u8,
+}
+
+impl Power {
+    /// Their state.
+    pub const fn state(&self) -> PowerState {
+        PowerState { sleep_control: self.sleep_type }
+    }
+
+    /// Goes on from `state`; nothing is asked for.
+    pub const fn restore(&mut self, state: PowerState) {
+        self.sleep_type = state.sleep_control & SLEEP_TYPE_MASK;
     }
 }
 
@@ -128,6 +149,17 @@ mod tests {
         assert_eq!(requests.try_recv().ok(), None);
         power.write(RESET.into(), &[RESET_VALUE]);
         assert_eq!(requests.try_recv().ok(), Some(PowerRequest::Reset));
+    }
+
+    #[test]
+    fn a_register_reads_as_it_was_saved_and_asks_for_nothing() {
+        let ((mut before, _), (mut power, requests)) = (power(), power());
+        before.write(SLEEP_CONTROL.into(), &[POWER_OFF & !SLEEP_ENABLE]);
+        power.restore(before.state());
+        assert_eq!(read(&mut power, SLEEP_CONTROL), POWER_OFF & !SLEEP_ENABLE);
+        power.restore(PowerState { sleep_control: 0xff });
+        assert_eq!(read(&mut power, SLEEP_CONTROL), SLEEP_TYPE_MASK);
+        assert_eq!(requests.try_recv().ok(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use dimmer_acpi::pvpanic::{CRASH_LOADED, PANICKED};
+use serde::{Deserialize, Serialize};
 
 use crate::bus::BusDevice;
 
@@ -32,6 +33,26 @@ impl Pvpanic {
     /// System reset.
     pub const fn reset(&mut self) {
         self.said = 0;
+    }
+}
+
+/// What is saved of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PvpanicState {
+    /// The events that this boot of the guest has told of, as it writes them.
+    pub said: u8,
+}
+
+impl Pvpanic {
+    /// Its state.
+    pub const fn state(&self) -> PvpanicState {
+        PvpanicState { said: self.said }
+    }
+
+    /// Goes on from `state`; nothing is told.
+    pub const fn restore(&mut self, state: PvpanicState) {
+        self.said = state.said;
     }
 }
 
@@ -80,6 +101,11 @@ mod tests {
         device.write(0, &[1, 0]);
         device.write(1, &[1]);
         assert_eq!(told.try_iter().count(), 0, "nothing of this is an event");
+        let said = device.state();
+        device.reset();
+        device.restore(said);
+        device.write(0, &[1]);
+        assert_eq!(told.try_iter().count(), 0, "it was told before");
         device.reset();
         device.write(0, &[1]);
         assert_eq!(told.try_iter().collect::<Vec<_>>(), [PanicEvent::Panicked]);

@@ -16,6 +16,10 @@ use crate::bus::BusDevice;
 use crate::irq::IrqLine;
 use crate::warning::Said;
 
+mod state;
+
+pub use state::SerialState;
+
 /// Number of registers, one byte each.
 pub const SIZE: u64 = 8;
 

@@ -18,7 +18,6 @@ use crate::units::Bytes;
 use crate::warning::Said;
 use blocks::Blocks;
 use held::Held;
-use log::RequestLog;
 use usable::usable_size;
 
 pub use unplugged::Unplugged;
@@ -31,13 +30,16 @@ mod device;
 mod held;
 mod log;
 mod request;
+mod state;
 #[cfg(test)]
 mod tests;
 mod unplugged;
 mod usable;
 
 pub use config::{VirtioMemConfig, VirtioMemError};
-pub use log::RequestRecord;
+pub use log::{RequestLog, RequestRecord};
+pub use request::{BlockState, Malformed, Request, Response, Span};
+pub use state::{HeldState, VirtioMemState};
 
 /// The device.
 #[derive(Debug)]

@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Bus checks so far, each with its number, counted from 1.
-#[derive(Debug, Default)]
-pub(super) struct BusChecks {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusChecks {
     queued: u64,
     fetched: u64,
     answered: u64,
@@ -45,6 +48,11 @@ impl BusChecks {
             self.waiting.iter().filter(|(_, check)| due(**check)).map(|(slot, _)| *slot).collect();
         self.waiting.retain(|_, check| !due(*check));
         slots
+    }
+
+    /// The slots that wait for an answer.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u16> {
+        self.waiting.keys().copied()
     }
 
     /// The device in `slot` is gone.

@@ -14,7 +14,8 @@ use crate::units::{Bytes, MIB};
 const UNALIGNED: u64 = MIB;
 
 /// A device to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dimm {
     /// Its name, unique among the DIMMs.
     pub id: String,

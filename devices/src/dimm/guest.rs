@@ -14,7 +14,12 @@ impl DimmSlots {
         self.tell(MemoryEvent::Ost { id, slot: Some(slot), source, status });
         self.follow_ejection(slot, &report);
         self.slot(slot).reported(&report, ost::answers_request(source));
-        match self.slot(slot).occupant.as_ref().map(|occupant| (occupant.is_shown(), occupant.delayed)) {
+        match self
+            .slot(slot)
+            .occupant
+            .as_ref()
+            .map(|occupant| (occupant.is_shown(), occupant.delayed.is_some()))
+        {
             // What is said before an ejection takes effect does not change that it will.
             None | Some((true, true)) => {}
             Some((false, _)) => self.announce(slot),

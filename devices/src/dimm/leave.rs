@@ -1,6 +1,6 @@
 //! How a device leaves: at once when the guest ejects it, or as a fault says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::DimmSlots;
 use super::phase::{Phase, Taken};
@@ -16,7 +16,9 @@ impl DimmSlots {
     /// twice to eject a device. So it is on a device that is about to go.
     pub(super) fn eject(&mut self, slot: u16) {
         self.slot(slot).ejected();
-        let Some(occupant) = self.slot(slot).shown().filter(|occupant| !occupant.delayed) else { return };
+        let Some(occupant) = self.slot(slot).shown().filter(|occupant| occupant.delayed.is_none()) else {
+            return;
+        };
         let id = occupant.dimm.id.clone();
         match self.outside.faults.hit(&id, Point::Eject) {
             Some(Action::Refuse) => self.keep(slot, REFUSED.to_owned()),
@@ -45,14 +47,15 @@ impl DimmSlots {
     /// Carries out the ejection of `slot`, if one is delayed.
     pub(super) fn end_delay(&mut self, slot: u16) {
         let occupant = self.slot(slot).occupant.as_mut();
-        if occupant.is_some_and(|occupant| std::mem::take(&mut occupant.delayed)) {
+        if occupant.and_then(|occupant| occupant.delayed.take()).is_some() {
             self.take_back(slot);
         }
     }
 
     fn delay(&mut self, slot: u16, id: &str, delay: Duration) {
         let occupant = self.occupant(slot);
-        occupant.delayed = true;
+        let now = Instant::now();
+        occupant.delayed = Some(now.checked_add(delay).unwrap_or(now));
         let known = std::mem::replace(&mut occupant.phase.leaving, true);
         if !known {
             self.tell(MemoryEvent::Progress { device: self.status_in(slot) });

@@ -1,12 +1,17 @@
 //! A device in a slot: its memory, and how far guest and host are with it.
 
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
 use super::description::{Dimm, Notify};
 use super::phase::{Phase, Taken};
 use crate::memory::{GuestRange, Holding, HostError, HostMemory, Kind, Last, MemoryStatus, back_all, joined};
 
 /// Whether the guest sees a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sight {
     /// It does.
     Shown,
     /// It does not. As soon as the slot is settled, it is shown with this notification; with none, it
@@ -26,8 +31,8 @@ pub(super) struct Occupant {
     backed: usize,
     pub(super) phase: Phase,
     pub(super) sight: Sight,
-    /// `_EJ0` was there, and an alarm is set for when it takes effect.
-    pub(super) delayed: bool,
+    /// `_EJ0` was there, and an alarm is set for when it takes effect: then.
+    pub(super) delayed: Option<Instant>,
     pub(super) last: Option<Last>,
 }
 
@@ -36,7 +41,21 @@ impl Occupant {
     pub(super) fn new(dimm: Dimm, span: GuestRange, phase: Phase, sight: Sight) -> Self {
         let ranges = dimm.at(span.start);
         let backed = ranges.len();
-        Self { dimm, ranges, span, backed, phase, sight, delayed: false, last: None }
+        Self { dimm, ranges, span, backed, phase, sight, delayed: None, last: None }
+    }
+
+    /// How many of its ranges have host memory, the first ones.
+    pub(super) const fn backed(&self) -> usize {
+        self.backed
+    }
+
+    /// Says that the first so many have; returns whether there are that many.
+    pub(super) const fn set_backed(&mut self, backed: usize) -> bool {
+        let there = backed <= self.ranges.len();
+        if there {
+            self.backed = backed;
+        }
+        there
     }
 
     /// Whether the guest sees it.
@@ -46,7 +65,7 @@ impl Occupant {
 
     /// Whether the guest is to do something about it.
     pub(super) fn is_under_way(&self) -> bool {
-        let asked = self.sight != Sight::Hidden(Notify::None) && !self.delayed;
+        let asked = self.sight != Sight::Hidden(Notify::None) && self.delayed.is_none();
         asked && (self.phase.leaving || self.phase.taken == Taken::Offered)
     }
 

@@ -3,8 +3,7 @@
 
 mod log;
 
-pub(super) use log::OstLog;
-pub use log::OstReport;
+pub use log::{OstLog, OstReport};
 
 /// `Notify` values, as the source of a report.
 const BUS_CHECK: u32 = 0x0;

@@ -12,12 +12,15 @@
 //! apart from whether the guest took the device, because notifications are answered in order: a
 //! device can be asked to go before the guest reported that it came.
 
+use serde::{Deserialize, Serialize};
+
 use super::ost::Report;
 use crate::memory::{Last, State};
 
 /// Whether the guest took the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taken {
     /// It did not say yet.
     Offered,
     /// It said that it could not, or it let the device go and the host could not take it back.
@@ -27,11 +30,13 @@ pub(super) enum Taken {
 }
 
 /// Where a device is on its way in or out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Phase {
-    pub(super) taken: Taken,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// Whether the guest took it.
+    pub taken: Taken,
     /// Whether the guest is to let it go, or is doing so by itself.
-    pub(super) leaving: bool,
+    pub leaving: bool,
 }
 
 /// What the world is told after a step.

@@ -1,6 +1,7 @@
 //! The register block of [`dimmer_acpi::hotplug`], as the guest sees the slots.
 
 use dimmer_acpi::hotplug as block;
+use serde::{Deserialize, Serialize};
 
 use super::DimmSlots;
 use super::occupant::Occupant;
@@ -10,8 +11,9 @@ use crate::memory::GuestRange;
 use crate::register;
 
 /// What the guest selected, and the first half of a report it is making.
-#[derive(Debug, Default)]
-pub(super) struct Selectors {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selectors {
     slot: u32,
     range: u32,
     ost_source: u32,

@@ -25,6 +25,11 @@ impl Window {
         Self { range, alignment, free: BTreeMap::from([(range.start, range.size)]) }
     }
 
+    /// The same window with all of it free.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.range, self.alignment)
+    }
+
     /// All of it.
     pub const fn range(&self) -> GuestRange {
         self.range

@@ -59,3 +59,26 @@ fn a_fault_is_shown_as_it_is_written() {
     assert_eq!(serde_json::to_string(&fault(json)).unwrap(), json);
     assert!(serde_json::from_str::<Fault>(r#"{"device":"d","on":"map","do":"fail","x":1}"#).is_err());
 }
+
+#[test]
+fn a_fault_goes_on_counting_where_it_was_saved() {
+    let fault = |nth| Fault {
+        device: "d0".to_owned(),
+        on: Point::Eject,
+        nth,
+        times: 1,
+        action: ActionName::Refuse,
+        milliseconds: None,
+        size: None,
+    };
+    let (before, after) = (Faults::default(), Faults::default());
+    before.set(vec![fault(1), fault(3)]).unwrap();
+    assert_eq!(before.hit("d0", Point::Eject), Some(Action::Refuse));
+    assert_eq!(before.hit("d0", Point::Eject), None);
+    after.restore(before.list()).unwrap();
+    assert_eq!(after.list(), before.list());
+    assert_eq!(after.hit("d0", Point::Eject), Some(Action::Refuse));
+    let wrong = Fault { action: ActionName::Nack, ..fault(1) };
+    assert!(after.restore(vec![FaultStatus { fault: wrong, seen: 0, acted: 0 }]).is_err());
+    assert_eq!(after.list().len(), 2, "nothing has changed");
+}

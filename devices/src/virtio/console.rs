@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 use vm_memory::GuestMemoryMmap;
 
@@ -18,8 +19,10 @@ use super::device::VirtioDevice;
 use super::mmio::VirtioMmio;
 use super::queue::{Broken, Queues};
 use crate::register;
+use crate::state::StateError;
 use crate::warning::Said;
-use control::Control;
+
+pub use control::Control;
 
 mod control;
 #[cfg(test)]
@@ -61,6 +64,16 @@ pub struct Console {
     input_waits: bool,
     piece: Vec<u8>,
     unreadable: Said,
+}
+
+/// What is saved of it. Who is at the host's end is not: a machine that goes on has connections of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleState {
+    /// What was said about the port.
+    pub control: Control,
+    /// Bytes of the next chain in the transmit queue that the host has already.
+    pub sent: u64,
 }
 
 impl Console {
@@ -186,6 +199,18 @@ impl Console {
 
 impl VirtioDevice for Console {
     const DEVICE_ID: u32 = VIRTIO_ID_CONSOLE;
+
+    type State = ConsoleState;
+
+    fn state(&self) -> ConsoleState {
+        ConsoleState { control: self.control, sent: self.sent }
+    }
+
+    fn restore(&mut self, state: &ConsoleState) -> Result<(), StateError> {
+        self.control = state.control.with_host_open(self.control.is_host_open());
+        self.sent = state.sent;
+        Ok(())
+    }
 
     fn queue_sizes(&self) -> &[u16] {
         &[QUEUE_SIZE; 4]

@@ -2,7 +2,11 @@
 
 use std::fmt::Debug;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::queue::{Broken, Queues};
+use crate::state::StateError;
 
 /// A virtio device behind a transport.
 ///
@@ -11,6 +15,17 @@ use super::queue::{Broken, Queues};
 pub trait VirtioDevice: Debug + Send {
     /// The device's type (virtio 1.2, section 5).
     const DEVICE_ID: u32;
+    /// What is saved of it.
+    type State: Debug + Clone + PartialEq + Serialize + DeserializeOwned;
+
+    /// Its state.
+    fn state(&self) -> Self::State;
+
+    /// Goes on from `state`.
+    ///
+    /// # Errors
+    /// [`StateError`]; nothing has changed then.
+    fn restore(&mut self, state: &Self::State) -> Result<(), StateError>;
 
     /// Sizes of the queues, each a power of two.
     fn queue_sizes(&self) -> &[u16];

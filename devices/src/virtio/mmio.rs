@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_config::{
     VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FAILED,
     VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_VERSION_1,
@@ -20,8 +21,11 @@ use crate::irq::IrqLine;
 use crate::warning::Said;
 
 mod registers;
+mod state;
 #[cfg(test)]
 mod tests;
+
+pub use state::MmioState;
 
 /// Size of the register block in bytes.
 pub const SIZE: u64 = 0x1000;
@@ -37,8 +41,9 @@ const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
 const EVENT_INDEX: u64 = 1 << VIRTIO_RING_F_EVENT_IDX;
 
 /// What the driver said and what it was told; plain data, void after a reset.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Negotiation {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Negotiation {
     status: u32,
     interrupt_status: u32,
     driver_features: u64,

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
+use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{
@@ -15,6 +16,10 @@ use vm_memory::{
 };
 
 use super::chain::{Chain, ChainProblem};
+
+mod state;
+
+pub use state::QueueState;
 
 /// Guest memory as it is at present; devices look at it anew for each request.
 pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
@@ -47,12 +52,17 @@ pub enum Broken {
 }
 
 /// Where the driver put a queue; plain data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) size: u16,
-    pub(super) descriptors: u64,
-    pub(super) available: u64,
-    pub(super) used: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Entries.
+    pub size: u16,
+    /// Guest-physical address of the descriptor table.
+    pub descriptors: u64,
+    /// That of the available ring.
+    pub available: u64,
+    /// That of the used ring.
+    pub used: u64,
 }
 
 impl Place {

@@ -8,11 +8,12 @@ use zerocopy::IntoBytes;
 use super::abi::{self, Config};
 use super::held::Fate;
 use super::request::{Received, ReplyTo, Response};
-use super::{VirtioMem, VirtioMemError};
+use super::{VirtioMem, VirtioMemError, VirtioMemState};
 use crate::alarm::Purpose;
 use crate::fault::{Action, Point};
 use crate::memory::MemoryStatus;
 use crate::register;
+use crate::state::StateError;
 use crate::virtio::device::VirtioDevice;
 use crate::virtio::mmio::VirtioMmio;
 use crate::virtio::queue::{Broken, Queues};
@@ -111,6 +112,15 @@ impl VirtioMem {
 
 impl VirtioDevice for VirtioMem {
     const DEVICE_ID: u32 = VIRTIO_ID_MEM;
+    type State = VirtioMemState;
+
+    fn state(&self) -> VirtioMemState {
+        self.saved()
+    }
+
+    fn restore(&mut self, state: &VirtioMemState) -> Result<(), StateError> {
+        self.go_on_from(state)
+    }
 
     fn queue_sizes(&self) -> &[u16] {
         &[QUEUE_SIZE]

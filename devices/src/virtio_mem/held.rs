@@ -16,8 +16,8 @@ use crate::virtio::queue::Queues;
 /// A request that is looked at later.
 #[derive(Debug)]
 pub(super) struct Held {
-    received: Received,
-    until: Instant,
+    pub(super) received: Received,
+    pub(super) until: Instant,
 }
 
 /// What a fault makes of a request.

@@ -26,9 +26,10 @@ pub struct RequestRecord {
     pub response: String,
 }
 
-/// The latest requests, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct RequestLog {
+/// The latest requests, oldest first; what is behind the bound of a log that was saved is dropped with the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestLog {
     entries: VecDeque<(Result<Request, Malformed>, Option<Response>)>,
     /// How many there have ever been.
     total: u64,
@@ -36,7 +37,7 @@ pub(super) struct RequestLog {
 
 impl RequestLog {
     pub(super) fn push(&mut self, request: Result<Request, Malformed>, response: Option<Response>) {
-        if self.entries.len() == KEPT {
+        while self.entries.len() >= KEPT {
             self.entries.pop_front();
         }
         self.entries.push_back((request, response));
@@ -44,7 +45,7 @@ impl RequestLog {
     }
 
     pub(super) fn records(&self, block_size: u64) -> Vec<RequestRecord> {
-        let gone = self.total - self.entries.len() as u64;
+        let gone = self.total.saturating_sub(self.entries.len() as u64);
         let record = |(number, (request, response)): (u64, &(_, Option<Response>))| RequestRecord {
             number,
             request: kind(*request).to_owned(),

@@ -3,6 +3,7 @@
 //! Whatever a chain holds, it becomes a [`Request`] or is [`Malformed`]. A chain without room for
 //! a response cannot be answered, and is then not carried out either.
 
+use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes, GuestMemoryMmap};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -10,24 +11,34 @@ use super::abi::{self, WireRequest, WireResponse};
 use crate::virtio::chain::{Buffer, Chain};
 
 /// Blocks that a request is about: a number of them from an address on, both unchecked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) address: u64,
-    pub(super) blocks: u16,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// Guest-physical address of the first.
+    pub address: u64,
+    /// How many.
+    pub blocks: u16,
 }
 
 /// What the driver asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Request {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// To plug these.
     Plug(Span),
+    /// To unplug these.
     Unplug(Span),
+    /// To unplug all.
     UnplugAll,
+    /// To say what is plugged of these.
     State(Span),
 }
 
 /// What a request is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Response {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// It is done.
     Ack,
     /// Not now: the driver is asked to reach another size.
     Nack,
@@ -40,16 +51,20 @@ pub(super) enum Response {
 }
 
 /// The state of the blocks of one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BlockState {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockState {
+    /// All are plugged.
     Plugged,
+    /// None is.
     Unplugged,
+    /// Some are.
     Mixed,
 }
 
 /// The request is too short, cannot be read, or has an unknown type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Malformed;
 
 /// A chain, taken apart.
 #[derive(Debug)]
@@ -63,7 +78,7 @@ pub(super) struct Received {
 
 /// The places of a response's bytes, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ReplyTo(Vec<Buffer>);
+pub(super) struct ReplyTo(pub(super) Vec<Buffer>);
 
 impl Received {
     pub(super) fn new(chain: &Chain, memory: &GuestMemoryMmap) -> Self {

@@ -87,6 +87,23 @@ impl Machine {
         machine
     }
 
+    /// Another device, made the same, takes over from this one: its state as text, its host memory and its driver.
+    fn moves_on(&mut self, config: VirtioMemConfig) {
+        let state = serde_json::to_string(&self.transport().state()).unwrap();
+        let outside = Outside {
+            host: self.host.clone(),
+            events: self.events.clone(),
+            faults: self.faults.clone(),
+            alarm: self.alarms.clone(),
+        };
+        let device = VirtioMem::new(config, outside).unwrap();
+        let mut other = VirtioMmio::new(device, self.driver.memory.clone(), self.driver.line.clone());
+        other.restore(&serde_json::from_str(&state).unwrap()).unwrap();
+        assert_eq!(serde_json::to_string(&other.state()).unwrap(), state);
+        assert_eq!(other.status(), self.status());
+        self.driver.transport = other;
+    }
+
     fn transport(&mut self) -> &mut VirtioMmio<VirtioMem> {
         &mut self.driver.transport
     }

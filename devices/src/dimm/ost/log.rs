@@ -28,15 +28,17 @@ pub struct OstReport {
 }
 
 /// A report, and the DIMMs that it answers a bus check for.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Entry {
     report: OstReport,
     answers: Vec<String>,
 }
 
 /// The log.
-#[derive(Debug, Default)]
-pub(in crate::dimm) struct OstLog {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OstLog {
     entries: VecDeque<Entry>,
     last: u64,
 }
@@ -53,10 +55,10 @@ impl OstLog {
     }
 
     fn add(&mut self, slot: Option<u16>, id: Option<String>, source: u32, status: u32, answers: Vec<String>) {
-        if self.entries.len() == LONGEST {
+        while self.entries.len() >= LONGEST {
             self.entries.pop_front();
         }
-        self.last += 1;
+        self.last = self.last.saturating_add(1);
         let meaning = meaning(source, status);
         let report = OstReport { number: self.last, slot, id, source, status, meaning };
         self.entries.push_back(Entry { report, answers });

@@ -1,4 +1,4 @@
-//! Whatever a guest, a host and faults do: the books agree.
+//! Whatever a guest, a host and faults do, on one machine after the other: the books agree.
 
 use proptest::prelude::*;
 
@@ -7,15 +7,33 @@ use super::*;
 /// One thing that happens. `pick` chooses a device, a slot or a kind of it.
 #[derive(Debug, Clone)]
 enum Step {
-    Add { notify: Notify, ranges: Vec<(u64, u64)>, descending: bool },
-    Remove { pick: usize },
-    Eject { slot: u32 },
-    Report { slot: u32, source: u32, status: u32 },
+    Add {
+        notify: Notify,
+        ranges: Vec<(u64, u64)>,
+        descending: bool,
+    },
+    Remove {
+        pick: usize,
+    },
+    Eject {
+        slot: u32,
+    },
+    Report {
+        slot: u32,
+        source: u32,
+        status: u32,
+    },
     Fetch,
-    Alarm { pick: usize },
+    Alarm {
+        pick: usize,
+    },
     Reset,
-    HostFails { start: u64 },
+    HostFails {
+        start: u64,
+    },
     HostRecovers,
+    /// Another machine goes on where this one stands.
+    MovesOn,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reset),
         1 => (0_u64..8).prop_map(|start| Step::HostFails { start }),
         1 => Just(Step::HostRecovers),
+        2 => Just(Step::MovesOn),
     ]
 }
 
@@ -85,6 +104,7 @@ impl Machine {
                 range.start >= START + start * GIB
             }),
             Step::HostRecovers => self.host.recover(),
+            Step::MovesOn => self.moves_on(),
         }
     }
 

@@ -143,3 +143,37 @@ fn the_number_of_slots_has_bounds() {
     let mut machine = Machine::new(MAX_SLOTS);
     assert_eq!(machine.sta(1023), 0);
 }
+
+#[test]
+fn a_state_that_no_such_slots_can_be_in_is_refused_and_changes_nothing() {
+    let mut machine = Machine::new(3);
+    machine.plug("d0", GIB);
+    machine.add("d1", 2 * GIB).unwrap();
+    let right = machine.slots.state();
+    let wrong = |change: fn(&mut DimmSlotsState)| {
+        let mut state = right.clone();
+        change(&mut state);
+        state
+    };
+    fn second(state: &mut DimmSlotsState) -> &mut OccupantState {
+        state.slots[1].occupant.as_mut().unwrap()
+    }
+    for (state, what) in [
+        (wrong(|state| drop(state.slots.pop())), "there are 3 DIMM slots, and not 2"),
+        (wrong(|state| state.notifications.push((3, 1))), "a DIMM slot is named that is not there"),
+        (wrong(|state| state.ejecting = Some(3)), "a DIMM slot is named that is not there"),
+        (wrong(|state| assert!(state.bus_checks.ask([2]))), "a DIMM slot is named that is not there"),
+        (wrong(|state| second(state).start = START), "its place is not free"),
+        (wrong(|state| second(state).start = u64::MAX - GIB), "its place is not free"),
+        (wrong(|state| second(state).start = 0), "its place is not free"),
+        (wrong(|state| second(state).dimm.id = "d0".to_owned()), "another one has its name"),
+        (wrong(|state| second(state).dimm.ranges[0].size = 1), "is not a multiple of 128 MiB"),
+        (wrong(|state| second(state).dimm.ranges.clear()), "there are 0"),
+        (wrong(|state| second(state).backed = 2), "it has not that many ranges"),
+    ] {
+        let error = machine.slots.restore(&state).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+        assert_eq!(machine.slots.state(), right);
+        machine.assert_books();
+    }
+}

@@ -3,6 +3,7 @@
 //! What the driver is still to be told is kept as flags and not as a queue of messages, so a
 //! driver that asks again and again, or never listens, costs nothing.
 
+use serde::{Deserialize, Serialize};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -28,8 +29,9 @@ struct Wire {
 pub(super) const LENGTH: usize = size_of::<Wire>();
 
 /// What has been said about the port, and what is to be said.
-#[derive(Debug, Default)]
-pub(super) struct Control {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
     /// The host's end is connected.
     host_open: bool,
     /// The driver was told so, as far as it was told anything.
@@ -49,6 +51,11 @@ impl Control {
 
     pub(super) const fn set_host_open(&mut self, open: bool) {
         self.host_open = open;
+    }
+
+    /// The same for a host whose end is connected or not, as it is now: the driver is told of the difference.
+    pub(super) const fn with_host_open(self, open: bool) -> Self {
+        Self { host_open: open, ..self }
     }
 
     /// The driver is gone.

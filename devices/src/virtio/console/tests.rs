@@ -10,6 +10,8 @@ use crate::bus::lock;
 use crate::virtio::queue::Budget;
 use crate::virtio::testing::{Buffer, Driver, EVENT_INDEX, VERSION_1};
 
+mod moves;
+
 const READY: [u8; 8] = [0, 0, 0, 0, 0, 0, 1, 0];
 const PORT_READY: [u8; 8] = [0, 0, 0, 0, 3, 0, 1, 0];
 const GUEST_OPENS: [u8; 8] = [0, 0, 0, 0, 6, 0, 1, 0];

@@ -5,6 +5,7 @@ use virtio_bindings::bindings::virtio_mmio::*;
 
 use super::*;
 use crate::bus::BusDevice;
+use crate::state::StateError;
 use crate::virtio::testing::{Buffer, Driver, EVENT_INDEX, STEPS, VERSION_1};
 
 mod queues;
@@ -35,6 +36,17 @@ impl Default for Echo {
 
 impl VirtioDevice for Echo {
     const DEVICE_ID: u32 = 42;
+    type State = u32;
+
+    fn state(&self) -> u32 {
+        self.resets
+    }
+
+    fn restore(&mut self, state: &u32) -> Result<(), StateError> {
+        StateError::unless(*state < 100, || "too often".to_owned())?;
+        self.resets = *state;
+        Ok(())
+    }
 
     fn queue_sizes(&self) -> &[u16] {
         &self.sizes

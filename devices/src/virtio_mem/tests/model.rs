@@ -1,4 +1,5 @@
-//! The device against a list of block states: any requests, faults, host failures and resets.
+//! The device against a list of block states: any requests, faults, host failures and resets, on one machine after the
+//! other.
 
 use super::*;
 use proptest::prelude::*;
@@ -9,8 +10,17 @@ const REQUESTED: usize = 60;
 /// One step: a request, and what goes wrong with it.
 #[derive(Debug, Clone)]
 enum Step {
-    Send { kind: u16, first: usize, count: u16, trouble: Trouble },
-    SystemReset { trouble: Trouble },
+    Send {
+        kind: u16,
+        first: usize,
+        count: u16,
+        trouble: Trouble,
+    },
+    SystemReset {
+        trouble: Trouble,
+    },
+    /// Another machine goes on where this one stands.
+    MovesOn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => send.prop_map(|(kind, first, count, trouble)| Step::Send { kind, first, count, trouble }),
         1 => trouble().prop_map(|trouble| Step::SystemReset { trouble }),
+        2 => Just(Step::MovesOn),
     ]
 }
 
@@ -128,7 +139,10 @@ proptest! {
         machine.transport().request(REQUESTED as u64 * BLOCK).unwrap();
         let mut model = vec![false; BLOCKS];
         for step in steps {
-            let (Step::Send { trouble, .. } | Step::SystemReset { trouble }) = step;
+            let trouble = match step {
+                Step::Send { trouble, .. } | Step::SystemReset { trouble } => trouble,
+                Step::MovesOn => Trouble::None,
+            };
             machine.host.fail_when(move |call| trouble.fails(call));
             let all = ["plug", "unplug", "unplug-all", "state"];
             let busy = all.map(|on| format!(r#"{{"on": "{on}", "do": "busy"}}"#));
@@ -136,6 +150,7 @@ proptest! {
             machine.set_faults(if trouble == Trouble::Busy { &busy } else { &[] });
             match step {
                 Step::Send { kind, first, count, .. } => send(&mut machine, &mut model, (kind, first, count), trouble),
+                Step::MovesOn => machine.moves_on(VirtioMemConfig { region, ..config() }),
                 Step::SystemReset { .. } => {
                     let lost = |range: &GuestRange| trouble.fails(Call::Unback(*range));
                     let stay: Vec<GuestRange> = ranges(&model).into_iter().filter(lost).collect();

@@ -1,4 +1,4 @@
-//! What outlives a reset of the device, and what a reset of the machine.
+//! What outlives a reset of the device, what a reset of the machine, and what another machine goes on with.
 
 use super::*;
 
@@ -56,4 +56,49 @@ fn blocks_that_a_system_reset_cannot_take_back_wait_for_the_next_driver() {
     assert_eq!(machine.send(REQUEST_UNPLUG_ALL, 0, 0), ACK);
     assert_eq!((machine.backed(), machine.status().usable_size), (vec![], 2 * GIB));
     assert_eq!(machine.plug(0, 64 * MIB), ACK);
+}
+
+#[test]
+fn a_held_request_is_answered_by_whoever_goes_on() {
+    let mut machine = Machine::requesting(GIB);
+    machine.set_faults(&[r#"{"on": "plug", "do": "delay", "milliseconds": 0}"#]);
+    let response = machine.submit(REQUEST_PLUG, 0, 4);
+    machine.moves_on(config());
+    assert_eq!(machine.driver.used(0), [], "not yet");
+    machine.transport().alarm();
+    assert_eq!(machine.driver.used(0).len(), 1);
+    assert_eq!((Some(machine.response(response)), machine.backed()), (ACK, vec![at(0, 4 * BLOCK)]));
+}
+
+#[test]
+fn a_state_that_no_such_device_can_be_in_is_refused_and_changes_nothing() {
+    let mut machine = Machine::requesting(GIB);
+    machine.plug(0, GIB);
+    let right = machine.transport().state();
+    let wrong = |change: fn(&mut VirtioMemState)| {
+        let mut state = right.clone();
+        change(&mut state.device);
+        state
+    };
+    for (state, what) in [
+        (wrong(|state| state.requested_size = SIZE + BLOCK), "is not a multiple of the block size"),
+        (wrong(|state| state.usable_size = u64::MAX), "usable_size is too large"),
+        (wrong(|state| state.plugged[0].start += 1), "plugged ranges are no blocks of it"),
+        (wrong(|state| state.plugged[0].size = 0), "plugged ranges are no blocks of it"),
+        (wrong(|state| state.plugged[0].size = !(BLOCK - 1)), "plugged ranges are no blocks of it"),
+        (wrong(|state| state.plugged.push(at(0, BLOCK))), "plugged ranges are no blocks of it"),
+        (wrong(|state| state.plugged[0].start = 0), "plugged ranges are no blocks of it"),
+    ] {
+        let error = machine.transport().restore(&state).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+        assert_eq!(machine.transport().state(), right);
+    }
+    let mut queues = right.clone();
+    queues.queues[0].place.descriptors = 1 << 40;
+    let error = machine.transport().restore(&queues).unwrap_err().to_string();
+    assert!(error.starts_with("queue 0 cannot be used at"), "{error}");
+    queues.queues.clear();
+    let error = machine.transport().restore(&queues).unwrap_err().to_string();
+    assert_eq!(error, "there are 1 queues, and not 0");
+    assert_eq!((machine.transport().state(), machine.plug(GIB, BLOCK)), (right, NACK));
 }
