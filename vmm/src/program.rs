@@ -7,6 +7,8 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use crate::chain::chain;
 use crate::cli::{Cli, Command, RunArgs};
@@ -41,15 +43,12 @@ fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
 
 /// Warnings go to standard error; `DIMMER_LOG=debug` asks for more.
 fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_env_var("DIMMER_LOG")
-        .with_default_directive(tracing::Level::WARN.into())
-        .from_env_lossy();
-    // A second call in one process keeps the first log.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("DIMMER_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .without_time()
-        .try_init();
+        .without_time();
+    // A second call in one process keeps the first log.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
 }
