@@ -147,10 +147,10 @@ impl Faults {
             if armed.fault.device != device || armed.fault.on != point {
                 continue;
             }
-            armed.seen += 1;
+            armed.seen = armed.seen.saturating_add(1);
             let since = armed.seen.checked_sub(armed.fault.nth);
             if action.is_none() && since.is_some_and(|since| since < armed.fault.times) {
-                armed.acted += 1;
+                armed.acted = armed.acted.saturating_add(1);
                 action = Some(armed.action);
             }
         }

@@ -25,7 +25,7 @@ impl BusChecks {
     pub(super) fn ask(&mut self, slots: impl IntoIterator<Item = u16>) -> bool {
         let new = self.queued == self.fetched;
         if new {
-            self.queued += 1;
+            self.queued = self.queued.saturating_add(1);
         }
         self.waiting.extend(slots.into_iter().map(|slot| (slot, self.queued)));
         new
@@ -42,7 +42,7 @@ impl BusChecks {
         if self.answered == self.fetched {
             return Vec::new();
         }
-        self.answered += 1;
+        self.answered = self.answered.saturating_add(1);
         let due = |check: u64| check <= self.answered;
         let slots: Vec<_> =
             self.waiting.iter().filter(|(_, check)| due(**check)).map(|(slot, _)| *slot).collect();

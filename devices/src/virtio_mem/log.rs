@@ -41,7 +41,7 @@ impl RequestLog {
             self.entries.pop_front();
         }
         self.entries.push_back((request, response));
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
     }
 
     pub(super) fn records(&self, block_size: u64) -> Vec<RequestRecord> {
@@ -52,7 +52,7 @@ impl RequestLog {
             range: span(*request).map(|span| range(span, block_size)),
             response: response.map_or("none", answer).to_owned(),
         };
-        (gone + 1..).zip(&self.entries).map(record).collect()
+        (gone.saturating_add(1)..=u64::MAX).zip(&self.entries).map(record).collect()
     }
 }
 

@@ -24,6 +24,7 @@ mod words;
 
 use dimms::Slot;
 pub use follow::Seen;
+use kernels::User;
 use words::{core, online_policy, online_type, policy, settings};
 
 /// A machine with its guest, as the model has them.
@@ -38,6 +39,8 @@ pub struct Prediction {
     slots: BTreeMap<u32, Slot>,
     /// The pages that were broken in each block, of which each is another one.
     poisoned: BTreeMap<u64, u64>,
+    /// Bytes that each step keeps in use, until another of its kind or a boot.
+    used: BTreeMap<User, u64>,
     /// Whether a crash kernel runs, of whose memory nothing is known.
     crashed: bool,
 }
@@ -73,7 +76,8 @@ impl Prediction {
         let memory = addresses.boot.boot_with(release, policy(&guest), core(&guest));
         let mut linux = Linux::new(release, settings(&guest, release), memory);
         linux.memory.mistake = mistake;
-        let mut new = Self { linux, addresses, guest, slots, poisoned: BTreeMap::new(), crashed: false };
+        let (poisoned, used) = (BTreeMap::new(), BTreeMap::new());
+        let mut new = Self { linux, addresses, guest, slots, poisoned, used, crashed: false };
         let first = new.addresses.virtio_mem.iter().map(|(id, _, size)| (id.clone(), *size)).collect();
         new.boot(first);
         Ok(new)
@@ -88,6 +92,7 @@ impl Prediction {
         let settings = if keeps { before.settings } else { settings(&self.guest, before.release) };
         let mut memory = self.addresses.boot.boot_with(self.linux.release, policy, core(&self.guest));
         memory.mistake = before.memory.mistake;
+        self.used.clear();
         let faults = std::mem::take(&mut self.linux.faults);
         self.linux = Linux::new(self.linux.release, settings, memory);
         self.linux.faults = faults;

@@ -1,8 +1,8 @@
 //! What the machine does when it is told something: one command, one answer.
 
-use dimmer_devices::bus::lock;
 use std::sync::{Arc, Mutex};
 
+use dimmer_devices::bus::lock;
 use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, DimmSlots, Notify, OstReport};
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};

@@ -1,7 +1,9 @@
 //! DIMMs whose host memory is populated or set aside before the guest gets them (`prealloc=on`, `reserve=on`): another
 //! thread does that, for one device after the other, while the event loop goes on.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -12,6 +14,7 @@ use super::Machine;
 use super::commands::refused_dimm;
 use super::wake::Wake;
 use crate::control::{Command, Letter, Refusal, ReplyTo};
+use crate::defect;
 use crate::spec::DimmSpec;
 
 /// The devices that are on their way.
@@ -78,7 +81,9 @@ impl Machine {
         self.ram.set_node(&dimm.id, dimm.node);
         let (ram, waker, id) = (Arc::clone(&self.ram), self.waker.clone(), dimm.id.clone());
         let work = move || {
-            let prepared = ram.prepare(&id, &ranges);
+            // A panic is an answer, too: who waits for this device, and those behind it, go on.
+            let prepared = catch_unwind(AssertUnwindSafe(|| ram.prepare(&id, &ranges)))
+                .unwrap_or_else(|panic| Err(HostError(panicked(&*panic))));
             waker.wake(Wake::Prepared);
             prepared
         };
@@ -91,8 +96,7 @@ impl Machine {
         let Some(Current { pending: Pending { dimm, reply }, thread }) = self.preparing.current.take() else {
             return;
         };
-        // It has said that it is done; a panic of it has ended the machine by now.
-        let prepared = thread.join().unwrap_or_else(|_| Err(HostError("prealloc panicked".to_owned())));
+        let prepared = thread.join().unwrap_or_else(|panic| Err(HostError(panicked(&*panic))));
         let answer = match prepared {
             Ok(()) => self.add_dimm(dimm),
             Err(error) => Err(Refusal::Host(format!("the host could not do it: {error}"))),
@@ -102,4 +106,8 @@ impl Machine {
         drop(reply.send(answer));
         self.prepare_next();
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    format!("prealloc has a defect: {}", defect::words(panic))
 }

@@ -9,7 +9,21 @@ use crate::scenario::{Action, Effect, Load, OutcomeWord, Pool, Size};
 const HUGE: u64 = 2 << 20;
 const GIGANTIC: u64 = 1 << 30;
 
+/// What keeps memory in use; a step takes the place of the one before it that is about the same user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum User {
+    Load,
+    Lock,
+    /// Of a node, of pages of so many bytes.
+    Pool(u32, u64),
+}
+
 impl Prediction {
+    fn uses(&mut self, user: User, bytes: u64) {
+        self.used.insert(user, bytes);
+        self.linux.in_use = self.used.values().fold(0, |sum, used| sum.saturating_add(*used));
+    }
+
     /// Whether the model knows of the guest's memory: not of that of a crash kernel.
     pub fn knows_the_memory(&self) -> bool {
         !self.crashed
@@ -58,13 +72,13 @@ impl Prediction {
     /// What programs use lies where it can be moved.
     pub(super) fn load(&mut self, Load(percent): Load) -> Effect {
         let blocks = self.linux.memory.blocks().values().filter(|block| block.is_online()).count() as u64;
-        self.linux.in_use = blocks * self.linux.memory.block_size() / 100 * percent;
+        self.uses(User::Load, blocks * self.linux.memory.block_size() / 100 * percent);
         Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() }
     }
 
     /// What a program has locked moves, too (`isolate_lru_page` takes pages that are unevictable).
     pub(super) fn lock(&mut self, Size(bytes): Size) -> Effect {
-        self.linux.in_use = self.linux.in_use.saturating_add(bytes);
+        self.uses(User::Lock, bytes);
         Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() }
     }
 
@@ -75,7 +89,28 @@ impl Prediction {
         if ![HUGE, GIGANTIC].contains(&size) {
             return Err(format!("hugepages: there are pages of 2M and of 1G, none of {}", pool.size));
         }
-        self.linux.in_use = self.linux.in_use.saturating_add(size.saturating_mul(pool.count));
+        self.uses(User::Pool(pool.node, size), size.saturating_mul(pool.count));
         Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn a_step_takes_the_place_of_the_one_before_it() {
+        let scenario = Scenario::parse("shows = \"nothing\"", Path::new("one.toml")).unwrap();
+        let mut prediction = Prediction::new(&scenario, "6.12".parse().unwrap()).unwrap();
+        let pool = |count| Pool { size: Size(HUGE), count, node: 0 };
+        prediction.huge_pages(&pool(10)).unwrap();
+        prediction.lock(Size(5));
+        prediction.huge_pages(&pool(2)).unwrap();
+        assert_eq!(prediction.linux.in_use, 5 + 2 * HUGE);
+        prediction.lock(Size(0));
+        assert_eq!(prediction.linux.in_use, 2 * HUGE);
     }
 }

@@ -63,6 +63,9 @@ impl Prediction {
             PageWord::Pinned if self.linux.hwpoison_filter => {
                 Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
             }
+            PageWord::Pinned if poison.by != PoisonWord::HardOffline => {
+                Err("poison: what becomes of a pinned page is known for hard-offline alone".to_owned())
+            }
             PageWord::Pinned => {
                 let frames = self.linux.memory.frames(poison.block);
                 let pinned = self.linux.fixed.range(frames).next().copied();
