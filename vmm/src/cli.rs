@@ -12,6 +12,7 @@ mod hotplug;
 mod keys;
 mod memory;
 mod numa;
+mod restore;
 mod run;
 mod serial;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use hotplug::HotplugArg;
 pub use keys::{KeyError, address};
 pub use memory::MemoryArg;
 pub use numa::NumaArg;
+pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
 pub use serial::SerialArg;
 

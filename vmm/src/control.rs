@@ -5,6 +5,7 @@ use dimmer_devices::fault::{Fault, FaultStatus};
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::RequestRecord;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -47,6 +48,8 @@ pub enum Command {
     Faults,
     /// Set faults in place of all earlier ones.
     SetFaults(Vec<Fault>),
+    /// Write the machine to this directory; the answer comes when it is there.
+    Snapshot(PathBuf),
     /// Report a hardware memory error to the guest.
     InjectMce {
         /// Guest-physical address.
@@ -64,6 +67,23 @@ pub enum Command {
     PowerButton,
     /// End the machine at once.
     Shutdown,
+}
+
+impl Command {
+    /// Whether it changes nothing of the machine, or ends it.
+    pub const fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::Info
+                | Self::Devices
+                | Self::Device(_)
+                | Self::Ost(_)
+                | Self::Requests(_)
+                | Self::Audit
+                | Self::Faults
+                | Self::Shutdown
+        )
+    }
 }
 
 /// What the machine answers.

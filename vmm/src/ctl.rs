@@ -12,13 +12,16 @@ mod render;
 mod tests;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::api::types::{Faults, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice};
+use crate::api::types::{
+    Faults, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice, TakeSnapshot,
+};
 use crate::audit::Audit;
 use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, NewDimm, ResizeArgs};
 use client::{Answer, Client, ClientError, Method, segment};
@@ -84,6 +87,7 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Events { since } => talk.events(*since).await,
         Action::Pause => talk.tell("/vm.pause").await,
         Action::Resume => talk.tell("/vm.resume").await,
+        Action::Snapshot { directory } => talk.snapshot(directory).await,
         Action::Reboot => talk.tell("/vm.reboot").await,
         Action::PowerButton => talk.tell("/vm.power-button").await,
         Action::Shutdown => talk.tell("/vm.shutdown").await,
@@ -131,6 +135,12 @@ impl Talk<'_> {
     async fn tell(&mut self, path: &str) -> Result<(), Failure> {
         let answer = self.client.ask(Method::PUT, path, None::<&()>).await?;
         checked(answer).map(|_| ())
+    }
+
+    /// Relative to this process's directory, not to the machine's.
+    async fn snapshot(&mut self, directory: &Path) -> Result<(), Failure> {
+        let body = TakeSnapshot { destination: Some(std::path::absolute(directory)?), destination_url: None };
+        checked(self.client.ask(Method::PUT, "/vm.snapshot", Some(&body)).await?).map(drop)
     }
 
     async fn resize(&mut self, resize: &ResizeArgs) -> Result<(), Failure> {

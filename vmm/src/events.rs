@@ -2,6 +2,7 @@
 //! whoever listens.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,14 @@ pub enum MachineEvent {
     Paused,
     /// The vCPUs run again.
     Resumed,
+    /// The machine goes on from a snapshot; what happened before has lower numbers.
+    Restored,
+    /// A snapshot of the machine was taken.
+    SnapshotTaken {
+        /// Where it is.
+        #[schema(value_type = String)]
+        destination: PathBuf,
+    },
     /// The machine is reset, by the guest or through the API.
     Resetting,
     /// The power button was pressed.
@@ -121,6 +130,12 @@ impl Hub {
     /// many events come in between, this one is not missed.
     pub fn follow(&self, id: &str) -> Followed {
         lock(&self.kept).followers.add(id)
+    }
+
+    /// Events are numbered on from `last`, behind which nothing has happened yet.
+    pub fn go_on_from(&self, last: u64) {
+        let mut kept = lock(&self.kept);
+        kept.last = kept.last.max(last);
     }
 
     /// Number of the latest event.

@@ -15,7 +15,9 @@ pub mod machine;
 pub mod printable;
 pub mod program;
 mod schema;
+pub mod snapshot;
 pub mod socket;
+mod sparse;
 pub mod spec;
 pub mod topology;
 

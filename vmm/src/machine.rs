@@ -18,11 +18,12 @@ use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host;
 use crate::layout::Layout;
-use crate::spec::MachineSpec;
+use crate::snapshot::Snapshot;
+use crate::spec::{MachineSpec, Start};
 use crate::topology::Topology;
-use dimmer_devices::bus::lock;
 use dimmer_devices::fault::Faults;
 use dimmer_devices::memory::Outside;
+use kvm_ioctls::VcpuFd;
 
 mod agent_port;
 mod alarms;
@@ -41,6 +42,7 @@ mod event_loop;
 mod gate;
 mod hold;
 mod kvm_error;
+mod life;
 mod mapping;
 mod mce;
 mod panic_watch;
@@ -49,9 +51,12 @@ mod platform;
 mod preparing;
 mod ram;
 mod reserve;
+mod restoring;
+mod saving;
 mod serial_console;
 mod shared_socket;
 mod signals;
+mod state;
 mod terminal;
 mod vcpu;
 mod wake;
@@ -71,6 +76,7 @@ use panic_watch::PanicReason;
 use preparing::Preparing;
 use ram::{AreaSpec, Bindings, Ram};
 use reserve::Reserve;
+use saving::Saving;
 use signals::Signals;
 use vcpu::{VcpuError, Vcpus};
 use wake::{Wake, Waker};
@@ -86,7 +92,7 @@ struct Machine {
     ram: Arc<Ram>,
     board: Arc<Board>,
     spec: MachineSpec,
-    files: Files,
+    files: Arc<Files>,
     layout: Layout,
     hub: Arc<Hub>,
     outside: Outside,
@@ -96,17 +102,26 @@ struct Machine {
     /// What a reset needs.
     reserve: Reserve,
     preparing: Preparing,
+    saving: Option<Saving>,
     state: VmState,
     resets: u64,
     end: Option<End>,
 }
 
-/// Runs the machine that `spec` describes until it ends.
+/// Runs a machine until it ends.
 ///
 /// # Errors
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
-pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
+pub fn run(start: Start) -> Result<End, MachineError> {
     reserve::raise_limit();
+    let (spec, snapshot) = match start {
+        Start::Boot(spec) => (spec, None),
+        Start::Restore(how) => {
+            let failed = |error| MachineError::Restore { path: how.path.clone(), error };
+            let snapshot = Snapshot::open(&how.path).map_err(|error| failed(error.into()))?;
+            (restoring::spec(&snapshot, &how).map_err(failed)?, Some((snapshot, how)))
+        }
+    };
     host::check_kvm()?;
     host::check_nodes(&spec.numa)?;
     let hub = Arc::new(Hub::default());
@@ -126,7 +141,11 @@ pub fn run(spec: MachineSpec) -> Result<End, MachineError> {
         ),
         None => None,
     };
-    let machine = Machine::new(spec, hub, waker)?;
+    let machine = match &snapshot {
+        None => Machine::boot(spec, hub, waker)?,
+        Some((snapshot, how)) => Machine::restore(spec, snapshot, how, hub, waker)?,
+    };
+    drop(snapshot);
     drop(starting);
     let sources = Sources { letters, bell, wakes, wake_bell, signals };
     let end = event_loop::run(machine, sources);
@@ -142,8 +161,15 @@ fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
 }
 
 impl Machine {
-    fn new(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
-        let files = Files::open(&spec)?;
+    fn boot(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
+        let mut machine = Self::assemble(spec, hub, waker)?;
+        machine.start()?;
+        Ok(machine)
+    }
+
+    /// All of the machine but what runs.
+    fn assemble(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
+        let files = Arc::new(Files::open(&spec)?);
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
         let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
@@ -172,8 +198,7 @@ impl Machine {
             panic: &panic,
         })?;
         let reserve = Reserve::new(cpus).map_err(MachineError::Descriptors)?;
-        let (state, resets) = (VmState::Running, 0);
-        let mut machine = Self {
+        Ok(Self {
             vcpus: None,
             hold,
             wiring,
@@ -189,110 +214,40 @@ impl Machine {
             panic,
             reserve,
             preparing: Preparing::default(),
-            state,
-            resets,
+            saving: None,
+            state: VmState::Running,
+            resets: 0,
             end: None,
-        };
-        machine.start()?;
-        Ok(machine)
+        })
     }
 
-    /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
-    fn start(&mut self) -> Result<(), MachineError> {
-        let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports());
-        let state = self.files.load(&self.spec.cmdline, &self.layout, &self.ram.memory(), &platform)?;
-        let surroundings = Surroundings {
+    /// What a vCPU needs.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
             ports: self.wiring.ports.clone(),
             mmio: self.wiring.mmio.clone(),
             ram: self.ram.clone(),
             hold: self.hold.clone(),
             mcg_cap: self.board.mcg_cap(),
             waker: self.waker.clone(),
+        }
+    }
+
+    /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
+    fn start(&mut self) -> Result<(), MachineError> {
+        let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports());
+        let state = self.files.load(&self.spec.cmdline, &self.layout, &self.ram.memory(), &platform)?;
+        let topology = Topology::of(&self.spec);
+        let set_up = |index: usize, vcpu: &VcpuFd| {
+            let boot = (index == 0).then_some(&state);
+            cpu_setup::set_up(&self.board, vcpu, topology.places[index].apic_id, &topology, boot)
+                .map_err(VcpuError::from)
         };
-        let vcpus = Vcpus::new(&self.board, &Topology::of(&self.spec), &state, &surroundings)?;
+        let vcpus = Vcpus::new(&self.board, &topology, &self.surroundings(), set_up)?;
         self.hub.machine(MachineEvent::Booting);
         vcpus.run();
         self.vcpus = Some(vcpus);
         self.state = VmState::Running;
         Ok(())
-    }
-
-    /// Starts the machine again with the same devices: DIMMs stay in, virtio-mem devices start
-    /// empty and ask for their requested size again.
-    fn reset(&mut self) -> Result<(), MachineError> {
-        self.vcpus.take().map_or(Ok(()), Vcpus::end)?;
-        self.hub.machine(MachineEvent::Resetting);
-        self.resets += 1;
-        self.wiring.reset();
-        *lock(&self.panic) = None;
-        self.reserve.release();
-        self.board.replace()?;
-        self.ram.reset()?;
-        self.start()?;
-        if let Err(error) = self.reserve.fill() {
-            tracing::warn!("the next reset may fail for want of descriptors: {error}");
-        }
-        Ok(())
-    }
-
-    fn pause(&mut self) {
-        if let (VmState::Running, Some(vcpus)) = (self.state, &self.vcpus) {
-            match vcpus.pause() {
-                Ok(()) => {
-                    self.state = VmState::Paused;
-                    self.hub.machine(MachineEvent::Paused);
-                }
-                Err(error) => self.finish(End::Failed(error.to_string())),
-            }
-        }
-    }
-
-    fn resume(&mut self) {
-        if let (VmState::Paused, Some(vcpus)) = (self.state, &self.vcpus) {
-            vcpus.run();
-            self.state = VmState::Running;
-            self.hub.machine(MachineEvent::Resumed);
-        }
-    }
-
-    /// Does what a wake-up asks for.
-    fn take(&mut self, wake: Wake) {
-        if wake == Wake::Prepared {
-            return self.prepared();
-        }
-        let said = lock(&self.panic).take();
-        match (wake, said) {
-            (Wake::Prepared, _) => {}
-            (Wake::PowerOff, _) => self.finish(End::PowerOff),
-            (Wake::CrashLoaded, said) => {
-                *lock(&self.panic) = said;
-                self.hub.machine(MachineEvent::CrashLoaded);
-            }
-            (Wake::Panicked, said) => {
-                self.hub.machine(MachineEvent::Panicked);
-                self.finish(End::Panic(said));
-            }
-            (Wake::Panic(reason), _) | (Wake::Reset | Wake::TripleFault, Some(reason)) => {
-                self.finish(End::Panic(Some(reason)));
-            }
-            (Wake::Reset, None) => {
-                if let Err(error) = self.reset() {
-                    self.finish(End::Failed(format!("cannot start again after a reset: {error}")));
-                }
-            }
-            (Wake::TripleFault, None) => self.finish(End::TripleFault),
-            (Wake::Quit, _) => self.finish(End::Asked("from the terminal".into())),
-            (Wake::Failed(reason), _) => self.finish(End::Failed(reason)),
-            (Wake::Defect(what), _) => self.finish(End::Defect(what)),
-        }
-    }
-
-    /// Ends the machine; the first reason counts.
-    fn finish(&mut self, end: End) {
-        if self.end.is_none() {
-            self.vcpus = None; // Threads that do not stop are left behind, and end with the process.
-            self.hub.machine(MachineEvent::Ended { reason: end.to_string() });
-            self.end = Some(end);
-        }
     }
 }

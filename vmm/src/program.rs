@@ -32,8 +32,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
-    let spec = arguments.into_spec()?;
-    let end = match catch_unwind(|| machine::run(spec)) {
+    let start = arguments.into_start()?;
+    let end = match catch_unwind(|| machine::run(start)) {
         Ok(end) => end?,
         Err(panic) => End::Defect(defect::words(&*panic)),
     };

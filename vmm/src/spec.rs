@@ -1,6 +1,7 @@
 //! What a machine is asked to be: plain data, made by the command line (`cli`) or by a test.
 
 mod check;
+mod restore;
 #[cfg(test)]
 pub(crate) mod sample;
 
@@ -9,11 +10,14 @@ use std::path::PathBuf;
 use dimmer_devices::dimm::{Dimm, Notify};
 use dimmer_devices::fault::Fault;
 use dimmer_devices::placement::Placement;
+use serde::{Deserialize, Serialize};
 
 pub use check::{BadValue, SpecError, check_id};
+pub use restore::{Clock, RestoreSpec, RestoredMemory, Start};
 
 /// One machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MachineSpec {
     /// bzImage or ELF vmlinux.
     pub kernel: PathBuf,
@@ -50,7 +54,8 @@ pub struct MachineSpec {
 }
 
 /// Boot RAM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MemorySpec {
     /// Bytes in all.
     pub size: u64,
@@ -70,7 +75,8 @@ pub struct MemorySpec {
 }
 
 /// Where host memory comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Backing {
     /// Private anonymous memory.
     Anon,
@@ -83,7 +89,8 @@ pub enum Backing {
 }
 
 /// A range other than RAM that the firmware's memory map names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FirmwareRangeSpec {
     /// What it is.
     pub kind: FirmwareRangeKind,
@@ -94,7 +101,8 @@ pub struct FirmwareRangeSpec {
 }
 
 /// What a range of the firmware's memory map is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FirmwareRangeKind {
     /// Persistent memory (type 12 of the memory map, which Linux calls "Persistent Memory (legacy)"), with
     /// host memory behind it.
@@ -104,7 +112,8 @@ pub enum FirmwareRangeKind {
 }
 
 /// A CPU vendor, as CPUID leaf 0 names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CpuVendor {
     /// "GenuineIntel".
     Intel,
@@ -113,7 +122,8 @@ pub enum CpuVendor {
 }
 
 /// One NUMA node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NodeSpec {
     /// Its number.
     pub id: u32,
@@ -128,7 +138,8 @@ pub struct NodeSpec {
 }
 
 /// A window of guest-physical addresses for memory devices.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WindowSpec {
     /// Slots for ACPI memory devices.
     Acpi {
@@ -144,7 +155,8 @@ pub enum WindowSpec {
 }
 
 /// One virtio-mem device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VirtioMemSpec {
     /// Its name.
     pub id: String,
@@ -174,7 +186,8 @@ pub struct DimmSpec {
 }
 
 /// What the serial console is connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SerialSpec {
     /// Standard input and output.
     Stdio,

@@ -38,6 +38,13 @@ pub struct DimmSlotsState {
     pub selectors: Selectors,
 }
 
+impl DimmSlotsState {
+    /// The devices in the slots.
+    pub fn dimms(&self) -> impl Iterator<Item = &Dimm> {
+        self.slots.iter().filter_map(|slot| Some(&slot.occupant.as_ref()?.dimm))
+    }
+}
+
 /// One slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

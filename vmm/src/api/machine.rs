@@ -8,7 +8,7 @@ use dimmer_devices::memory::MemoryStatus;
 
 use super::body::JsonBody;
 use super::errors::{AnyProblem, ChangeProblems};
-use super::types::{InjectMce, Ping, Resize, ResizeZone};
+use super::types::{InjectMce, Ping, Resize, ResizeZone, TakeSnapshot};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{Api, Problem, Shared};
 use crate::audit::Audit;
@@ -67,6 +67,18 @@ pub async fn pause(State(api): Shared) -> Result<StatusCode, Problem> {
 ))]
 pub async fn resume(State(api): Shared) -> Result<StatusCode, Problem> {
     done(&api, Command::Resume).await
+}
+
+/// Writes the machine to a directory, and answers when all of it is on disk. A machine that runs is stopped meanwhile.
+#[utoipa::path(put, path = "/vm.snapshot", request_body = TakeSnapshot, responses(
+    (status = 204, description = "The snapshot is there"),
+    ChangeProblems,
+))]
+pub async fn snapshot(
+    State(api): Shared,
+    JsonBody(body): JsonBody<TakeSnapshot>,
+) -> Result<StatusCode, Problem> {
+    done(&api, Command::Snapshot(body.directory()?)).await
 }
 
 /// Resets the machine; it starts again with the same devices.

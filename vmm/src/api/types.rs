@@ -1,6 +1,8 @@
 //! Bodies of requests, and of responses that are not the machine's own types. Unknown fields are
 //! rejected.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,6 +30,41 @@ pub struct Ping {
 pub struct Resize {
     /// Bytes wanted of boot RAM and all memory devices together.
     pub desired_ram: u64,
+}
+
+/// The body of `PUT /vm.snapshot`: one of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakeSnapshot {
+    /// A directory of the machine's host, from the root on: a new or empty one, or that of an earlier snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub destination: Option<PathBuf>,
+    /// The same as cloud-hypervisor's clients say it: behind `file://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination_url: Option<String>,
+}
+
+impl TakeSnapshot {
+    /// The directory.
+    ///
+    /// # Errors
+    /// [`Problem`] that names the field.
+    pub fn directory(self) -> Result<PathBuf, Problem> {
+        let wrong =
+            |field, detail: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_field(field);
+        match (self.destination, self.destination_url) {
+            (Some(directory), None) => Ok(directory),
+            (None, Some(url)) => match url.strip_prefix("file://") {
+                Some(path) => Ok(path.into()),
+                None => Err(wrong("destination_url", "`destination_url` must begin with file://")),
+            },
+            (None, None) => Err(wrong("destination", "missing field `destination`")),
+            (Some(_), Some(_)) => {
+                Err(wrong("destination_url", "`destination` and `destination_url` must not be given both"))
+            }
+        }
+    }
 }
 
 /// The body of `PUT /vm.resize-zone`.

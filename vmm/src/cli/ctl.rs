@@ -47,6 +47,12 @@ pub enum Action {
     Pause,
     /// Let the virtual CPUs run
     Resume,
+    /// Write the machine to a directory, from which `dimmer run --restore` goes on; the machine runs on afterwards
+    Snapshot {
+        /// The directory: a new one, or that of an earlier snapshot, which the new one takes the place of
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Reset the machine; it starts again with the same devices
     Reboot,
     /// Press the power button

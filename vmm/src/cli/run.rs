@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::hotplug::windows;
-use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, SerialArg};
-use crate::spec::{CpuVendor, MachineSpec, SpecError};
+use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
+use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, SpecError, Start};
 
 /// The kernel command line without `--cmdline`: messages go to the serial console, and a guest that panics
 /// does not stay around.
@@ -16,8 +16,8 @@ pub const DEFAULT_CMDLINE: &str = "console=ttyS0 panic=-1";
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Kernel to boot: a bzImage or an ELF vmlinux
-    #[arg(long, value_name = "PATH")]
-    pub kernel: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "restore")]
+    pub kernel: Option<PathBuf>,
 
     /// Initial RAM file system
     #[arg(long, value_name = "PATH")]
@@ -110,9 +110,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub agent_socket: Option<PathBuf>,
 
-    /// What the serial console is connected to: stdio|null|file=PATH|socket=PATH
-    #[arg(long, value_name = "WHERE", default_value = "stdio")]
-    pub serial: SerialArg,
+    /// What the serial console is connected to: stdio|null|file=PATH|socket=PATH (default: stdio)
+    #[arg(long, value_name = "WHERE")]
+    pub serial: Option<SerialArg>,
 
     /// Take the words of a kernel panic on the serial console for one, and end the machine
     ///
@@ -120,10 +120,33 @@ pub struct RunArgs {
     /// there; but any program that may write to the console can then end the machine.
     #[arg(long)]
     pub watch_console: bool,
+
+    /// Whether it is to go on from a snapshot.
+    #[command(flatten)]
+    pub restore: RestoreArgs,
 }
 
 impl RunArgs {
-    /// What was typed as a machine to make, checked as far as that needs no host.
+    /// What was typed as what to run, checked as far as that needs no host.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the flag, the value, and what would be valid.
+    pub fn into_start(mut self) -> Result<Start, SpecError> {
+        let Some(path) = self.restore.restore.take() else { return Ok(Start::Boot(self.into_spec()?)) };
+        Ok(Start::Restore(RestoreSpec {
+            path,
+            memory: self.restore.restore_memory.unwrap_or_default(),
+            clock: self.restore.restore_clock.unwrap_or_default(),
+            paused: self.restore.paused,
+            kernel: self.kernel,
+            initramfs: self.initramfs,
+            api_socket: self.api_socket,
+            agent_socket: self.agent_socket,
+            serial: self.serial.map(|serial| serial.0),
+        }))
+    }
+
+    /// What was typed, without `--restore`, as a machine to boot, checked as far as that needs no host.
     ///
     /// # Errors
     /// [`SpecError`] names the flag, the value, and what would be valid.
@@ -134,7 +157,7 @@ impl RunArgs {
         let dimms: Vec<_> = self.dimm.into_iter().map(|DimmArg(dimm)| dimm).collect();
         let taken: Vec<_> = dimms.iter().map(|dimm| dimm.id.as_str()).collect();
         let spec = MachineSpec {
-            kernel: self.kernel,
+            kernel: self.kernel.expect("clap asks for it"),
             initramfs: self.initramfs,
             cmdline: self.cmdline,
             cpus: self.cpus,
@@ -148,7 +171,7 @@ impl RunArgs {
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),
             api_socket: self.api_socket,
             agent_socket: self.agent_socket,
-            serial: self.serial.0,
+            serial: self.serial.map_or(SerialSpec::Stdio, |serial| serial.0),
             watch_console: self.watch_console,
         };
         spec.check()?;

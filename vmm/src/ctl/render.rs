@@ -163,6 +163,10 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Booting => "machine: booting".to_owned(),
         MachineEvent::Paused => "machine: paused".to_owned(),
         MachineEvent::Resumed => "machine: resumed".to_owned(),
+        MachineEvent::Restored => "machine: goes on from a snapshot".to_owned(),
+        MachineEvent::SnapshotTaken { destination } => {
+            format!("machine: a snapshot of it is in {}", destination.display())
+        }
         MachineEvent::Resetting => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
         MachineEvent::Panicked => "machine: the guest's kernel panicked".to_owned(),

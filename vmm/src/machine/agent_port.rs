@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::{Overlap, lock};
+use dimmer_devices::state::StateError;
 use dimmer_devices::virtio::console::{Console, PortOutput};
 use dimmer_devices::virtio::mmio::VirtioMmio;
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
@@ -14,7 +15,8 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::event_loop::{drain, forget, watch};
 use super::parts::Transports;
-use super::shared_socket::{Merge, SharedSocket};
+use super::shared_socket::{self, Merge, SharedSocket};
+use crate::snapshot::state::AgentPortState;
 
 /// Name of the port in the guest: `/sys/class/virtio-ports/*/name`.
 const NAME: &str = "dimmer.agent";
@@ -45,6 +47,8 @@ pub struct AgentPort {
     wake: EventFd,
     /// Whether the guest was told that somebody is connected.
     open: bool,
+    /// Whether the guest gets nothing at present.
+    held: bool,
 }
 
 impl AgentPort {
@@ -56,15 +60,11 @@ impl AgentPort {
         let host = |error| AgentPortError::Host { path: path.to_owned(), error };
         let socket = SharedSocket::bind(path, Merge::Lines).map_err(host)?;
         let wake = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(host)?;
-        let ring = wake.try_clone().map_err(host)?;
-        let ring = move || {
-            if let Err(error) = ring.write(1) {
-                tracing::warn!("agent port: {error}");
-            }
-        };
-        let console = Console::new(NAME, Box::new(ToClients(socket.clone())), Box::new(ring));
+        let bell = wake.try_clone().map_err(host)?;
+        let output = Box::new(ToClients(socket.clone()));
+        let console = Console::new(NAME, output, Box::new(move || ring(&bell)));
         let console = transports.attach(console)?;
-        Ok(Self { console, socket, wake, open: false })
+        Ok(Self { console, socket, wake, open: false, held: false })
     }
 
     /// System reset; clients stay connected.
@@ -72,10 +72,41 @@ impl AgentPort {
         lock(&self.console).system_reset();
     }
 
+    /// Its state.
+    pub fn state(&self) -> AgentPortState {
+        AgentPortState { port: lock(&self.console).state(), input: self.socket.waiting() }
+    }
+
+    /// Goes on from `state`: what clients said before and the guest did not take comes first. That nobody is connected any
+    /// more is the first thing that the guest hears.
+    ///
+    /// # Errors
+    /// [`StateError`] when no port can be in that state; nothing has changed then.
+    pub fn restore(&mut self, state: &AgentPortState) -> Result<(), StateError> {
+        if state.input.len() > shared_socket::MOST_INPUT {
+            return Err(StateError("agent port: more input waits than there can be".to_owned()));
+        }
+        lock(&self.console).restore(&state.port)?;
+        self.socket.set_waiting(&state.input);
+        self.hold(false);
+        Ok(())
+    }
+
+    /// While held, the guest gets nothing.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        if !held {
+            ring(&self.wake);
+        }
+    }
+
     /// Moves bytes both ways as far as they go.
     fn pump(&mut self, ops: &mut EventOps) {
         for fresh in self.socket.accept() {
             watch(ops, &fresh, CLIENT, EventSet::IN | EventSet::OUT | EventSet::EDGE_TRIGGERED);
+        }
+        if self.held {
+            return;
         }
         self.tell_guest();
         let gone = self.socket.pump(|bytes| lock(&self.console).receive(bytes));
@@ -92,6 +123,13 @@ impl AgentPort {
             self.open = open;
             lock(&self.console).set_host_open(open);
         }
+    }
+}
+
+/// Makes the event loop come to the port.
+fn ring(bell: &EventFd) {
+    if let Err(error) = bell.write(1) {
+        tracing::warn!("agent port: {error}");
     }
 }
 

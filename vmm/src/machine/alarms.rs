@@ -15,6 +15,8 @@ use vmm_sys_util::timerfd::TimerFd;
 struct Due {
     alarms: BTreeMap<(String, Purpose), Instant>,
     timer: TimerFd,
+    /// Whether none is to ring at present.
+    held: bool,
 }
 
 /// See the module.
@@ -32,7 +34,14 @@ impl Alarms {
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new()?;
         let descriptor = timer.as_raw_fd();
-        Ok(Self { due: Mutex::new(Due { alarms: BTreeMap::new(), timer }), descriptor })
+        Ok(Self { due: Mutex::new(Due { alarms: BTreeMap::new(), timer, held: false }), descriptor })
+    }
+
+    /// While held, none rings; what has become due meanwhile rings afterwards.
+    pub fn hold(&self, held: bool) {
+        let mut due = lock(&self.due);
+        due.held = held;
+        due.set();
     }
 
     /// Takes the ids of the devices whose time has come, in the order of their times.
@@ -53,11 +62,11 @@ impl Due {
     fn set(&mut self) {
         let result = match self.alarms.values().min() {
             // A time of 0 would stop the timer.
-            Some(at) => {
+            Some(at) if !self.held => {
                 let left = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
                 self.timer.reset(left, None)
             }
-            None => self.timer.clear(),
+            _ => self.timer.clear(),
         };
         if let Err(error) = result {
             tracing::error!("cannot set a timer: {error}");

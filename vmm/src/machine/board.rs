@@ -19,6 +19,7 @@ use super::cpu_vendor::{self, NoSuchVendor};
 use super::kvm_error::{KvmError, at};
 use super::mce::kvm::{answer_capabilities, capabilities};
 use super::ram::{MemorySlots, most_runs};
+use super::state::msrs;
 use crate::layout;
 use crate::spec::CpuVendor;
 
@@ -41,6 +42,7 @@ pub struct Board {
     pins: Mutex<Vec<Weak<Pin>>>,
     cpuid: CpuId,
     mcg_cap: u64,
+    msrs: Vec<u32>,
     most_slots: usize,
 }
 
@@ -56,9 +58,10 @@ impl Board {
         let cpuid = cpu_vendor::present(cpuid, vendor)?;
         let cpuid = if nested { cpuid } else { cpu_nested::hide(cpuid) };
         let mcg_cap = capabilities(&kvm).map_err(at("supported machine checks"))?;
+        let msrs = msrs::numbers(&kvm, mcg_cap)?;
         let vm = RwLock::new(Arc::new(new_vm(&kvm, &cpuid)?));
         let most_slots = kvm.get_nr_memslots().min(most_runs());
-        Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap, most_slots })
+        Ok(Self { kvm, vm, pins: Mutex::default(), cpuid, mcg_cap, msrs, most_slots })
     }
 
     /// Replaces the VM by a fresh one without memory and vCPUs, with every [`Pin`] as high or low as it
@@ -69,9 +72,14 @@ impl Board {
     pub fn replace(&self) -> Result<(), KvmError> {
         let vm = Arc::new(new_vm(&self.kvm, &self.cpuid)?);
         *self.vm.write().unwrap_or_else(PoisonError::into_inner) = vm;
+        self.drive_pins();
+        Ok(())
+    }
+
+    /// Tells the VM's interrupt controllers, which do not know it, of every [`Pin`] that is high.
+    pub fn drive_pins(&self) {
         let pins: Vec<_> = lock(&self.pins).iter().filter_map(Weak::upgrade).collect();
         pins.iter().filter(|pin| pin.high.load(Ordering::SeqCst)).for_each(|pin| pin.drive(true));
-        Ok(())
     }
 
     /// The present VM.
@@ -93,6 +101,11 @@ impl Board {
     /// IA32_MCG_CAP of the guest's CPUs.
     pub fn mcg_cap(&self) -> u64 {
         self.mcg_cap
+    }
+
+    /// The model-specific registers that a vCPU's state consists of.
+    pub fn msrs(&self) -> &[u32] {
+        &self.msrs
     }
 
     /// Most vCPUs of a VM.

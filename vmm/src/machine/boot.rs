@@ -1,5 +1,7 @@
 //! Puts kernel, initramfs, boot parameters and ACPI tables into guest memory.
 
+use std::io;
+
 use dimmer_acpi::platform::Platform;
 use dimmer_acpi::power;
 use dimmer_guest_firmware::{
@@ -8,6 +10,7 @@ use dimmer_guest_firmware::{
 use vm_memory::GuestMemoryMmap;
 
 use crate::layout::{FirmwareRange, Layout};
+use crate::snapshot::state::{FileMark, FilesState};
 use crate::spec::{FirmwareRangeKind, MachineSpec};
 use crate::units::Bytes;
 
@@ -51,6 +54,34 @@ impl Files {
         let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
         let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
         Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs })
+    }
+
+    /// By what the files are known again.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn marks(&self) -> io::Result<FilesState> {
+        let mark = |image: &Image| FileMark::of(image.path(), image.file());
+        Ok(FilesState {
+            kernel: mark(&self.kernel)?,
+            initramfs: self.initramfs.as_ref().map(mark).transpose()?,
+        })
+    }
+
+    /// Complains unless these are the files that were marked.
+    ///
+    /// # Errors
+    /// The flag that names the other one, and in what that differs.
+    pub fn check(&self, marks: &FilesState) -> Result<(), String> {
+        let check = |flag: &str, mark: &FileMark, image: &Image| {
+            mark.check(image.file()).map_err(|what| format!("{flag} {}: {what}", image.path().display()))
+        };
+        check("--kernel", &marks.kernel, &self.kernel)?;
+        match (&marks.initramfs, &self.initramfs) {
+            (Some(mark), Some(image)) => check("--initramfs", mark, image),
+            (None, None) => Ok(()),
+            _ => Err("--initramfs: a machine with an initramfs and one without are not the same".to_owned()),
+        }
     }
 
     /// Says what may go wrong with windows for memory devices that lie far behind RAM, if the kernel may be one with KASLR.

@@ -38,6 +38,8 @@ impl Machine {
             Command::Ost(id) => self.ost(&id).map(Reply::Ost),
             Command::Requests(id) => self.requests(&id).map(Reply::Requests),
             Command::Audit => Ok(Reply::Audit(self.audit())),
+            // Answered when it is written.
+            Command::Snapshot(_) => Err(Refusal::Host("a snapshot is not taken here".to_owned())),
             Command::InjectMce { address, severity } => {
                 self.inject_mce(address, severity).map(|()| Reply::Done)
             }

@@ -37,7 +37,7 @@ pub fn set_up(
 }
 
 /// KVM's CPUID with this vCPU's place in it.
-fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
+pub fn cpuid(supported: &CpuId, apic_id: u32, topology: &Topology) -> CpuId {
     let mut cpuid = supported.clone();
     let intel = cpu_vendor::of(supported) == Some(CpuVendor::Intel);
     let Topology { core_bits, cores, .. } = *topology;

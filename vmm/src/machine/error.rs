@@ -1,6 +1,7 @@
 //! Why a machine cannot be built.
 
 use std::io;
+use std::path::PathBuf;
 
 use dimmer_devices::fault::FaultError;
 
@@ -8,6 +9,7 @@ use super::board::BoardError;
 use super::boot::BootError;
 use super::kvm_error::KvmError;
 use super::ram::RamError;
+use super::restoring::RestoreError;
 use super::vcpu::VcpuError;
 use super::wiring::WiringError;
 use crate::host::{HostNodeProblem, HostProblem};
@@ -51,6 +53,15 @@ pub enum MachineError {
     /// Kernel or initramfs could not be loaded.
     #[error(transparent)]
     Boot(#[from] BootError),
+    /// A machine cannot go on from a snapshot.
+    #[error("--restore {}: {error}", path.display())]
+    Restore {
+        /// The snapshot.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: RestoreError,
+    },
     /// vCPUs could not be started.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),

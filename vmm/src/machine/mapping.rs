@@ -10,10 +10,12 @@ use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::ptr;
+use std::sync::Mutex;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use crate::units::{Bytes, MIB};
+use base::Base;
 use bind::bind;
 pub use error::MappingError;
 use error::at;
@@ -21,6 +23,7 @@ use huge::shortage;
 pub use spec::MappingSpec;
 pub use store::{Store, StoreError, Stores};
 
+mod base;
 mod bind;
 mod error;
 mod huge;
@@ -49,6 +52,8 @@ pub struct Mapping {
     size: u64,
     store: Store,
     spec: MappingSpec,
+    /// What lies over a file that others may have, too.
+    bases: Mutex<Vec<Base>>,
 }
 
 // SAFETY: the pointer is only an address; what lies behind it is guest memory, which the guest's
@@ -64,7 +69,7 @@ impl Mapping {
     /// [`MappingError`] when the host has no address space to give.
     pub fn new(size: u64, store: Store, spec: &MappingSpec) -> Result<Self, MappingError> {
         let start = reserve(size, ALIGN.max(spec.backing.page_size())).map_err(at("reserve", size))?;
-        Ok(Self { start, size, store, spec: spec.clone() })
+        Ok(Self { start, size, store, spec: spec.clone(), bases: Mutex::default() })
     }
 
     /// The host address of the byte `offset` of the area.
@@ -110,6 +115,7 @@ impl Mapping {
             mmap_anonymous(self.address(part.start).cast(), len(size), ProtFlags::empty(), bare)
         };
         covered.map_err(at("give back", size))?;
+        self.forget_base(part);
         // Private memory is gone with its mapping. A file keeps its pages until it is told otherwise;
         // dropping them from a shared mapping (MADV_DONTNEED) would free nothing.
         self.store.empty(part).map_err(|error| {

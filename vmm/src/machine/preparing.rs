@@ -25,6 +25,13 @@ pub(super) struct Preparing {
     waiting: VecDeque<Pending>,
 }
 
+impl Preparing {
+    /// Whether a device's memory is being populated.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.current.is_some()
+    }
+}
+
 /// A device, and who waits for the answer.
 #[derive(Debug)]
 struct Pending {
@@ -42,6 +49,13 @@ struct Current {
 impl Machine {
     /// Carries out a command and answers it; at once, but for a DIMM whose memory takes its time.
     pub(super) fn answer(&mut self, Letter { command, reply }: Letter) {
+        if let Err(refusal) = self.check_free(&command) {
+            return drop(reply.send(Err(refusal)));
+        }
+        let command = match command {
+            Command::Snapshot(place) => return self.snapshot(place, reply),
+            other => other,
+        };
         let slow = self.spec.memory.prealloc || self.spec.memory.reserve;
         let dimm = if slow { self.dimm_of(&command) } else { None };
         match dimm {

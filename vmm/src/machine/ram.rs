@@ -28,6 +28,7 @@ use kvm::{Ledger, Told};
 pub use kvm::{MemorySlots, most_runs};
 use prepared::Prepared;
 use published::{Published, Region, region};
+pub use saved::Contents;
 use slots::{Plan, Slot, Slots};
 
 mod area;
@@ -36,6 +37,7 @@ mod books;
 mod kvm;
 mod prepared;
 mod published;
+mod saved;
 mod slots;
 #[cfg(test)]
 mod tests;

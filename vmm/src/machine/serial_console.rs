@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::{Bus, Overlap, lock};
 use dimmer_devices::serial::{self, Serial};
+use dimmer_devices::state::StateError;
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -22,6 +23,7 @@ use super::shared_socket::{Merge, SharedSocket};
 use super::terminal::Terminal;
 use super::wake::{Wake, Waker};
 use crate::layout;
+use crate::snapshot::state::SerialLineState;
 use crate::spec::SerialSpec;
 
 /// Input that waits for the guest; more is not read from its source.
@@ -62,6 +64,7 @@ pub struct SerialConsole {
     /// Writes out what is left when this is dropped.
     _writer: Option<ConsoleWriter>,
     waiting: VecDeque<u8>,
+    held: bool,
     waker: Waker,
 }
 
@@ -80,15 +83,12 @@ impl SerialConsole {
         let room =
             Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
         let mut port = Serial::new(Pin::new(parts.board, layout::SERIAL_GSI), output);
-        let ring = room.clone();
-        port.set_wake(Box::new(move || {
-            if let Err(error) = ring.write(1) {
-                tracing::warn!("serial console: {error}");
-            }
-        }));
+        let bell = room.clone();
+        port.set_wake(Box::new(move || ring(&bell)));
         let port = Arc::new(Mutex::new(port));
         ports.insert("serial", layout::SERIAL_PORT.into(), serial::SIZE, port.clone())?;
-        Ok(Self { port, room, input, _writer: writer, waiting: VecDeque::new(), waker: parts.waker.clone() })
+        let waker = parts.waker.clone();
+        Ok(Self { port, room, input, _writer: writer, waiting: VecDeque::new(), held: false, waker })
     }
 
     /// System reset.
@@ -96,8 +96,38 @@ impl SerialConsole {
         lock(&self.port).reset();
     }
 
+    /// Its state.
+    pub fn state(&self) -> SerialLineState {
+        SerialLineState { port: lock(&self.port).state(), input: self.waiting.iter().copied().collect() }
+    }
+
+    /// Goes on from `state`.
+    ///
+    /// # Errors
+    /// [`StateError`] when no console can be in that state; nothing has changed then.
+    pub fn restore(&mut self, state: &SerialLineState) -> Result<(), StateError> {
+        if state.input.len() > MOST_INPUT {
+            return Err(StateError(format!("serial console: more than {MOST_INPUT} bytes of input wait")));
+        }
+        lock(&self.port).restore(&state.port)?;
+        self.waiting = state.input.iter().copied().collect();
+        self.hold(false);
+        Ok(())
+    }
+
+    /// While held, the guest gets no input.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        if !held {
+            ring(&self.room);
+        }
+    }
+
     /// Gives the guest as much of the waiting input as it takes.
     fn feed(&mut self) {
+        if self.held {
+            return;
+        }
         let mut port = lock(&self.port);
         loop {
             let taken = port.receive(self.waiting.make_contiguous());
@@ -171,6 +201,13 @@ impl MutEventSubscriber for SerialConsole {
         }
         self.serve_socket(ops);
         self.feed();
+    }
+}
+
+/// Makes the event loop come to the console.
+fn ring(bell: &EventFd) {
+    if let Err(error) = bell.write(1) {
+        tracing::warn!("serial console: {error}");
     }
 }
 

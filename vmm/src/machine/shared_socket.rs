@@ -18,7 +18,7 @@ const MOST_CLIENTS: usize = 64;
 /// A client that has this much unread is cut off, so that it cannot make the VMM grow.
 const MOST_UNREAD: usize = 16 << 20;
 /// Input kept for the guest, of all clients together, and of each.
-const MOST_INPUT: usize = 256 << 10;
+pub const MOST_INPUT: usize = 256 << 10;
 
 /// How clients' input is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,16 @@ impl SharedSocket {
     /// Number of connected clients.
     pub fn connected(&self) -> usize {
         lock(&self.clients).by_fd.len()
+    }
+
+    /// Input that the guest did not take yet; but for what clients have not said to the end.
+    pub fn waiting(&self) -> Vec<u8> {
+        lock(&self.clients).merged.iter().copied().collect()
+    }
+
+    /// Puts input in front of all that clients will say.
+    pub fn set_waiting(&self, input: &[u8]) {
+        lock(&self.clients).merged = input.iter().copied().collect();
     }
 
     /// Sends the guest's `bytes` to every client; never blocks. Without clients they are gone.

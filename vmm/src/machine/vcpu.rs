@@ -7,11 +7,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dimmer_devices::bus::lock;
-use dimmer_guest_firmware::CpuState;
+use kvm_ioctls::VcpuFd;
 
 use super::board::Board;
 use super::cpu::{Cpu, Surroundings};
-use super::cpu_setup;
 use super::gate::{Gate, NotStill};
 use super::hold::Hold;
 use super::kvm_error::KvmError;
@@ -47,21 +46,21 @@ pub struct Vcpus {
 }
 
 impl Vcpus {
-    /// Makes the vCPUs of `topology` on the board, the first one with `state`, and starts their
-    /// threads behind a closed gate.
+    /// Makes the vCPUs of `topology` on the board, each with the state that `set_up` gives it by its number, and starts
+    /// their threads behind a closed gate.
     ///
     /// # Errors
-    /// [`VcpuError`] when KVM or the host refuses.
-    pub fn new(
+    /// [`VcpuError`] when KVM or the host refuses, and what `set_up` says.
+    pub fn new<E: From<VcpuError>>(
         board: &Board,
         topology: &Topology,
-        state: &CpuState,
         surroundings: &Surroundings,
-    ) -> Result<Self, VcpuError> {
+        set_up: impl Fn(usize, &VcpuFd) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut cpus = Vec::new();
         for (index, place) in topology.places.iter().enumerate() {
-            let vcpu = board.vcpu(place.apic_id)?;
-            cpu_setup::set_up(board, &vcpu, place.apic_id, topology, (index == 0).then_some(state))?;
+            let vcpu = board.vcpu(place.apic_id).map_err(VcpuError::from)?;
+            set_up(index, &vcpu)?;
             cpus.push(Arc::new(Mutex::new(Cpu::new(vcpu, surroundings.clone()))));
         }
         let gate = Arc::new(Gate::closed(cpus.len()));

@@ -25,6 +25,8 @@ pub enum Wake {
     Panic(String),
     /// Memory of a DIMM has been populated, or could not be.
     Prepared,
+    /// A snapshot has been written, or could not be.
+    Saved,
     /// The user typed the key that ends the machine.
     Quit,
     /// KVM cannot go on.
@@ -36,7 +38,7 @@ pub enum Wake {
 impl Wake {
     /// Whether the guest must not run on behind this.
     fn stops_guest(&self) -> bool {
-        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded | Self::Prepared)
+        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded | Self::Prepared | Self::Saved)
     }
 }
 

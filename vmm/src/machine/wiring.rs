@@ -1,6 +1,7 @@
 //! The machine's devices, made and put on their buses.
 
 mod memory;
+mod state;
 
 use std::cell::RefCell;
 use std::rc::Rc;

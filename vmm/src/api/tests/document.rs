@@ -9,7 +9,7 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 22] = [
+const CONTRACT: [(&str, &str, &[&str]); 23] = [
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
     ("/faults", "put", &["200"]),
@@ -31,6 +31,7 @@ const CONTRACT: [(&str, &str, &[&str]); 22] = [
     ("/vm.resize-zone", "put", &["200", "204"]),
     ("/vm.resume", "put", &["204"]),
     ("/vm.shutdown", "put", &["204"]),
+    ("/vm.snapshot", "put", &["204"]),
     ("/vmm.ping", "get", &["200"]),
 ];
 

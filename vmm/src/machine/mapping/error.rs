@@ -22,6 +22,12 @@ pub enum MappingError {
     /// The pool of huge pages is too small.
     #[error(transparent)]
     HugePages(#[from] Shortage),
+    /// Memory that is a file's, or taken before it is touched.
+    #[error(
+        "a snapshot can only be mapped where --memory has backing=anon, prealloc=off and reserve=off: --restore-memory copy \
+         reads it instead"
+    )]
+    NoBase,
     /// Memory comes in pages.
     #[error("{start:#x}, {size} long: guest memory from pages of {page} must be a multiple of that")]
     Unaligned {

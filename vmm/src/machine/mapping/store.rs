@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    FallocateFlags, FileType, FlockOperation, MemfdFlags, Mode, OFlags, SeekFrom, fallocate, flock, fstat,
-    fstatfs, ftruncate, memfd_create, open, seek,
+    FallocateFlags, FileType, FlockOperation, MemfdFlags, Mode, OFlags, fallocate, flock, fstat, fstatfs,
+    ftruncate, memfd_create, open,
 };
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::sparse;
 use crate::spec::Backing;
 use crate::units::{KIB, MIB};
 
@@ -161,19 +162,8 @@ impl Store {
     /// Where a file has pages or blocks within the first `size` bytes of the area, ascending.
     pub(super) fn allocated(&self, size: u64) -> io::Result<Vec<Range<u64>>> {
         let Self::File { file, offset } = self else { return Ok(Vec::new()) };
-        let (mut at, end) = (*offset, offset + size);
-        let mut parts = Vec::new();
-        while at < end {
-            let start = match seek(file, SeekFrom::Data(at)) {
-                Ok(start) if start < end => start,
-                // NXIO: only a hole follows.
-                Ok(_) | Err(Errno::NXIO) => break,
-                Err(error) => return Err(error.into()),
-            };
-            at = seek(file, SeekFrom::Hole(start))?.min(end);
-            parts.push(start - offset..at - offset);
-        }
-        Ok(parts)
+        let parts = sparse::data(file, *offset..offset + size)?;
+        Ok(parts.into_iter().map(|part| part.start - offset..part.end - offset).collect())
     }
 }
 

@@ -116,6 +116,11 @@ impl Area {
         self.strays.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// There were so many before.
+    pub fn set_strays(&self, strays: u64) {
+        self.strays.store(strays, Ordering::Relaxed);
+    }
+
     /// Such accesses so far.
     pub fn strays(&self) -> u64 {
         self.strays.load(Ordering::Relaxed)

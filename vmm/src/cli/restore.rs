@@ -1,0 +1,35 @@
+//! `dimmer run --restore`: a machine that goes on from a snapshot.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::keys::word;
+use crate::spec::{Clock, RestoredMemory};
+
+/// The flags that say how.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Go on from the snapshot in this directory, in place of booting
+    ///
+    /// The machine is the one of the snapshot. Its kernel and initramfs, which a reset boots, have to be where they were, or
+    /// where --kernel and --initramfs say; the sockets and the console are those of the snapshot unless said otherwise.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "cmdline", "cpus", "cpu_vendor", "nested", "memory", "firmware_range", "numa", "memory_hotplug", "dimm", "fault",
+        "watch_console",
+    ])]
+    pub restore: Option<PathBuf>,
+
+    /// How the snapshot's memory is taken over: copy (default: read and checked before the guest runs) or map (mapped
+    /// privately and read when the guest touches it; the snapshot has to stay as it is)
+    #[arg(long, value_name = "copy|map", requires = "restore", value_parser = word::<RestoredMemory>)]
+    pub restore_memory: Option<RestoredMemory>,
+
+    /// The guest's clock: stay (default: it goes on where it stopped) or jump (the time since then has passed)
+    #[arg(long, value_name = "stay|jump", requires = "restore", value_parser = word::<Clock>)]
+    pub restore_clock: Option<Clock>,
+
+    /// Leave the virtual CPUs of the restored machine stopped; resume lets them run
+    #[arg(long, requires = "restore")]
+    pub paused: bool,
+}

@@ -1,0 +1,93 @@
+//! What becomes of a machine that was started: it pauses, goes on, is reset, and ends.
+
+use dimmer_devices::bus::lock;
+
+use super::end::End;
+use super::vcpu::Vcpus;
+use super::wake::Wake;
+use super::{Machine, MachineError};
+use crate::control::VmState;
+use crate::events::MachineEvent;
+
+impl Machine {
+    /// Starts the machine again with the same devices: DIMMs stay in, virtio-mem devices start
+    /// empty and ask for their requested size again.
+    pub(super) fn reset(&mut self) -> Result<(), MachineError> {
+        self.vcpus.take().map_or(Ok(()), Vcpus::end)?;
+        self.hub.machine(MachineEvent::Resetting);
+        self.resets += 1;
+        self.wiring.reset();
+        *lock(&self.panic) = None;
+        self.reserve.release();
+        self.board.replace()?;
+        self.ram.reset()?;
+        self.start()?;
+        if let Err(error) = self.reserve.fill() {
+            tracing::warn!("the next reset may fail for want of descriptors: {error}");
+        }
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self) {
+        if let (VmState::Running, Some(vcpus)) = (self.state, &self.vcpus) {
+            match vcpus.pause() {
+                Ok(()) => {
+                    self.state = VmState::Paused;
+                    self.hub.machine(MachineEvent::Paused);
+                }
+                Err(error) => self.finish(End::Failed(error.to_string())),
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self) {
+        if let (VmState::Paused, Some(vcpus)) = (self.state, &self.vcpus) {
+            vcpus.run();
+            self.state = VmState::Running;
+            self.hub.machine(MachineEvent::Resumed);
+        }
+    }
+
+    /// Does what a wake-up asks for.
+    pub(super) fn take(&mut self, wake: Wake) {
+        match wake {
+            Wake::Prepared => self.prepared(),
+            Wake::Saved => self.saved(),
+            Wake::PowerOff => self.finish(End::PowerOff),
+            Wake::CrashLoaded => self.hub.machine(MachineEvent::CrashLoaded),
+            Wake::Panicked => {
+                self.hub.machine(MachineEvent::Panicked);
+                let said = lock(&self.panic).take();
+                self.finish(End::Panic(said));
+            }
+            Wake::Panic(reason) => self.finish(End::Panic(Some(reason))),
+            Wake::Reset => self.lost(|machine| {
+                if let Err(error) = machine.reset() {
+                    machine.finish(End::Failed(format!("cannot start again after a reset: {error}")));
+                }
+            }),
+            Wake::TripleFault => self.lost(|machine| machine.finish(End::TripleFault)),
+            Wake::Quit => self.finish(End::Asked("from the terminal".into())),
+            Wake::Failed(reason) => self.finish(End::Failed(reason)),
+            Wake::Defect(what) => self.finish(End::Defect(what)),
+        }
+    }
+
+    /// The guest gave up its processors: because of a panic, if its words were heard, or else for `otherwise`.
+    fn lost(&mut self, otherwise: impl FnOnce(&mut Self)) {
+        let said = lock(&self.panic).take();
+        match said {
+            Some(reason) => self.finish(End::Panic(Some(reason))),
+            None => otherwise(self),
+        }
+    }
+
+    /// Ends the machine; the first reason counts.
+    pub(super) fn finish(&mut self, end: End) {
+        if self.end.is_none() {
+            self.vcpus = None; // Threads that do not stop are left behind, and end with the process.
+            self.hub.machine(MachineEvent::Ended { reason: end.to_string() });
+            self.end = Some(end);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Memory that begins as a copy of a file, and what there may be in memory besides zeroes.
+//!
+//! The file is mapped privately: a page of it is read when it is touched, and is the area's own once it is written. What is
+//! given back and revealed again is memory like any other, and the file stays as it is.
+#![expect(unsafe_code, reason = "maps a file")]
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use dimmer_devices::bus::lock;
+use rustix::mm::{MapFlags, ProtFlags, mmap};
+
+use super::error::at;
+use super::{Bound, Mapping, MappingError, Store, len};
+use crate::sparse;
+
+/// A part of an area that lies over a file.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    part: Range<u64>,
+    file: Arc<File>,
+    /// Where the part begins in the file.
+    place: u64,
+}
+
+/// Bytes of a page, and of its entry in `/proc/self/pagemap`.
+const PAGE: u64 = 4096;
+const ENTRY: u64 = 8;
+/// Entries that are read at once.
+const ENTRIES: u64 = 16 << 10;
+/// Bits 63 and 62: the page is in memory, or was swapped out (Linux, Documentation/admin-guide/mm/pagemap.rst).
+const THERE: u64 = 0b11 << 62;
+
+impl Mapping {
+    /// Puts what `file` has from `place` on over `part`, which has memory that nobody has touched.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the host refuses, or the area's memory is not of a kind that can begin as a copy.
+    pub fn base(
+        &self,
+        part: &Range<u64>,
+        bound: &[Bound],
+        file: &File,
+        place: u64,
+    ) -> Result<(), MappingError> {
+        let size = part.end - part.start;
+        if !matches!(self.store, Store::Anonymous) || self.spec.prealloc || self.spec.reserve {
+            return Err(MappingError::NoBase);
+        }
+        let file = Arc::new(file.try_clone().map_err(at("map a snapshot over", size))?);
+        let flags = MapFlags::FIXED | MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: replaces a part of this object's own area, which nobody has touched.
+        unsafe {
+            mmap(
+                self.address(part.start).cast(),
+                len(size),
+                ProtFlags::READ | ProtFlags::WRITE,
+                flags,
+                &*file,
+                place,
+            )
+        }
+        .map_err(at("map a snapshot over", size))?;
+        lock(&self.bases).push(Base { part: part.clone(), file, place });
+        self.fill(part, bound)
+    }
+
+    /// `part` is bare from now on.
+    pub(super) fn forget_base(&self, part: &Range<u64>) {
+        let mut bases = lock(&self.bases);
+        *bases = std::mem::take(&mut *bases).iter().flat_map(|base| base.without(part)).collect();
+    }
+
+    /// Where `part`, which has memory, may have something else in it than zeroes: ascending and apart, in whole pages.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn content(&self, part: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        let mut found = match &self.store {
+            Store::File { file, offset } => {
+                let data = sparse::data(file, part.start + offset..part.end + offset)?;
+                data.into_iter().map(|data| data.start - offset..data.end - offset).collect()
+            }
+            Store::Anonymous | Store::Huge(_) => self.touched(part)?,
+        };
+        for base in &*lock(&self.bases) {
+            found.extend(base.data(part)?);
+        }
+        Ok(whole_pages(found))
+    }
+
+    /// Where pages were touched.
+    fn touched(&self, part: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        let pagemap = File::open("/proc/self/pagemap")?;
+        let first = self.address(part.start).addr() as u64 / PAGE;
+        let mut found: Vec<Range<u64>> = Vec::new();
+        let mut entries = vec![0; usize::try_from(ENTRIES * ENTRY).expect("a small number")];
+        let mut at = part.start;
+        while at < part.end {
+            let pages = ENTRIES.min((part.end - at).div_ceil(PAGE));
+            let entries = &mut entries[..usize::try_from(pages * ENTRY).expect("no more than the buffer")];
+            pagemap.read_exact_at(entries, (first + (at - part.start) / PAGE) * ENTRY)?;
+            for entry in entries.as_chunks().0 {
+                if u64::from_ne_bytes(*entry) & THERE != 0 {
+                    match found.last_mut() {
+                        Some(last) if last.end == at => last.end += PAGE,
+                        _ => found.push(at..at + PAGE),
+                    }
+                }
+                at += PAGE;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Base {
+    /// What is left of it besides `gone`.
+    fn without(&self, gone: &Range<u64>) -> impl Iterator<Item = Self> + use<> {
+        let before = self.part.start..self.part.end.min(gone.start);
+        let behind = self.part.start.max(gone.end)..self.part.end;
+        let (file, start, place) = (self.file.clone(), self.part.start, self.place);
+        [before, behind].into_iter().filter(|part| part.start < part.end).map(move |part| {
+            let place = place + (part.start - start);
+            Self { file: file.clone(), place, part }
+        })
+    }
+
+    /// Where its file has data within `part`.
+    fn data(&self, part: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
+        let own = self.part.start.max(part.start)..self.part.end.min(part.end);
+        if own.start >= own.end {
+            return Ok(Vec::new());
+        }
+        let place = |at: u64| at - self.part.start + self.place;
+        let data = sparse::data(&*self.file, place(own.start)..place(own.end))?;
+        let back = |at: u64| at - self.place + self.part.start;
+        Ok(data.into_iter().map(|data| back(data.start)..back(data.end)).collect())
+    }
+}
+
+/// The whole pages that `parts` have a byte of; ascending, neighbours joined.
+fn whole_pages(mut parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    parts.sort_unstable_by_key(|part| part.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for part in parts {
+        let part = part.start - part.start % PAGE..part.end.next_multiple_of(PAGE);
+        match joined.last_mut() {
+            Some(last) if last.end >= part.start => last.end = last.end.max(part.end),
+            _ => joined.push(part),
+        }
+    }
+    joined
+}

@@ -1,0 +1,128 @@
+//! A machine that goes on from a snapshot.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::state::StateProblem;
+use super::wake::Waker;
+use super::{Machine, MachineError, ram};
+use crate::control::VmState;
+use crate::events::{Hub, MachineEvent};
+use crate::snapshot::{Snapshot, SnapshotError};
+use crate::spec::{MachineSpec, RestoreSpec, SpecError};
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory::HostError;
+
+/// A machine cannot go on from a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is none, or it is not whole.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// It cannot be had on this host.
+    #[error(transparent)]
+    State(#[from] StateProblem),
+    /// Its memory cannot be had.
+    #[error("{path}: {error}")]
+    Memory {
+        /// The file with it.
+        path: String,
+        /// Why not.
+        #[source]
+        error: HostError,
+    },
+    /// What was said on the command line does not go with it.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Something else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What the machine in `snapshot` is to be.
+///
+/// # Errors
+/// [`RestoreError`] when something that was asked for is not in the snapshot.
+pub(super) fn spec(snapshot: &Snapshot, how: &RestoreSpec) -> Result<MachineSpec, RestoreError> {
+    let mut spec = snapshot.state.spec.clone();
+    let other = |flag: &str, what: &str| {
+        RestoreError::Other(format!("{flag}: the machine in the snapshot has {what}"))
+    };
+    if how.initramfs.is_some() && spec.initramfs.is_none() {
+        return Err(other("--initramfs", "none"));
+    }
+    if how.agent_socket.is_some() && spec.agent_socket.is_none() {
+        return Err(other("--agent-socket", "no port for it"));
+    }
+    if let Some(kernel) = &how.kernel {
+        spec.kernel.clone_from(kernel);
+    }
+    let changed = [
+        (&how.initramfs, &mut spec.initramfs),
+        (&how.api_socket, &mut spec.api_socket),
+        (&how.agent_socket, &mut spec.agent_socket),
+    ];
+    for (new, old) in changed.into_iter().filter(|(new, _)| new.is_some()) {
+        old.clone_from(new);
+    }
+    if let Some(serial) = &how.serial {
+        spec.serial = serial.clone();
+    }
+    spec.check()?;
+    Ok(spec)
+}
+
+impl Machine {
+    /// The machine in `snapshot`, with its vCPUs running unless they are to stay stopped.
+    pub(super) fn restore(
+        spec: MachineSpec,
+        snapshot: &Snapshot,
+        how: &RestoreSpec,
+        hub: Arc<Hub>,
+        waker: Waker,
+    ) -> Result<Self, MachineError> {
+        let mut machine = Self::assemble(spec, hub, waker)?;
+        let restored = machine.go_on(snapshot, how);
+        restored.map_err(|error| MachineError::Restore { path: how.path.clone(), error })?;
+        Ok(machine)
+    }
+
+    fn go_on(&mut self, snapshot: &Snapshot, how: &RestoreSpec) -> Result<(), RestoreError> {
+        let state = &snapshot.state;
+        self.files.check(&snapshot.files).map_err(RestoreError::Other)?;
+        for dimm in state.devices.slots.iter().flat_map(|slots| slots.dimms()) {
+            self.ram.set_node(&dimm.id, dimm.node);
+        }
+        let contents =
+            ram::Contents { pieces: &state.memory.pieces, file: &snapshot.memory, sum: snapshot.memory_sum };
+        let loaded = self.ram.load(&contents, how.memory, &state.memory.strays);
+        loaded.map_err(|error| RestoreError::Memory { path: shown(&snapshot.memory_path), error })?;
+        self.wiring.restore(&state.devices).map_err(StateProblem::from)?;
+        self.outside.faults.restore(state.faults.clone()).map_err(StateProblem::from)?;
+        let vcpus = self.restored_vcpus(state, how.clock, &self.surroundings())?;
+        self.check_books()?;
+        self.resets = state.resets;
+        lock(&self.panic).clone_from(&state.panic);
+        self.hub.go_on_from(state.events);
+        self.hub.machine(MachineEvent::Restored);
+        self.vcpus = Some(vcpus);
+        self.state = VmState::Paused;
+        if !how.paused {
+            self.resume();
+        }
+        Ok(())
+    }
+
+    /// Complains of devices that say of themselves what the memory of the snapshot does not say of them.
+    fn check_books(&self) -> Result<(), RestoreError> {
+        let audit = self.audit();
+        if audit.ok {
+            return Ok(());
+        }
+        Err(RestoreError::Other(format!("devices and memory do not agree: {}", audit.problems.join("; "))))
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

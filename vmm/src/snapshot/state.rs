@@ -1,0 +1,130 @@
+//! What is saved of a machine besides its memory: plain data, and input when it comes back.
+
+use dimmer_devices::dimm::DimmSlotsState;
+use dimmer_devices::fault::FaultStatus;
+use dimmer_devices::ged::GedState;
+use dimmer_devices::pci::PciState;
+use dimmer_devices::power::PowerState;
+use dimmer_devices::pvpanic::PvpanicState;
+use dimmer_devices::serial::SerialState;
+use dimmer_devices::virtio::console::ConsoleState;
+use dimmer_devices::virtio::mmio::MmioState;
+use dimmer_devices::virtio_mem::VirtioMemState;
+use serde::{Deserialize, Serialize};
+
+use super::memory::Piece;
+use crate::spec::MachineSpec;
+
+mod file;
+mod kvm;
+
+pub use file::FileMark;
+pub use kvm::{BoardState, CpuidLeaf, VcpuState};
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// The files that a reset boots.
+    pub files: FilesState,
+    /// All else.
+    pub machine: MachineState,
+}
+
+/// A machine whose vCPUs are stopped.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineState {
+    /// What it was asked to be; DIMMs and faults stand below as they are now.
+    pub spec: MachineSpec,
+    /// Times it was reset.
+    pub resets: u64,
+    /// Number of its latest event.
+    pub events: u64,
+    /// The words of a panic that were heard.
+    pub panic: Option<String>,
+    /// What is to go wrong.
+    pub faults: Vec<FaultStatus>,
+    /// Its memory.
+    pub memory: MemoryState,
+    /// Interrupt controllers and clock.
+    pub board: BoardState,
+    /// The vCPUs, by number.
+    pub vcpus: Vec<VcpuState>,
+    /// Everything on a bus.
+    pub devices: DevicesState,
+}
+
+/// The files that a reset boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesState {
+    /// The kernel.
+    pub kernel: FileMark,
+    /// The initial RAM file system.
+    pub initramfs: Option<FileMark>,
+}
+
+/// Guest memory, without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryState {
+    /// What is plugged, ascending and apart: a piece for each KVM memory slot.
+    pub pieces: Vec<Piece>,
+    /// Accesses of the guest to places where nothing is plugged: of boot RAM, then of each window.
+    pub strays: Vec<u64>,
+}
+
+/// Everything on a bus.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevicesState {
+    /// The Generic Event Device.
+    pub ged: GedState,
+    /// Sleep and reset registers.
+    pub power: PowerState,
+    /// The pvpanic device.
+    pub pvpanic: PvpanicState,
+    /// PCI configuration space.
+    pub pci: PciState,
+    /// The serial console.
+    pub serial: SerialLineState,
+    /// The guest agent's port, if the machine has one.
+    pub agent: Option<AgentPortState>,
+    /// The DIMM slots, if it has any.
+    pub slots: Option<DimmSlotsState>,
+    /// The virtio-mem devices, by their place on the command line.
+    pub virtio_mem: Vec<MmioState<VirtioMemState>>,
+}
+
+/// The serial console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SerialLineState {
+    /// The port.
+    pub port: SerialState,
+    /// Bytes for the guest that the port did not take yet, oldest first.
+    pub input: Vec<u8>,
+}
+
+/// The guest agent's port. Who is connected to it is not saved: a machine that goes on has connections of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentPortState {
+    /// The port.
+    pub port: MmioState<ConsoleState>,
+    /// Bytes for the guest that the port did not take yet, oldest first.
+    pub input: Vec<u8>,
+}
+
+/// Reads a state, whose machine could be asked for on a command line.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse(json: &[u8]) -> Result<Saved, String> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let saved: Saved = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| format!("is no state of a machine: {error}"))?;
+    saved.machine.spec.check().map_err(|error| format!("is about a machine that cannot be: {error}"))?;
+    Ok(saved)
+}

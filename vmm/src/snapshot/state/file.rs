@@ -1,0 +1,89 @@
+//! A file that is not in the snapshot, but has to be the same when it is needed.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// By what a file is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileMark {
+    /// Where it was.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written: seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+    /// CRC-32 of what is in it.
+    pub crc32: u32,
+}
+
+impl FileMark {
+    /// The mark of a file that was opened at `path`.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn of(path: &Path, file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified, crc32: sum(file)? })
+    }
+
+    /// Complains unless `file` is the one that was marked: neither written since, nor another one with other bytes in it.
+    ///
+    /// # Errors
+    /// In what it differs, in words, or what the host says.
+    pub fn check(&self, file: &File) -> Result<(), String> {
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        if metadata.len() != self.bytes {
+            return Err(format!("has {} bytes, and the machine's had {}", metadata.len(), self.bytes));
+        }
+        if (metadata.mtime(), metadata.mtime_nsec()) == self.modified {
+            return Ok(());
+        }
+        let seen = sum(file).map_err(|error| error.to_string())?;
+        if seen == self.crc32 {
+            return Ok(());
+        }
+        Err(format!("is not the machine's: its checksum is {seen:#010x}, and was {:#010x}", self.crc32))
+    }
+}
+
+/// The checksum of all that is in a file, wherever it is read at present.
+fn sum(file: &File) -> io::Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        let read = std::os::unix::fs::FileExt::read_at(file, &mut buffer, at)?;
+        if read == 0 {
+            return Ok(hasher.finalize());
+        }
+        hasher.update(&buffer[..read]);
+        at += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_copy_is_the_same_and_what_was_written_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kernel");
+        let write = |text: &str| {
+            fs::write(&path, text).unwrap();
+            File::open(&path).unwrap()
+        };
+        let mark = FileMark::of(&path, &write("one")).unwrap();
+        mark.check(&File::open(&path).unwrap()).unwrap();
+        mark.check(&write("one")).unwrap();
+        assert!(mark.check(&write("two")).unwrap_err().starts_with("is not the machine's"));
+        assert_eq!(mark.check(&write("three")).unwrap_err(), "has 5 bytes, and the machine's had 3");
+    }
+}

@@ -1,0 +1,61 @@
+//! How a machine goes on from a snapshot.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{MachineSpec, SerialSpec};
+
+/// What is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A machine that boots.
+    Boot(MachineSpec),
+    /// A machine that goes on from a snapshot.
+    Restore(RestoreSpec),
+}
+
+/// How a machine goes on from a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreSpec {
+    /// The snapshot's directory.
+    pub path: PathBuf,
+    /// How its memory is taken over.
+    pub memory: RestoredMemory,
+    /// What becomes of the guest's clock.
+    pub clock: Clock,
+    /// Whether the vCPUs stay stopped.
+    pub paused: bool,
+    /// Where the kernel is now.
+    pub kernel: Option<PathBuf>,
+    /// Where the initial RAM file system is now.
+    pub initramfs: Option<PathBuf>,
+    /// UNIX socket of the REST API; the snapshot's without it.
+    pub api_socket: Option<PathBuf>,
+    /// UNIX socket of the guest agent's port; the snapshot's without it.
+    pub agent_socket: Option<PathBuf>,
+    /// What the serial console is connected to; the snapshot's without it.
+    pub serial: Option<SerialSpec>,
+}
+
+/// How a snapshot's memory is taken over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoredMemory {
+    /// Read before the guest runs, and its checksum looked at; the snapshot is not needed afterwards.
+    #[default]
+    Copy,
+    /// Mapped privately: read when the guest touches it. What it writes is its own.
+    Map,
+}
+
+/// What becomes of a guest's clock in the time from a snapshot to a restore.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// It goes on where it stopped.
+    #[default]
+    Stay,
+    /// The time that has passed has passed for the guest.
+    Jump,
+}
