@@ -17,6 +17,7 @@ use crate::layout::Layout;
 use crate::rest::{Rest, RestError};
 
 mod last_audit;
+mod launch;
 mod process;
 mod setup;
 

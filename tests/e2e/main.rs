@@ -33,6 +33,8 @@ mod patience;
 mod poison;
 mod reach;
 mod shapes;
+mod snapshot;
+mod snapshot_files;
 mod virtio_mem;
 mod virtio_mem_driver;
 mod virtio_mem_faults;
@@ -92,7 +94,7 @@ macro_rules! tests {
 }
 
 /// Files about what the guest's kernel makes of memory devices.
-const ABOUT_THE_GUEST: [&str; 11] = [
+const ABOUT_THE_GUEST: [&str; 12] = [
     "check",
     "dimm",
     "dimm_announced",
@@ -101,6 +103,7 @@ const ABOUT_THE_GUEST: [&str; 11] = [
     "layouts",
     "lifecycle",
     "poison",
+    "snapshot",
     "virtio_mem",
     "virtio_mem_driver",
     "virtio_mem_faults",
@@ -155,8 +158,10 @@ fn is_about_the_guest(test: &str) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 24] = [
+    let files: [&[Test]; 26] = [
         layouts::TESTS,
+        snapshot::TESTS,
+        snapshot_files::TESTS,
         boot::TESTS,
         bare::TESTS,
         dimm::TESTS,

@@ -20,7 +20,7 @@ mod tests;
 
 use clap::{Parser, Subcommand};
 
-pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, NewDimm, ResizeArgs};
+pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
 pub use dimm::{DimmArg, RangesArg};
 pub use fault::FaultArg;
 pub use firmware::FirmwareRangeArg;
@@ -30,7 +30,7 @@ pub use memory::MemoryArg;
 pub use numa::NumaArg;
 pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
-pub use serial::SerialArg;
+pub use serial::{BadSerial, SerialArg};
 
 /// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
 /// plugs and unplugs them while it runs, and says what became of every change.

@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::audit::Audit;
 use crate::events::Followed;
-use crate::spec::DimmSpec;
+use crate::spec::{DimmSpec, ForkSpec};
 
 /// What the machine can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum Command {
     Faults,
     /// Set faults in place of all earlier ones.
     SetFaults(Vec<Fault>),
+    /// Start a child that begins as a copy of the machine; the answer comes when it is there.
+    Fork(ForkSpec),
     /// Write the machine to this directory; the answer comes when it is there.
     Snapshot(PathBuf),
     /// Report a hardware memory error to the guest.
@@ -105,6 +107,8 @@ pub enum Reply {
     Audit(Audit),
     /// The faults that are set now.
     Faults(Vec<FaultStatus>),
+    /// The child that there is now.
+    Forked(Forked),
     /// The guest was asked to change a memory device.
     Accepted {
         /// The device's state right after. When it is already as asked (`device.state` is `idle` or
@@ -115,9 +119,26 @@ pub enum Reply {
     },
 }
 
+/// A child of the machine; the answer of `POST /vm.fork`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Forked {
+    /// Its name.
+    pub id: String,
+    /// Its process.
+    pub pid: u32,
+    /// The socket of its API.
+    #[schema(value_type = String)]
+    pub api_socket: PathBuf,
+    /// The socket of its guest's agent.
+    #[schema(value_type = Option<String>)]
+    pub agent_socket: Option<PathBuf>,
+}
+
 /// The body of `GET /vm.info`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VmInfo {
+    /// Its name, if it is a fork.
+    pub id: Option<String>,
     /// Running, paused, …
     pub state: VmState,
     /// Number of virtual CPUs.

@@ -20,10 +20,11 @@ use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
 use crate::api::types::{
-    Faults, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice, TakeSnapshot,
+    Faults, Fork, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice, TakeSnapshot,
 };
 use crate::audit::Audit;
-use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, NewDimm, ResizeArgs};
+use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
+use crate::control::Forked;
 use client::{Answer, Client, ClientError, Method, segment};
 
 /// Exit status: done or accepted.
@@ -88,6 +89,7 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Pause => talk.tell("/vm.pause").await,
         Action::Resume => talk.tell("/vm.resume").await,
         Action::Snapshot { directory } => talk.snapshot(directory).await,
+        Action::Fork(fork) => talk.fork(fork).await,
         Action::Reboot => talk.tell("/vm.reboot").await,
         Action::PowerButton => talk.tell("/vm.power-button").await,
         Action::Shutdown => talk.tell("/vm.shutdown").await,
@@ -141,6 +143,19 @@ impl Talk<'_> {
     async fn snapshot(&mut self, directory: &Path) -> Result<(), Failure> {
         let body = TakeSnapshot { destination: Some(std::path::absolute(directory)?), destination_url: None };
         checked(self.client.ask(Method::PUT, "/vm.snapshot", Some(&body)).await?).map(drop)
+    }
+
+    /// As [`snapshot`](Self::snapshot), with paths of this process.
+    async fn fork(&mut self, fork: &ForkArgs) -> Result<(), Failure> {
+        let body = Fork {
+            id: fork.id.clone(),
+            api_socket: std::path::absolute(&fork.api)?,
+            agent_socket: fork.agent.as_ref().map(std::path::absolute).transpose()?,
+            serial: fork.serial.clone(),
+            paused: fork.paused,
+        };
+        let answer = self.client.ask(Method::POST, "/vm.fork", Some(&body)).await?;
+        self.print(answer, |child: Forked| render::forked(&child))
     }
 
     async fn resize(&mut self, resize: &ResizeArgs) -> Result<(), Failure> {

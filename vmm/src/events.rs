@@ -58,6 +58,13 @@ pub enum MachineEvent {
     Resumed,
     /// The machine goes on from a snapshot; what happened before has lower numbers.
     Restored,
+    /// The machine has a child, which begins as a copy of it.
+    Forked {
+        /// Its name.
+        id: String,
+        /// Its process.
+        pid: u32,
+    },
     /// A snapshot of the machine was taken.
     SnapshotTaken {
         /// Where it is.

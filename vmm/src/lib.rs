@@ -9,6 +9,7 @@ pub mod control;
 pub mod ctl;
 pub mod defect;
 pub mod events;
+mod forked;
 pub mod host;
 pub mod layout;
 pub mod machine;

@@ -11,6 +11,7 @@
 //! the buses; only the event loop runs commands. Lock order: memory device, then the Generic Event
 //! Device, then RAM.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use crate::api;
@@ -18,7 +19,6 @@ use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host;
 use crate::layout::Layout;
-use crate::snapshot::Snapshot;
 use crate::spec::{MachineSpec, Start};
 use crate::topology::Topology;
 use dimmer_devices::fault::Faults;
@@ -39,6 +39,7 @@ mod cpu_vendor;
 mod end;
 mod error;
 mod event_loop;
+mod forking;
 mod gate;
 mod hold;
 mod kvm_error;
@@ -103,22 +104,26 @@ struct Machine {
     reserve: Reserve,
     preparing: Preparing,
     saving: Option<Saving>,
+    /// What children begin with, as long as nothing of this machine changes.
+    image: Option<Arc<File>>,
+    /// Its name, if it is a fork.
+    id: Option<String>,
     state: VmState,
     resets: u64,
     end: Option<End>,
 }
 
-/// Runs a machine until it ends.
+/// Runs a machine until it ends; `ready` is called once it is there.
 ///
 /// # Errors
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
-pub fn run(start: Start) -> Result<End, MachineError> {
+pub fn run(start: Start, ready: impl FnOnce()) -> Result<End, MachineError> {
     reserve::raise_limit();
     let (spec, snapshot) = match start {
         Start::Boot(spec) => (spec, None),
         Start::Restore(how) => {
-            let failed = |error| MachineError::Restore { path: how.path.clone(), error };
-            let snapshot = Snapshot::open(&how.path).map_err(|error| failed(error.into()))?;
+            let failed = |error| MachineError::Restore { from: how.source.clone(), error };
+            let snapshot = restoring::open(&how.source).map_err(failed)?;
             (restoring::spec(&snapshot, &how).map_err(failed)?, Some((snapshot, how)))
         }
     };
@@ -146,6 +151,7 @@ pub fn run(start: Start) -> Result<End, MachineError> {
         Some((snapshot, how)) => Machine::restore(spec, snapshot, how, hub, waker)?,
     };
     drop(snapshot);
+    ready();
     drop(starting);
     let sources = Sources { letters, bell, wakes, wake_bell, signals };
     let end = event_loop::run(machine, sources);
@@ -215,6 +221,8 @@ impl Machine {
             reserve,
             preparing: Preparing::default(),
             saving: None,
+            image: None,
+            id: None,
             state: VmState::Running,
             resets: 0,
             end: None,

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,7 +13,8 @@ use tracing_subscriber::prelude::*;
 use crate::chain::chain;
 use crate::cli::{Cli, Command, RunArgs};
 use crate::machine::End;
-use crate::{ctl, defect, machine};
+use crate::spec::{Source, Start};
+use crate::{ctl, defect, forked, machine};
 
 /// Bad usage, or a host that cannot do it.
 const BAD: u8 = 2;
@@ -33,7 +34,18 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
     let start = arguments.into_start()?;
-    let end = match catch_unwind(|| machine::run(start)) {
+    let is_forked = matches!(&start, Start::Restore(how) if matches!(how.source, Source::Parent(_)));
+    let ready = || {
+        if is_forked && let Err(error) = forked::ready() {
+            tracing::warn!("nobody hears that this fork is there: {error}");
+        }
+    };
+    let end = match catch_unwind(AssertUnwindSafe(|| machine::run(start, ready))) {
+        // Whoever asked for it says it to who asked them.
+        Ok(Err(error)) if is_forked => {
+            forked::failed(&chain(&error))?;
+            return Ok(BAD);
+        }
         Ok(end) => end?,
         Err(panic) => End::Defect(defect::words(&*panic)),
     };

@@ -16,6 +16,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub mod draft;
+pub mod image;
 pub mod manifest;
 pub mod memory;
 pub mod state;
@@ -81,8 +82,8 @@ pub struct Snapshot {
     pub state: MachineState,
     /// The memory; its length is right.
     pub memory: File,
-    /// The checksum that the memory is to have.
-    pub memory_sum: u32,
+    /// The checksum that the memory is to have, if it has one.
+    pub memory_sum: Option<u32>,
     /// Where the memory is, for messages.
     pub memory_path: PathBuf,
 }
@@ -105,12 +106,29 @@ impl Snapshot {
         let memory = File::open(&memory_path).map_err(at(&memory_path, "open"))?;
         let length = memory.metadata().map_err(at(&memory_path, "look at"))?.len();
         manifest.memory.check_length(length).map_err(|what| wrong(&memory_path, what))?;
-        let pieces = memory::Pieces::new(&state.memory.pieces).map_err(|what| wrong(&path, what))?;
-        if pieces.length() != length {
-            let what = format!("is about {} bytes of memory, and the file has {length}", pieces.length());
-            return Err(wrong(&path, what));
+        let snapshot = Self::checked(files, state, memory, length, memory_path)?;
+        Ok(Self { memory_sum: Some(manifest.memory.crc32), ..snapshot })
+    }
+
+    /// A snapshot whose memory has `length` bytes, which are all that its state is about.
+    fn checked(
+        files: FilesState,
+        state: MachineState,
+        memory: File,
+        length: u64,
+        memory_path: PathBuf,
+    ) -> Result<Self, SnapshotError> {
+        let pieces = memory::Pieces::new(&state.memory.pieces).map(|pieces| pieces.length());
+        match pieces {
+            Ok(pieces) if pieces == length => {
+                Ok(Self { files, state, memory, memory_sum: None, memory_path })
+            }
+            Ok(pieces) => {
+                let what = format!("has {length} bytes, and the state is about {pieces}");
+                Err(SnapshotError::Content { path: memory_path, what })
+            }
+            Err(what) => Err(SnapshotError::Content { path: memory_path, what }),
         }
-        Ok(Self { files, state, memory, memory_sum: manifest.memory.crc32, memory_path })
     }
 }
 

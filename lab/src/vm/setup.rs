@@ -1,16 +1,12 @@
 //! What a machine is to be started with, and starting it.
 
-use std::cell::Cell;
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use dimmer_images::Kernel;
 
-use super::last_audit::Expected;
-use super::process::dimmer;
-use super::{TestVm, VmError, at};
-use crate::rest::Rest;
+use super::{TestVm, VmError, at, launch};
 
 /// The kernel command line of the lab's guests unless a test wants another: quiet, since every byte
 /// on the serial console is an exit; without zeroing on allocation, which Debian's kernels do by
@@ -104,36 +100,14 @@ impl<'a> Setup<'a> {
     /// # Errors
     /// [`VmError`].
     pub fn start(&self) -> Result<TestVm, VmError> {
-        let dir = tempfile::Builder::new().prefix("dimmer-vm-").tempdir().map_err(at("make a directory"))?;
+        let dir = launch::directory()?;
         let initramfs = self.initramfs(dir.path())?;
-        let path = |name: &str| dir.path().join(name);
-        let (api, agent) = (path("api"), path("agent"));
-        let log = File::create(path("log")).map_err(at("create a log file"))?;
-        let mut command = dimmer();
-        command
-            .arg("run")
-            .arg("--kernel")
-            .arg(self.image)
-            .arg("--initramfs")
-            .arg(initramfs)
-            .args(["--cmdline", &self.cmdline])
-            .args(self.watched.then_some("--watch-console"))
-            .arg("--api-socket")
-            .arg(&api)
-            .arg("--agent-socket")
-            .arg(&agent)
-            .arg("--serial")
-            .arg(self.serial.clone().unwrap_or_else(|| format!("file={}", path("console").display())))
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(at("share the log file"))?)
-            .stderr(log);
-        let child = command.spawn().map_err(at("start dimmer"))?;
-        let rest = Rest::new(&api).map_err(at("start an event loop"))?;
-        let (guest, late, expected) = (None, Cell::new(false), Expected::AllAgrees);
-        let mut vm = TestVm { child, dir, rest, agent, guest, late, expected };
-        vm.wait_for(&api)?;
-        Ok(vm)
+        let mut arguments: Vec<OsString> = Vec::new();
+        arguments.extend(["--kernel".into(), self.image.into(), "--initramfs".into(), initramfs.into()]);
+        arguments.extend(["--cmdline".into(), self.cmdline.clone().into()]);
+        arguments.extend(self.watched.then(|| "--watch-console".into()));
+        arguments.extend(self.arguments.iter().map(OsString::from));
+        launch::launch(dir, arguments, self.serial.as_deref())
     }
 
     /// The lab's initramfs or, with files of the test's own, one of the machine's in `dir`.

@@ -8,11 +8,11 @@ use dimmer_devices::memory::MemoryStatus;
 
 use super::body::JsonBody;
 use super::errors::{AnyProblem, ChangeProblems};
-use super::types::{InjectMce, Ping, Resize, ResizeZone, TakeSnapshot};
+use super::types::{Fork, InjectMce, Ping, Resize, ResizeZone, TakeSnapshot};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{Api, Problem, Shared};
 use crate::audit::Audit;
-use crate::control::{Command, Reply, VmInfo};
+use crate::control::{Command, Forked, Reply, VmInfo};
 
 /// Says that the VMM is there, and which.
 #[utoipa::path(get, path = "/vmm.ping", responses((status = 200, description = "It is there", body = Ping)))]
@@ -79,6 +79,22 @@ pub async fn snapshot(
     JsonBody(body): JsonBody<TakeSnapshot>,
 ) -> Result<StatusCode, Problem> {
     done(&api, Command::Snapshot(body.directory()?)).await
+}
+
+/// Starts a child: a machine of its own that begins as a copy of this one, with memory that is shared until one of the two
+/// writes to it. Answers when the child is there.
+#[utoipa::path(post, path = "/vm.fork", request_body = Fork, responses(
+    (status = 201, description = "The child", body = Forked),
+    ChangeProblems,
+))]
+pub async fn fork(
+    State(api): Shared,
+    JsonBody(body): JsonBody<Fork>,
+) -> Result<(StatusCode, Json<Forked>), Problem> {
+    match api.call(Command::Fork(body.try_into()?)).await? {
+        Reply::Forked(forked) => Ok((StatusCode::CREATED, Json(forked))),
+        other => Err(Problem::unexpected(&other)),
+    }
 }
 
 /// Resets the machine; it starts again with the same devices.

@@ -25,6 +25,7 @@ pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(machine::pause))
         .routes(routes!(machine::resume))
         .routes(routes!(machine::snapshot))
+        .routes(routes!(machine::fork))
         .routes(routes!(machine::reboot))
         .routes(routes!(machine::power_button))
         .routes(routes!(machine::shutdown))

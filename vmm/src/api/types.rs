@@ -12,8 +12,9 @@ use dimmer_devices::fault::{Fault, FaultStatus};
 use dimmer_devices::placement::Placement;
 
 use super::Problem;
+use crate::cli::{BadSerial, SerialArg};
 use crate::control::MceSeverity;
-use crate::spec::DimmSpec;
+use crate::spec::{DimmSpec, ForkSpec, SerialSpec};
 
 /// The body of `GET /vmm.ping`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -191,4 +192,42 @@ pub struct InjectMce {
     pub address: u64,
     /// How bad it is.
     pub severity: MceSeverity,
+}
+
+/// The body of `POST /vm.fork`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fork {
+    /// The child's name: 1 to 64 letters, digits, `.`, `_` or `-`.
+    pub id: String,
+    /// The socket of its API, from the root on.
+    #[schema(value_type = String)]
+    pub api_socket: PathBuf,
+    /// The socket of its guest's agent, where the machine has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub agent_socket: Option<PathBuf>,
+    /// What its serial console is connected to: `null`, `file=PATH` or `socket=PATH`; `null` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Whether its virtual CPUs stay stopped.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+impl TryFrom<Fork> for ForkSpec {
+    type Error = Problem;
+
+    fn try_from(Fork { id, api_socket, agent_socket, serial, paused }: Fork) -> Result<Self, Problem> {
+        let serial = match serial {
+            None => SerialSpec::Null,
+            Some(text) => {
+                let SerialArg(serial) = text.parse().map_err(|error: BadSerial| {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).with_field("serial")
+                })?;
+                serial
+            }
+        };
+        Ok(Self { id, api_socket, agent_socket, serial, paused })
+    }
 }

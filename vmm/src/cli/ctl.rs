@@ -53,6 +53,8 @@ pub enum Action {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Start a child: a machine of its own that begins as a copy of this one
+    Fork(ForkArgs),
     /// Reset the machine; it starts again with the same devices
     Reboot,
     /// Press the power button
@@ -91,6 +93,30 @@ pub enum Action {
         #[arg(long, value_parser = word::<MceSeverity>)]
         severity: MceSeverity,
     },
+}
+
+/// What was typed after `fork`.
+#[derive(Debug, Args)]
+pub struct ForkArgs {
+    /// The child's name
+    #[arg(long)]
+    pub id: String,
+
+    /// UNIX socket of the child's API
+    #[arg(long = "child-api-socket", value_name = "PATH")]
+    pub api: PathBuf,
+
+    /// UNIX socket of its guest agent's port
+    #[arg(long = "child-agent-socket", value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+
+    /// What its serial console is connected to: null|file=PATH|socket=PATH (default: null)
+    #[arg(long, value_name = "WHERE")]
+    pub serial: Option<String>,
+
+    /// Leave its virtual CPUs stopped
+    #[arg(long)]
+    pub paused: bool,
 }
 
 /// What to do with faults.

@@ -14,7 +14,7 @@ pub struct RestoreArgs {
     ///
     /// The machine is the one of the snapshot. Its kernel and initramfs, which a reset boots, have to be where they were, or
     /// where --kernel and --initramfs say; the sockets and the console are those of the snapshot unless said otherwise.
-    #[arg(long, value_name = "DIR", conflicts_with_all = [
+    #[arg(long, value_name = "DIR", group = "from", conflicts_with_all = [
         "cmdline", "cpus", "cpu_vendor", "nested", "memory", "firmware_range", "numa", "memory_hotplug", "dimm", "fault",
         "watch_console",
     ])]
@@ -22,14 +22,18 @@ pub struct RestoreArgs {
 
     /// How the snapshot's memory is taken over: copy (default: read and checked before the guest runs) or map (mapped
     /// privately and read when the guest touches it; the snapshot has to stay as it is)
-    #[arg(long, value_name = "copy|map", requires = "restore", value_parser = word::<RestoredMemory>)]
+    #[arg(long, value_name = "copy|map", requires = "from", value_parser = word::<RestoredMemory>)]
     pub restore_memory: Option<RestoredMemory>,
 
     /// The guest's clock: stay (default: it goes on where it stopped) or jump (the time since then has passed)
-    #[arg(long, value_name = "stay|jump", requires = "restore", value_parser = word::<Clock>)]
+    #[arg(long, value_name = "stay|jump", requires = "from", value_parser = word::<Clock>)]
     pub restore_clock: Option<Clock>,
 
+    /// Go on from the image that this process has from the machine that it is a fork of
+    #[arg(long, value_name = "ID", hide = true, group = "from")]
+    pub forked: Option<String>,
+
     /// Leave the virtual CPUs of the restored machine stopped; resume lets them run
-    #[arg(long, requires = "restore")]
+    #[arg(long, requires = "from")]
     pub paused: bool,
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::hotplug::windows;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
-use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, SpecError, Start};
+use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start};
 
 /// The kernel command line without `--cmdline`: messages go to the serial console, and a guest that panics
 /// does not stay around.
@@ -16,7 +16,7 @@ pub const DEFAULT_CMDLINE: &str = "console=ttyS0 panic=-1";
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Kernel to boot: a bzImage or an ELF vmlinux
-    #[arg(long, value_name = "PATH", required_unless_present = "restore")]
+    #[arg(long, value_name = "PATH", required_unless_present = "from")]
     pub kernel: Option<PathBuf>,
 
     /// Initial RAM file system
@@ -132,9 +132,13 @@ impl RunArgs {
     /// # Errors
     /// [`SpecError`] names the flag, the value, and what would be valid.
     pub fn into_start(mut self) -> Result<Start, SpecError> {
-        let Some(path) = self.restore.restore.take() else { return Ok(Start::Boot(self.into_spec()?)) };
+        let source = match (self.restore.restore.take(), self.restore.forked.take()) {
+            (Some(directory), _) => Source::Directory(directory),
+            (None, Some(id)) => Source::Parent(id),
+            (None, None) => return Ok(Start::Boot(self.into_spec()?)),
+        };
         Ok(Start::Restore(RestoreSpec {
-            path,
+            source,
             memory: self.restore.restore_memory.unwrap_or_default(),
             clock: self.restore.restore_clock.unwrap_or_default(),
             paused: self.restore.paused,

@@ -6,7 +6,7 @@ use dimmer_devices::memory::{Kind, MemoryEvent, MemoryStatus, Outcome, State};
 
 use crate::api::Problem;
 use crate::api::types::Ping;
-use crate::control::{VmInfo, VmState};
+use crate::control::{Forked, VmInfo, VmState};
 use crate::events::{Event, MachineEvent, What};
 use crate::units::Bytes;
 
@@ -158,12 +158,18 @@ fn memory_event(event: &MemoryEvent) -> String {
     }
 }
 
+/// A child.
+pub fn forked(child: &Forked) -> String {
+    format!("{}: process {}, --api-socket {}", child.id, child.pid, child.api_socket.display())
+}
+
 fn machine_event(event: &MachineEvent) -> String {
     match event {
         MachineEvent::Booting => "machine: booting".to_owned(),
         MachineEvent::Paused => "machine: paused".to_owned(),
         MachineEvent::Resumed => "machine: resumed".to_owned(),
         MachineEvent::Restored => "machine: goes on from a snapshot".to_owned(),
+        MachineEvent::Forked { id, pid } => format!("machine: forked {id}, process {pid}"),
         MachineEvent::SnapshotTaken { destination } => {
             format!("machine: a snapshot of it is in {}", destination.display())
         }

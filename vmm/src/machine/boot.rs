@@ -1,6 +1,8 @@
 //! Puts kernel, initramfs, boot parameters and ACPI tables into guest memory.
 
+use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use dimmer_acpi::platform::Platform;
 use dimmer_acpi::power;
@@ -56,12 +58,12 @@ impl Files {
         Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs })
     }
 
-    /// By what the files are known again.
+    /// By what the files are known again; `how` marks one of them.
     ///
     /// # Errors
     /// What the host says.
-    pub fn marks(&self) -> io::Result<FilesState> {
-        let mark = |image: &Image| FileMark::of(image.path(), image.file());
+    pub fn marks(&self, how: fn(&Path, &File) -> io::Result<FileMark>) -> io::Result<FilesState> {
+        let mark = |image: &Image| how(image.path(), image.file());
         Ok(FilesState {
             kernel: mark(&self.kernel)?,
             initramfs: self.initramfs.as_ref().map(mark).transpose()?,

@@ -38,8 +38,7 @@ impl Machine {
             Command::Ost(id) => self.ost(&id).map(Reply::Ost),
             Command::Requests(id) => self.requests(&id).map(Reply::Requests),
             Command::Audit => Ok(Reply::Audit(self.audit())),
-            // Answered when it is written.
-            Command::Snapshot(_) => Err(Refusal::Host("a snapshot is not taken here".to_owned())),
+            Command::Snapshot(_) | Command::Fork(_) => unreachable!("these are answered when they are done"),
             Command::InjectMce { address, severity } => {
                 self.inject_mce(address, severity).map(|()| Reply::Done)
             }
@@ -60,6 +59,7 @@ impl Machine {
         let memory_devices = self.wiring.memory_devices();
         let plugged: u64 = memory_devices.iter().map(|device| device.plugged_size).sum();
         VmInfo {
+            id: self.id.clone(),
             state: self.state,
             cpus: self.spec.cpus,
             boot_memory: self.spec.memory.size,

@@ -1,7 +1,6 @@
 //! Why a machine cannot be built.
 
 use std::io;
-use std::path::PathBuf;
 
 use dimmer_devices::fault::FaultError;
 
@@ -14,6 +13,7 @@ use super::vcpu::VcpuError;
 use super::wiring::WiringError;
 use crate::host::{HostNodeProblem, HostProblem};
 use crate::layout::LayoutError;
+use crate::spec::Source;
 
 /// A machine could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +54,10 @@ pub enum MachineError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// A machine cannot go on from a snapshot.
-    #[error("--restore {}: {error}", path.display())]
+    #[error("{from}: {error}")]
     Restore {
-        /// The snapshot.
-        path: PathBuf,
+        /// Where the snapshot is.
+        from: Source,
         /// Why not.
         #[source]
         error: RestoreError,

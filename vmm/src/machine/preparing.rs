@@ -12,6 +12,7 @@ use dimmer_devices::memory::{GuestRange, HostError};
 
 use super::Machine;
 use super::commands::refused_dimm;
+use super::saving::Save;
 use super::wake::Wake;
 use crate::control::{Command, Letter, Refusal, ReplyTo};
 use crate::defect;
@@ -53,9 +54,13 @@ impl Machine {
             return drop(reply.send(Err(refusal)));
         }
         let command = match command {
-            Command::Snapshot(place) => return self.snapshot(place, reply),
+            Command::Snapshot(place) => return self.save(Save::Snapshot(place), reply),
+            Command::Fork(fork) => return self.save(Save::Fork(fork), reply),
             other => other,
         };
+        if !command.only_looks() {
+            self.forget_image();
+        }
         let slow = self.spec.memory.prealloc || self.spec.memory.reserve;
         let dimm = if slow { self.dimm_of(&command) } else { None };
         match dimm {

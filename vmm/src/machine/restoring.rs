@@ -8,8 +8,9 @@ use super::wake::Waker;
 use super::{Machine, MachineError, ram};
 use crate::control::VmState;
 use crate::events::{Hub, MachineEvent};
+use crate::forked;
 use crate::snapshot::{Snapshot, SnapshotError};
-use crate::spec::{MachineSpec, RestoreSpec, SpecError};
+use crate::spec::{MachineSpec, RestoreSpec, Source, SpecError};
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::HostError;
 
@@ -37,6 +38,21 @@ pub enum RestoreError {
     /// Something else, in words.
     #[error("{0}")]
     Other(String),
+}
+
+/// The snapshot that is to be gone on from.
+///
+/// # Errors
+/// [`RestoreError`] when there is none, or it is not whole.
+pub(super) fn open(source: &Source) -> Result<Snapshot, RestoreError> {
+    Ok(match source {
+        Source::Directory(path) => Snapshot::open(path)?,
+        Source::Parent(_) => {
+            let image =
+                forked::image().map_err(|error| RestoreError::Other(format!("standard input: {error}")))?;
+            Snapshot::from_image(image)?
+        }
+    })
 }
 
 /// What the machine in `snapshot` is to be.
@@ -83,7 +99,7 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let mut machine = Self::assemble(spec, hub, waker)?;
         let restored = machine.go_on(snapshot, how);
-        restored.map_err(|error| MachineError::Restore { path: how.path.clone(), error })?;
+        restored.map_err(|error| MachineError::Restore { from: how.source.clone(), error })?;
         Ok(machine)
     }
 
@@ -102,6 +118,9 @@ impl Machine {
         let vcpus = self.restored_vcpus(state, how.clock, &self.surroundings())?;
         self.check_books()?;
         self.resets = state.resets;
+        if let Source::Parent(id) = &how.source {
+            self.id = Some(id.clone());
+        }
         lock(&self.panic).clone_from(&state.panic);
         self.hub.go_on_from(state.events);
         self.hub.machine(MachineEvent::Restored);

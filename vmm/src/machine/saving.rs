@@ -1,6 +1,7 @@
-//! A snapshot of the machine: its state is taken at once, and another thread writes the memory, while the event loop goes on
-//! and the machine stays as it is.
+//! Snapshots and images for forks: the machine's state is taken at once, and another thread writes the memory, while the event
+//! loop goes on and the machine stays as it is.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,15 +15,26 @@ use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
 use crate::defect;
 use crate::events::MachineEvent;
 use crate::snapshot::memory::Pieces;
+use crate::snapshot::state::FileMark;
 use crate::snapshot::{self, SnapshotError};
+use crate::spec::ForkSpec;
 
-type Written = Result<(), SnapshotError>;
+/// What the machine is written down for.
+#[derive(Debug)]
+pub(super) enum Save {
+    /// A snapshot in this directory.
+    Snapshot(PathBuf),
+    /// A child.
+    Fork(ForkSpec),
+}
 
-/// A snapshot that is being written, and who waits for it. When dropped it is given up.
+/// What comes of it: nothing but the snapshot, or an image.
+type Written = Result<Option<File>, Refusal>;
+
+/// What is being written, and who waits for it. When dropped it is given up.
 #[derive(Debug)]
 pub(super) struct Saving {
-    reply: Option<ReplyTo>,
-    place: PathBuf,
+    wanted: Option<(Save, ReplyTo)>,
     thread: Option<JoinHandle<Written>>,
     given_up: Arc<AtomicBool>,
     /// Whether the vCPUs are to run again afterwards.
@@ -30,31 +42,44 @@ pub(super) struct Saving {
 }
 
 impl Machine {
-    /// Refuses what would change a machine of which a snapshot is being taken.
+    /// Refuses what would change a machine that is being written down.
     pub(super) fn check_free(&self, command: &Command) -> Result<(), Refusal> {
         if self.saving.is_none() || command.only_looks() {
             return Ok(());
         }
-        Err(Refusal::Conflict(
-            "a snapshot of the machine is being taken; until it is there the machine stays as it is"
-                .to_owned(),
-        ))
+        let text = "the machine is being written to a snapshot, or an image for a fork; until that is there it stays as it is";
+        Err(Refusal::Conflict(text.to_owned()))
     }
 
-    /// Begins a snapshot at `place`; the answer comes when it is there.
-    pub(super) fn snapshot(&mut self, place: PathBuf, reply: ReplyTo) {
-        let was_running = self.state == VmState::Running;
-        if let Err(refusal) = self.begin_snapshot(place, was_running) {
-            self.release(was_running);
+    /// Begins a snapshot or a fork; the answer comes when it is there.
+    pub(super) fn save(&mut self, save: Save, reply: ReplyTo) {
+        if let Err(refusal) = self.check_save(&save) {
             return drop(reply.send(Err(refusal)));
         }
-        if let Some(saving) = &mut self.saving {
-            saving.reply = Some(reply);
+        match (&self.image, save) {
+            (Some(image), Save::Fork(fork)) => self.start_child(image.clone(), fork, reply),
+            (_, save) => {
+                self.forget_image();
+                self.write_down(save, reply);
+            }
         }
     }
 
-    fn begin_snapshot(&mut self, place: PathBuf, was_running: bool) -> Result<(), Refusal> {
-        self.check_snapshot(&place)?;
+    fn write_down(&mut self, save: Save, reply: ReplyTo) {
+        let was_running = self.state == VmState::Running;
+        match self.begin_to_write(&save) {
+            Ok((thread, given_up)) => {
+                let wanted = Some((save, reply));
+                self.saving = Some(Saving { wanted, thread: Some(thread), given_up, was_running });
+            }
+            Err(refusal) => {
+                self.release(was_running);
+                drop(reply.send(Err(refusal)));
+            }
+        }
+    }
+
+    fn begin_to_write(&mut self, save: &Save) -> Result<(JoinHandle<Written>, Arc<AtomicBool>), Refusal> {
         self.pause();
         let audit = self.audit();
         if !audit.ok {
@@ -62,83 +87,132 @@ impl Machine {
             return Err(Refusal::Conflict(format!("the machine's books do not agree: {problems}")));
         }
         let state = self.state().map_err(|error| Refusal::Host(chain(&error)))?;
-        self.wiring.hold(true);
-        self.alarms.hold(true);
+        self.hold(true);
         let given_up = Arc::new(AtomicBool::new(false));
         let (ram, files, waker) = (self.ram.clone(), self.files.clone(), self.waker.clone());
-        let work = {
-            let (place, given_up) = (place.clone(), given_up.clone());
-            move || {
-                let pieces = state.memory.pieces.clone();
-                let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
-                let go_on = || !given_up.load(Ordering::Relaxed);
-                let save = |file: &_| ram.save(&pieces, file, &go_on);
-                let write = || snapshot::write(&place, state, || files.marks(), length, save);
-                let written = catch_unwind(AssertUnwindSafe(write));
-                waker.wake(Wake::Saved);
-                written.unwrap_or_else(|panic| resume_unwind(panic))
+        let (stop, place) = (
+            given_up.clone(),
+            match save {
+                Save::Snapshot(place) => Some(place.clone()),
+                Save::Fork(_) => None,
+            },
+        );
+        let work = move || {
+            let pieces = state.memory.pieces.clone();
+            let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
+            let go_on = || !stop.load(Ordering::Relaxed);
+            let save = |file: &_| ram.save(&pieces, file, &go_on);
+            match place {
+                Some(place) => snapshot::write(&place, state, || files.marks(FileMark::of), length, save)
+                    .map(|()| None)
+                    .map_err(refused),
+                None => files
+                    .marks(FileMark::at_once)
+                    .and_then(|files| snapshot::image::write(state, files, length, save))
+                    .map(Some)
+                    .map_err(|error| Refusal::Host(format!("an image for the fork: {error}"))),
             }
+        };
+        let work = move || {
+            let written = catch_unwind(AssertUnwindSafe(work));
+            waker.wake(Wake::Saved);
+            written.unwrap_or_else(|panic| resume_unwind(panic))
         };
         let thread = std::thread::Builder::new().name("snapshot".to_owned()).spawn(work);
         let thread = thread.map_err(|error| Refusal::Host(format!("a thread for the snapshot: {error}")))?;
-        self.saving = Some(Saving { reply: None, place, thread: Some(thread), given_up, was_running });
-        Ok(())
+        Ok((thread, given_up))
     }
 
-    fn check_snapshot(&self, place: &Path) -> Result<(), Refusal> {
-        if !place.is_absolute() {
-            let text =
-                format!("destination: {:?} must begin with /: the machine has a directory of its own", place);
-            return Err(Refusal::Invalid(text));
+    fn check_save(&self, save: &Save) -> Result<(), Refusal> {
+        match save {
+            Save::Snapshot(place) => check_place(place)?,
+            Save::Fork(fork) => self.check_fork(fork)?,
         }
         if self.spec.nested {
-            let text = "this machine shows its guest the CPU's virtualization (--nested), whose state a snapshot does not have";
+            let text = "this machine shows its guest the CPU's virtualization (--nested), whose state cannot be written down";
             return Err(Refusal::Conflict(text.to_owned()));
         }
         if self.preparing.is_busy() {
-            let text = "memory of a DIMM is being populated; a snapshot can be taken once the DIMM is there";
+            let text = "memory of a DIMM is being populated; ask again once the DIMM is there";
             return Err(Refusal::Conflict(text.to_owned()));
         }
         Ok(())
     }
 
-    /// The snapshot that was being written is there, or could not be had.
+    /// What was being written is there, or could not be had.
     pub(super) fn saved(&mut self) {
         let Some(mut saving) = self.saving.take() else { return };
         let written = saving.join();
-        self.release(saving.was_running);
-        if written.is_ok() {
-            self.hub.machine(MachineEvent::SnapshotTaken { destination: saving.place.clone() });
+        let Some((save, reply)) = saving.wanted.take() else { return };
+        let image = match written {
+            Ok(image) => image.map(Arc::new),
+            Err(refusal) => {
+                self.release(saving.was_running);
+                return drop(reply.send(Err(refusal)));
+            }
+        };
+        // A machine that stays stopped stays as it is: its next children begin with the same image.
+        self.image = image.clone().filter(|_| !saving.was_running);
+        if self.image.is_none() {
+            self.release(saving.was_running);
         }
-        if let Some(reply) = saving.reply.take() {
-            // Who asked may have gone away meanwhile.
-            drop(reply.send(written.map(|()| Reply::Done)));
+        match (save, image) {
+            (Save::Fork(fork), Some(image)) => self.start_child(image, fork, reply),
+            (Save::Snapshot(destination), _) => {
+                self.hub.machine(MachineEvent::SnapshotTaken { destination });
+                // Who asked may have gone away meanwhile.
+                drop(reply.send(Ok(Reply::Done)));
+            }
+            (Save::Fork(_), None) => unreachable!("an image is written for a fork"),
+        }
+    }
+
+    /// Something of the machine changes: children that come later do not begin as those before.
+    pub(super) fn forget_image(&mut self) {
+        if self.image.take().is_some() {
+            self.hold(false);
         }
     }
 
     /// The machine is let go again.
     fn release(&mut self, was_running: bool) {
-        self.wiring.hold(false);
-        self.alarms.hold(false);
+        self.hold(false);
         if was_running {
             self.resume();
         }
     }
+
+    /// While held, nothing of the machine changes by itself.
+    fn hold(&self, held: bool) {
+        self.wiring.hold(held);
+        self.alarms.hold(held);
+    }
+}
+
+fn check_place(place: &Path) -> Result<(), Refusal> {
+    if place.is_absolute() {
+        return Ok(());
+    }
+    let place = place.display();
+    Err(Refusal::Invalid(format!(
+        "destination: {place} must begin with /: the machine has a directory of its own"
+    )))
+}
+
+fn refused(error: SnapshotError) -> Refusal {
+    let text = format!("destination: {}", chain(&error));
+    match error {
+        SnapshotError::Place { .. } => Refusal::Conflict(text),
+        SnapshotError::Host { .. } | SnapshotError::Content { .. } => Refusal::Host(text),
+    }
 }
 
 impl Saving {
-    fn join(&mut self) -> Result<(), Refusal> {
-        let joined = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
-        match joined {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error @ SnapshotError::Place { .. })) => {
-                Err(Refusal::Conflict(format!("destination: {error}")))
-            }
-            Ok(Err(error)) => Err(Refusal::Host(format!("destination: {}", chain(&error)))),
-            Err(panic) => {
-                Err(Refusal::Host(format!("the snapshot met a defect: {}", defect::words(&*panic))))
-            }
-        }
+    fn join(&mut self) -> Written {
+        let joined = self.thread.take().map_or(Ok(Ok(None)), JoinHandle::join);
+        joined.unwrap_or_else(|panic| {
+            Err(Refusal::Host(format!("the snapshot met a defect: {}", defect::words(&*panic))))
+        })
     }
 }
 

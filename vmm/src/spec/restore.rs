@@ -15,11 +15,44 @@ pub enum Start {
     Restore(RestoreSpec),
 }
 
+/// A child that a machine is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForkSpec {
+    /// Its name.
+    pub id: String,
+    /// UNIX socket of its REST API.
+    pub api_socket: PathBuf,
+    /// UNIX socket of its guest agent's port, which it has where its parent has one.
+    pub agent_socket: Option<PathBuf>,
+    /// What its serial console is connected to.
+    pub serial: SerialSpec,
+    /// Whether its vCPUs stay stopped.
+    pub paused: bool,
+}
+
+/// Where a snapshot is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// In this directory.
+    Directory(PathBuf),
+    /// In the image that this process has from the machine that it is a fork of; this is its name.
+    Parent(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "--restore {}", path.display()),
+            Self::Parent(id) => write!(f, "fork {id}"),
+        }
+    }
+}
+
 /// How a machine goes on from a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreSpec {
-    /// The snapshot's directory.
-    pub path: PathBuf,
+    /// Where the snapshot is.
+    pub source: Source,
     /// How its memory is taken over.
     pub memory: RestoredMemory,
     /// What becomes of the guest's clock.

@@ -9,7 +9,7 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 23] = [
+const CONTRACT: [(&str, &str, &[&str]); 24] = [
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
     ("/faults", "put", &["200"]),
@@ -22,6 +22,7 @@ const CONTRACT: [(&str, &str, &[&str]); 23] = [
     ("/memory-devices/{id}/requests", "get", &["200"]),
     ("/openapi.json", "get", &["200"]),
     ("/vm.audit", "get", &["200"]),
+    ("/vm.fork", "post", &["201"]),
     ("/vm.info", "get", &["200"]),
     ("/vm.inject-mce", "post", &["204"]),
     ("/vm.pause", "put", &["204"]),

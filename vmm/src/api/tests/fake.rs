@@ -79,6 +79,7 @@ impl Drop for FakeMachine {
 /// The machine's description with these devices.
 pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
     VmInfo {
+        id: None,
         state,
         cpus: 2,
         boot_memory: 4 * GIB,

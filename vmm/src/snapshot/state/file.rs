@@ -17,8 +17,8 @@ pub struct FileMark {
     pub bytes: u64,
     /// When it was last written: seconds and nanoseconds since 1970.
     pub modified: (i64, i64),
-    /// CRC-32 of what is in it.
-    pub crc32: u32,
+    /// CRC-32 of what is in it, unless it is to be the very file that was marked.
+    pub crc32: Option<u32>,
 }
 
 impl FileMark {
@@ -27,9 +27,17 @@ impl FileMark {
     /// # Errors
     /// What the host says.
     pub fn of(path: &Path, file: &File) -> io::Result<Self> {
+        Ok(Self { crc32: Some(sum(file)?), ..Self::at_once(path, file)? })
+    }
+
+    /// The same without a look at what is in it.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn at_once(path: &Path, file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified, crc32: sum(file)? })
+        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified, crc32: None })
     }
 
     /// Complains unless `file` is the one that was marked: neither written since, nor another one with other bytes in it.
@@ -44,11 +52,12 @@ impl FileMark {
         if (metadata.mtime(), metadata.mtime_nsec()) == self.modified {
             return Ok(());
         }
+        let Some(wanted) = self.crc32 else { return Err("was written since the machine began".to_owned()) };
         let seen = sum(file).map_err(|error| error.to_string())?;
-        if seen == self.crc32 {
+        if seen == wanted {
             return Ok(());
         }
-        Err(format!("is not the machine's: its checksum is {seen:#010x}, and was {:#010x}", self.crc32))
+        Err(format!("is not the machine's: its checksum is {seen:#010x}, and was {wanted:#010x}"))
     }
 }
 
@@ -84,6 +93,9 @@ mod tests {
         mark.check(&File::open(&path).unwrap()).unwrap();
         mark.check(&write("one")).unwrap();
         assert!(mark.check(&write("two")).unwrap_err().starts_with("is not the machine's"));
+        let mark = FileMark::at_once(&path, &write("one")).unwrap();
+        mark.check(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(mark.check(&write("two")).unwrap_err(), "was written since the machine began");
         assert_eq!(mark.check(&write("three")).unwrap_err(), "has 5 bytes, and the machine's had 3");
     }
 }
