@@ -9,6 +9,7 @@ use crate::table::{table, to_bytes};
 
 mod cpu;
 mod ged;
+mod generation;
 mod memory;
 mod power_button;
 mod pvpanic;
@@ -24,10 +25,12 @@ pub(crate) fn dsdt(platform: &Platform) -> Vec<u8> {
     let serial = serial::Serial(platform.serial);
     let virtio = virtio::Transports(&platform.virtio);
     let pvpanic = pvpanic::Pvpanic(platform.pvpanic_port);
+    let generation = generation::Generation(platform.generation_id);
     let ged = ged::Ged { device: platform.ged, memory: platform.memory_slots.is_some() };
     let memory = platform.memory_slots.map(memory::Controller::new);
 
-    let mut devices: Vec<&dyn Aml> = vec![&cpus, &power_button::PowerButton, &serial, &virtio, &pvpanic];
+    let mut devices: Vec<&dyn Aml> =
+        vec![&cpus, &power_button::PowerButton, &serial, &virtio, &pvpanic, &generation];
     if let Some(controller) = &memory {
         devices.push(controller);
     }

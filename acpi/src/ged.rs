@@ -9,3 +9,5 @@ pub const SIZE: u16 = 4;
 pub const MEMORY: u32 = 1 << 0;
 /// The power button was pressed.
 pub const POWER_BUTTON: u32 = 1 << 1;
+/// The machine has another generation ID (see [`crate::generation`]).
+pub const GENERATION: u32 = 1 << 2;

@@ -15,6 +15,7 @@ use platform::Platform;
 mod dsdt;
 mod fadt;
 pub mod ged;
+pub mod generation;
 pub mod hotplug;
 mod madt;
 pub mod platform;

@@ -23,6 +23,9 @@ pub struct Platform {
     pub power_port: u16,
     /// I/O port of the pvpanic device (see [`crate::pvpanic`]).
     pub pvpanic_port: u16,
+    /// Physical address of the generation ID (see [`crate::generation`]), a multiple of
+    /// [`ALIGNMENT`](crate::generation::ALIGNMENT).
+    pub generation_id: u64,
     /// I/O APIC and local APIC addresses.
     pub io_apic: u32,
     /// Physical address of the local APICs.

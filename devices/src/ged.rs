@@ -79,7 +79,7 @@ impl BusDevice for Ged {
 mod tests {
     use super::*;
     use crate::testing::Line;
-    use dimmer_acpi::ged::{MEMORY, POWER_BUTTON};
+    use dimmer_acpi::ged::{GENERATION, MEMORY, POWER_BUTTON};
 
     fn read(ged: &mut Ged, offset: u64, width: usize) -> Vec<u8> {
         let mut data = vec![0xee; width];
@@ -121,6 +121,21 @@ mod tests {
         assert_eq!(read(&mut ged, 0, 4), [1, 0, 0, 0]);
         ged.restore(GedState { pending: 0 });
         assert!(!line.is_high());
+    }
+
+    #[test]
+    fn a_device_that_goes_on_tells_what_is_new_beside_what_was_not_fetched() {
+        for pending in [0, MEMORY, GENERATION] {
+            let line = Line::new();
+            let mut ged = Ged::new(line.clone());
+            ged.restore(GedState { pending });
+            ged.raise(GENERATION);
+            assert!(line.is_high());
+            let mut events = [0; 4];
+            ged.read(0, &mut events);
+            assert_eq!(u32::from_le_bytes(events), pending | GENERATION);
+            assert!(!line.is_high());
+        }
     }
 
     #[test]

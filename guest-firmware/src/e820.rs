@@ -76,6 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::layout::{GENERATION_ID_SIZE, GENERATION_ID_START};
 
     fn usable(map: &[E820Entry]) -> Vec<(u64, u64)> {
         map.iter()
@@ -108,6 +109,18 @@ mod tests {
         let expected = [(0, 1), (0x9_fc00, 2), (1 << 20, 1), (2 << 30, 2), (4 << 30, 1), (6 << 30, 12)];
         assert_eq!(numbers, expected);
         assert_eq!((map[3], map[5]), (reserved, pmem));
+    }
+
+    #[test]
+    fn the_generation_id_is_in_no_ram() {
+        let place = GENERATION_ID_START..GENERATION_ID_START + GENERATION_ID_SIZE as u64;
+        let map = memory_map(&[(0, 2 << 30)], &[]);
+        let around: Vec<_> = map
+            .iter()
+            .filter(|entry| entry.start < place.end && place.start < entry.start + entry.size)
+            .map(|entry| entry.kind)
+            .collect();
+        assert_eq!(around, [Kind::Reserved]);
     }
 
     #[test]

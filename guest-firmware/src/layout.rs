@@ -63,8 +63,14 @@ pub const RSDP_COPY_SIZE: usize = 36;
 /// The ACPI tables. A PC has video memory and ROMs here; this machine has neither, and the guest
 /// takes nothing in this area for RAM.
 pub const ACPI_START: u64 = 0xa_0000;
-/// 16 bytes less than 384 KiB.
-pub const ACPI_SIZE: u64 = RESET_VECTOR_START - ACPI_START;
+/// 380 KiB.
+pub const ACPI_SIZE: u64 = GENERATION_ID_START - ACPI_START;
+
+/// The generation ID (Microsoft, "Virtual Machine Generation ID"), which the guest reads whenever it is told that it is
+/// another one. So it lies where nobody takes it for RAM, nor for tables that can be given up once they were read.
+pub const GENERATION_ID_START: u64 = 0xf_f000;
+/// 16 bytes.
+pub const GENERATION_ID_SIZE: usize = 16;
 
 /// The real-mode reset vector F000:FFF0.
 pub const RESET_VECTOR_START: u64 = 0xf_fff0;
@@ -77,7 +83,7 @@ pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
 /// First address that does not belong to low RAM, whatever its size.
 pub const LOW_RAM_LIMIT: u64 = 1 << 32; // 4 GiB
 
-const RANGES: [(u64, u64); 11] = [
+const RANGES: [(u64, u64); 12] = [
     (EBDA_POINTER_START, EBDA_POINTER_SIZE),
     (GDT_START, GDT_SIZE),
     (PVH_START_INFO_START, PVH_START_INFO_SIZE),
@@ -88,6 +94,7 @@ const RANGES: [(u64, u64); 11] = [
     (CMDLINE_START, CMDLINE_SIZE),
     (EBDA_START, EBDA_SIZE),
     (ACPI_START, ACPI_SIZE),
+    (GENERATION_ID_START, GENERATION_ID_SIZE as u64),
     (RESET_VECTOR_START, RESET_VECTOR_SIZE),
 ];
 

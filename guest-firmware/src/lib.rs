@@ -1,8 +1,9 @@
 //! What firmware would have left behind for a directly booted kernel: the kernel and its initramfs
-//! in memory, the memory map, the ACPI tables, the command line, and the first processor's
-//! registers. It knows no device and no KVM.
+//! in memory, the memory map, the ACPI tables, the generation ID, the command line, and the first
+//! processor's registers. It knows no device and no KVM.
 //!
-//! [`load`] does all of it; it is called again, with the same input, for each start of the machine.
+//! [`load`] does all of it; it is called again, with the same input, for each start of the machine. A
+//! machine that goes on where another one stopped gets nothing but a [generation ID](write_generation_id).
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
@@ -12,7 +13,7 @@ pub use error::Error;
 pub use image::{Image, ImageError};
 pub use kernel::KernelError;
 use kernel::{Entry, Kernel};
-pub use layout::{ACPI_SIZE, ACPI_START};
+pub use layout::{ACPI_SIZE, ACPI_START, GENERATION_ID_SIZE, GENERATION_ID_START};
 pub use reset_vector::ResetRegister;
 
 mod boot_params;
@@ -42,6 +43,8 @@ pub struct Boot<'a> {
     pub ranges: &'a [E820Entry],
     /// The ACPI tables.
     pub acpi: Acpi<'a>,
+    /// The generation ID.
+    pub generation_id: [u8; GENERATION_ID_SIZE],
     /// How the guest resets the machine.
     pub reset: ResetRegister,
 }
@@ -106,8 +109,17 @@ pub fn load<M: GuestMemoryBackend>(memory: &M, boot: &Boot<'_>) -> Result<CpuSta
     }
     memory.write_slice(boot.cmdline.as_bytes(), GuestAddress(layout::CMDLINE_START))?;
     write_acpi(memory, &boot.acpi)?;
+    write_generation_id(memory, boot.generation_id)?;
     memory.write_slice(&reset_vector::code(boot.reset), GuestAddress(layout::RESET_VECTOR_START))?;
     hand_over(memory, &entry, &handover)
+}
+
+/// Puts the generation ID into its place at [`GENERATION_ID_START`].
+pub fn write_generation_id<M: GuestMemoryBackend>(
+    memory: &M,
+    id: [u8; GENERATION_ID_SIZE],
+) -> Result<(), Error> {
+    Ok(memory.write_slice(&id, GuestAddress(GENERATION_ID_START))?)
 }
 
 /// Writes what the kernel's protocol asks for.

@@ -149,6 +149,8 @@ pub struct VmInfo {
     pub memory_actual_size: u64,
     /// Times the machine was reset.
     pub resets: u64,
+    /// The generation ID, a GUID: another one on each machine that goes on from a snapshot.
+    pub generation_id: String,
     /// Number of the latest event, 0 before the first one.
     pub last_event: u64,
     /// The memory devices.

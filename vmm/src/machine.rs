@@ -41,6 +41,7 @@ mod error;
 mod event_loop;
 mod forking;
 mod gate;
+mod generation;
 mod hold;
 mod kvm_error;
 mod life;
@@ -68,9 +69,10 @@ pub use error::MachineError;
 
 use alarms::Alarms;
 use board::Board;
-use boot::Files;
+use boot::{Booted, Files};
 use cpu::Surroundings;
 use event_loop::Sources;
+use generation::GenerationId;
 use hold::Hold;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
@@ -95,6 +97,7 @@ struct Machine {
     spec: MachineSpec,
     files: Arc<Files>,
     layout: Layout,
+    generation_id: GenerationId,
     hub: Arc<Hub>,
     outside: Outside,
     alarms: Arc<Alarms>,
@@ -178,6 +181,7 @@ impl Machine {
         let files = Arc::new(Files::open(&spec)?);
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
         let cpus = vcpus(&spec, &board)?;
+        let generation_id = GenerationId::fresh().map_err(MachineError::GenerationId)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
@@ -213,6 +217,7 @@ impl Machine {
             spec,
             files,
             layout,
+            generation_id,
             hub,
             outside,
             alarms,
@@ -244,7 +249,13 @@ impl Machine {
     /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
     fn start(&mut self) -> Result<(), MachineError> {
         let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports());
-        let state = self.files.load(&self.spec.cmdline, &self.layout, &self.ram.memory(), &platform)?;
+        let boot = Booted {
+            cmdline: &self.spec.cmdline,
+            layout: &self.layout,
+            platform: &platform,
+            generation_id: self.generation_id,
+        };
+        let state = self.files.load(&boot, &self.ram.memory())?;
         let topology = Topology::of(&self.spec);
         let set_up = |index: usize, vcpu: &VcpuFd| {
             let boot = (index == 0).then_some(&state);

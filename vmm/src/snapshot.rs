@@ -1,4 +1,5 @@
-//! A machine on disk: all by which its guest could tell it from the one that goes on from there.
+//! A machine on disk: all by which its guest could tell it from the one that goes on from there. That one has a
+//! generation ID of its own, by which the guest is to tell.
 //!
 //! A snapshot is a directory:
 //!

@@ -7,6 +7,7 @@ use acpi_tables::aml::{
 };
 use acpi_tables::{Aml, AmlSink};
 
+use super::generation::Generation;
 use super::interrupt;
 use super::memory::Controller;
 use super::power_button::PowerButton;
@@ -58,6 +59,10 @@ impl Aml for EventMethod {
     fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
         let (events, register) = (Local(0), Path::new("EVTS"));
         let take_events = Store::new(&events, &register);
+        let is_generation = And::new(&ZERO, &events, &ged::GENERATION);
+        let generation = Generation::path();
+        let change = Notify::new(&generation, &Generation::CHANGED);
+        let if_generation = If::new(&is_generation, vec![&change]);
         let is_memory = And::new(&ZERO, &events, &ged::MEMORY);
         let scan = MethodCall::new(Controller::scan_path(), vec![]);
         let if_memory = If::new(&is_memory, vec![&scan]);
@@ -66,7 +71,7 @@ impl Aml for EventMethod {
         let press = Notify::new(&button, &PowerButton::PRESSED);
         let if_button = If::new(&is_button, vec![&press]);
 
-        let mut body: Vec<&dyn Aml> = vec![&take_events];
+        let mut body: Vec<&dyn Aml> = vec![&take_events, &if_generation];
         if self.memory {
             body.push(&if_memory);
         }

@@ -120,6 +120,21 @@ fn the_power_button_is_notified() {
 }
 
 #[test]
+fn another_generation_id_is_notified_once_and_nothing_else_is() {
+    let machine = machine(2, ged::GENERATION, &[(0, NOTIFY_DEVICE_CHECK)]);
+    let results = machine.notifications(&[r"\_SB.GED._EVT 5", r"\_SB.GED._EVT 5"]);
+    assert_eq!((&results[0][..], &results[1][..]), (&[notified("VMGI", 0x80)][..], &[][..]));
+}
+
+#[test]
+fn no_other_event_is_one_of_the_generation_id() {
+    let others = interrupt(2, !ged::GENERATION, &[(1, NOTIFY_DEVICE_CHECK)]);
+    assert_eq!(others, [notified("M001", 1), notified("PWRB", 0x80)]);
+    let all = interrupt(2, u32::MAX, &[(1, NOTIFY_DEVICE_CHECK)]);
+    assert_eq!(all, [notified("VMGI", 0x80), notified("M001", 1), notified("PWRB", 0x80)]);
+}
+
+#[test]
 fn two_events_in_one_interrupt_are_both_handled_and_then_gone() {
     let machine = machine(2, ged::MEMORY | ged::POWER_BUTTON, &[(1, NOTIFY_DEVICE_CHECK)]);
     let results = machine.notifications(&[r"\_SB.GED._EVT 5", r"\_SB.GED._EVT 5"]);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a failed unwrap is a failed test")]
 
 mod events;
+mod generation;
 mod registers;
 mod round_trip;
 mod tools;
@@ -16,6 +17,9 @@ const BASE: u64 = 0xa_0000;
 const MEMORY_PORT: u16 = 0xa00;
 /// Port of the Generic Event Device's register.
 const GED_PORT: u16 = 0xb00;
+
+/// Place of the generation ID: one that needs more than 32 bits.
+const GENERATION_ID: u64 = 0x12_3456_7890;
 
 /// Two nodes, a window, `slots` memory slots, and one device of every kind.
 fn platform(slots: u16) -> Platform {
@@ -36,6 +40,7 @@ fn platform(slots: u16) -> Platform {
         ged: IoDevice { port: GED_PORT, gsi: 5 },
         power_port: 0x600,
         pvpanic_port: 0x505,
+        generation_id: GENERATION_ID,
         io_apic: 0xfec0_0000,
         local_apic: 0xfee0_0000,
     }

@@ -3,7 +3,7 @@
 use dimmer_guest_firmware::{Boot, Error};
 
 use crate::images::*;
-use crate::{ACPI, RESET, boot, boot_with, image, word};
+use crate::{ACPI, GENERATION_ID, RESET, boot, boot_with, image, word};
 
 /// Bytes between the bzImage's end and the end of low RAM.
 const ROOM: usize = 0x400_0000 - (BZIMAGE_START + BZIMAGE_INIT_SIZE) as usize;
@@ -53,6 +53,7 @@ fn one_larger_than_ram_is_refused_before_anything_is_read() {
         ram: &ram,
         ranges: &[],
         acpi: ACPI,
+        generation_id: GENERATION_ID,
         reset: RESET,
     };
     let error = boot_with(&boot).unwrap_err();

@@ -12,7 +12,8 @@ use std::error::Error as _;
 use std::io::Write;
 
 use dimmer_guest_firmware::{
-    ACPI_START, Acpi, Boot, CpuState, E820Entry, Error, Image, Kind, ResetRegister, load,
+    ACPI_SIZE, ACPI_START, Acpi, Boot, CpuState, E820Entry, Error, GENERATION_ID_SIZE, GENERATION_ID_START,
+    Image, Kind, ResetRegister, load, write_generation_id,
 };
 use tempfile::NamedTempFile;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -23,6 +24,7 @@ const RAM: [(u64, u64); 2] = [(0, 64 << 20), (4 << 30, 64 << 20)];
 const PMEM: E820Entry = E820Entry { start: (4 << 30) + (64 << 20), size: 32 << 20, kind: Kind::LegacyPmem };
 const CMDLINE: &str = "console=ttyS0 quiet";
 const ACPI: Acpi<'static> = Acpi { bytes: b"RSD PTR and so on", base: ACPI_START, rsdp: ACPI_START };
+const GENERATION_ID: [u8; GENERATION_ID_SIZE] = *b"generation of it";
 const RESET: ResetRegister = ResetRegister { port: 0xb12, value: 1 };
 
 /// An open file with this content.
@@ -47,6 +49,7 @@ fn boot(kernel: &[u8], initramfs: Option<&[u8]>) -> Result<(CpuState, GuestMemor
         ram: &RAM,
         ranges: &[PMEM],
         acpi: ACPI,
+        generation_id: GENERATION_ID,
         reset: RESET,
     })
 }
@@ -82,6 +85,7 @@ fn check_common(memory: &GuestMemoryMmap, state: &CpuState) {
     assert_eq!(bytes(memory, 0xf_fff0, 6), [0xba, 0x12, 0x0b, 0xb0, 1, 0xee], "the real-mode reset vector");
     assert_eq!(bytes(memory, 0x2_0000, CMDLINE.len() + 1), [CMDLINE.as_bytes(), b"\0"].concat());
     assert_eq!(bytes(memory, ACPI_START, ACPI.bytes.len()), ACPI.bytes);
+    assert_eq!(bytes(memory, GENERATION_ID_START, GENERATION_ID_SIZE), GENERATION_ID);
     let ebda = u64::from(memory.read_obj::<u16>(GuestAddress(0x40e)).unwrap()) << 4;
     assert_eq!(ebda, 0x9_fc00, "the segment of the EBDA");
     let paragraphs = bytes(memory, ebda, 1024);
@@ -111,6 +115,7 @@ fn ram_without_low_memory_is_refused() {
             ram,
             ranges: &[],
             acpi,
+            generation_id: GENERATION_ID,
             reset: RESET,
         })
         .unwrap_err();
@@ -130,6 +135,7 @@ fn a_command_line_may_be_as_long_as_the_kernel_says_and_no_longer() {
                 ram: &RAM,
                 ranges: &[],
                 acpi: ACPI,
+                generation_id: GENERATION_ID,
                 reset: RESET,
             })
             .map(|_| ())
@@ -146,7 +152,7 @@ fn a_command_line_may_be_as_long_as_the_kernel_says_and_no_longer() {
 #[test]
 fn acpi_tables_outside_their_place_are_refused() {
     let kernel = image(&images::bzimage());
-    for (base, size) in [(ACPI_START, 0x6_0001), (ACPI_START - 16, 16), (u64::MAX, 2)] {
+    for (base, size) in [(ACPI_START, 0x5_f001), (ACPI_START - 16, 16), (u64::MAX, 2)] {
         let acpi = Acpi { bytes: &vec![1; size], base, rsdp: base };
         let error = boot_with(&Boot {
             kernel: &kernel,
@@ -155,10 +161,37 @@ fn acpi_tables_outside_their_place_are_refused() {
             ram: &RAM,
             ranges: &[],
             acpi,
+            generation_id: GENERATION_ID,
             reset: RESET,
         });
         assert!(matches!(error.unwrap_err(), Error::AcpiTooLarge { .. }));
     }
+}
+
+/// Tables that take all the room there is leave the generation ID as it is, and it leaves them as they are.
+#[test]
+fn the_generation_id_lies_behind_the_largest_tables() {
+    let tables = vec![0xac; usize::try_from(ACPI_SIZE).unwrap()];
+    let acpi = Acpi { bytes: &tables, base: ACPI_START, rsdp: ACPI_START };
+    let (_, memory) = boot_with(&Boot {
+        kernel: &image(&images::bzimage()),
+        initramfs: None,
+        cmdline: "",
+        ram: &RAM,
+        ranges: &[],
+        acpi,
+        generation_id: GENERATION_ID,
+        reset: RESET,
+    })
+    .unwrap();
+    let place = |memory: &GuestMemoryMmap| bytes(memory, GENERATION_ID_START, GENERATION_ID_SIZE);
+    assert!(bytes(&memory, ACPI_START, tables.len()) == tables, "the tables differ");
+    assert_eq!(place(&memory), GENERATION_ID);
+    let before = bytes(&memory, 0, 1 << 20);
+    write_generation_id(&memory, *b"the next of them").unwrap();
+    assert_eq!(place(&memory), b"the next of them");
+    let differ = before.iter().zip(bytes(&memory, 0, 1 << 20)).filter(|(old, new)| *old != new).count();
+    assert!(differ <= GENERATION_ID_SIZE, "{differ} bytes differ");
 }
 
 #[test]
@@ -171,6 +204,7 @@ fn the_same_input_can_be_loaded_again() {
         ram: &RAM,
         ranges: &[],
         acpi: ACPI,
+        generation_id: GENERATION_ID,
         reset: RESET,
     };
     let (first, second) = (boot_with(&boot).unwrap(), boot_with(&boot).unwrap());

@@ -14,6 +14,7 @@ pub struct RestoreArgs {
     ///
     /// The machine is the one of the snapshot. Its kernel and initramfs, which a reset boots, have to be where they were, or
     /// where --kernel and --initramfs say; the sockets and the console are those of the snapshot unless said otherwise.
+    /// The guest is told by a new generation ID (VMGENID) that it is not the only one that goes on from there.
     #[arg(long, value_name = "DIR", group = "from", conflicts_with_all = [
         "cmdline", "cpus", "cpu_vendor", "nested", "memory", "firmware_range", "numa", "memory_hotplug", "dimm", "fault",
         "watch_console",

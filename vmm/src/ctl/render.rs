@@ -24,9 +24,10 @@ pub fn info(info: &VmInfo) -> String {
         ("CPUs", info.cpus.to_string()),
         ("Boot RAM", Bytes(info.boot_memory).to_string()),
         ("RAM now", Bytes(info.memory_actual_size).to_string()),
+        ("Generation", info.generation_id.clone()),
         ("Resets", info.resets.to_string()),
     ];
-    let mut parts = vec![rows.map(|(name, value)| format!("{name:<10}{value}")).join("\n")];
+    let mut parts = vec![rows.map(|(name, value)| format!("{name:<12}{value}")).join("\n")];
     if !info.memory_devices.is_empty() {
         parts.push(devices(&info.memory_devices));
     }

@@ -69,11 +69,12 @@ d10    virtio-mem  0     plugged   1 GiB    1 GiB      0x180000000  refused: bus
 ";
     assert_eq!(ctl(&machine.socket, "devices"), done(table));
     let info = "\
-State     paused
-CPUs      2
-Boot RAM  4 GiB
-RAM now   5 GiB
-Resets    1
+State       paused
+CPUs        2
+Boot RAM    4 GiB
+RAM now     5 GiB
+Generation  00112233-4455-6677-8899-aabbccddeeff
+Resets      1
 ";
     assert_eq!(ctl(&machine.socket, "info"), done(&format!("{info}\n{table}")));
 }

@@ -1,4 +1,4 @@
-//! Puts kernel, initramfs, boot parameters and ACPI tables into guest memory.
+//! Puts kernel, initramfs, boot parameters, ACPI tables and generation ID into guest memory.
 
 use std::fs::File;
 use std::io;
@@ -11,6 +11,7 @@ use dimmer_guest_firmware::{
 };
 use vm_memory::GuestMemoryMmap;
 
+use super::generation::GenerationId;
 use crate::layout::{FirmwareRange, Layout};
 use crate::snapshot::state::{FileMark, FilesState};
 use crate::spec::{FirmwareRangeKind, MachineSpec};
@@ -45,6 +46,19 @@ pub enum BootError {
 pub struct Files {
     kernel: Image,
     initramfs: Option<Image>,
+}
+
+/// What is booted, besides the files.
+#[derive(Debug, Clone, Copy)]
+pub struct Booted<'a> {
+    /// The kernel's command line.
+    pub cmdline: &'a str,
+    /// Where memory lies.
+    pub layout: &'a Layout,
+    /// What the ACPI tables say.
+    pub platform: &'a Platform,
+    /// The machine's generation ID.
+    pub generation_id: GenerationId,
 }
 
 impl Files {
@@ -106,13 +120,8 @@ impl Files {
     ///
     /// # Errors
     /// [`BootError::Load`] names the flag.
-    pub fn load(
-        &self,
-        cmdline: &str,
-        layout: &Layout,
-        memory: &GuestMemoryMmap,
-        platform: &Platform,
-    ) -> Result<CpuState, BootError> {
+    pub fn load(&self, booted: &Booted<'_>, memory: &GuestMemoryMmap) -> Result<CpuState, BootError> {
+        let Booted { cmdline, layout, platform, generation_id } = *booted;
         let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
         let ranges: Vec<_> = layout.firmware.iter().map(entry).collect();
         let tables = dimmer_acpi::tables(platform, firmware::ACPI_START);
@@ -123,6 +132,7 @@ impl Files {
             ram: &ram,
             ranges: &ranges,
             acpi: Acpi { bytes: &tables.bytes, base: tables.base, rsdp: tables.rsdp },
+            generation_id: generation_id.bytes(),
             reset: ResetRegister { port: platform.power_port + power::RESET, value: power::RESET_VALUE },
         };
         firmware::load(memory, &boot).map_err(|error| BootError::Load { flag: flag_of(&error), error })

@@ -65,6 +65,7 @@ impl Machine {
             boot_memory: self.spec.memory.size,
             memory_actual_size: self.spec.memory.size + plugged,
             resets: self.resets,
+            generation_id: self.generation_id.to_string(),
             last_event: self.hub.last(),
             memory_devices,
             faults: self.outside.faults.list(),

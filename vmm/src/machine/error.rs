@@ -62,6 +62,9 @@ pub enum MachineError {
         #[source]
         error: RestoreError,
     },
+    /// The machine has no generation ID.
+    #[error("no random bytes for the generation ID: {0}")]
+    GenerationId(#[source] io::Error),
     /// vCPUs could not be started.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),

@@ -1,6 +1,7 @@
 //! What the ACPI tables are to say about a machine.
 
 use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, VirtioMmio};
+use dimmer_guest_firmware::GENERATION_ID_START;
 
 use crate::layout::{self, Layout};
 use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
@@ -22,6 +23,7 @@ pub fn describe(spec: &MachineSpec, layout: &Layout, transports: usize) -> Platf
         ged: IoDevice { port: layout::GED_PORT, gsi: layout::GED_GSI },
         power_port: layout::POWER_PORT,
         pvpanic_port: layout::PVPANIC_PORT,
+        generation_id: GENERATION_ID_START,
         io_apic: layout::IO_APIC,
         local_apic: layout::LOCAL_APIC,
     }

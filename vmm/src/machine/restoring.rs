@@ -1,4 +1,4 @@
-//! A machine that goes on from a snapshot.
+//! A machine that goes on from a snapshot, as it was but for its generation ID.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::state::StateProblem;
 use super::wake::Waker;
 use super::{Machine, MachineError, ram};
+use crate::chain::chain;
 use crate::control::VmState;
 use crate::events::{Hub, MachineEvent};
 use crate::forked;
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::spec::{MachineSpec, RestoreSpec, Source, SpecError};
+use dimmer_acpi::ged::GENERATION;
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::HostError;
+use dimmer_guest_firmware as firmware;
 
 /// A machine cannot go on from a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,7 @@ impl Machine {
         let loaded = self.ram.load(&contents, how.memory, &state.memory.strays);
         loaded.map_err(|error| RestoreError::Memory { path: shown(&snapshot.memory_path), error })?;
         self.wiring.restore(&state.devices).map_err(StateProblem::from)?;
+        self.tell_generation()?;
         self.outside.faults.restore(state.faults.clone()).map_err(StateProblem::from)?;
         let vcpus = self.restored_vcpus(state, how.clock, &self.surroundings())?;
         self.check_books()?;
@@ -129,6 +133,14 @@ impl Machine {
         if !how.paused {
             self.resume();
         }
+        Ok(())
+    }
+
+    /// Gives the guest, which has memory and devices, this machine's generation ID in place of the one that it knows.
+    fn tell_generation(&self) -> Result<(), RestoreError> {
+        firmware::write_generation_id(&self.ram.memory(), self.generation_id.bytes())
+            .map_err(|error| RestoreError::Other(format!("the generation ID: {}", chain(&error))))?;
+        lock(&self.wiring.ged).raise(GENERATION);
         Ok(())
     }
 

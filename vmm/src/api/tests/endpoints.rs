@@ -3,7 +3,7 @@
 use dimmer_devices::memory::State;
 use serde_json::json;
 
-use super::fake::{FakeMachine, accept, device, info, new_dimm};
+use super::fake::{FakeMachine, GENERATION_ID, accept, device, info, new_dimm};
 use super::raw::request;
 use crate::control::{Command, Reply, VmState};
 use crate::units::GIB;
@@ -32,6 +32,7 @@ fn info_describes_the_machine() {
     assert_eq!(json["boot_memory"], 4 * GIB);
     assert_eq!(json["memory_actual_size"], 5 * GIB);
     assert_eq!(json["resets"], 1);
+    assert_eq!(json["generation_id"], GENERATION_ID);
     assert_eq!((&json["last_event"], &json["faults"]), (&json!(7), &json!([])));
     assert_eq!(json["memory_devices"][0]["id"], "vmem0");
 }

@@ -76,6 +76,9 @@ impl Drop for FakeMachine {
     }
 }
 
+/// The machine's generation ID.
+pub const GENERATION_ID: &str = "00112233-4455-6677-8899-aabbccddeeff";
+
 /// The machine's description with these devices.
 pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
     VmInfo {
@@ -85,6 +88,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         boot_memory: 4 * GIB,
         memory_actual_size: 5 * GIB,
         resets: 1,
+        generation_id: GENERATION_ID.to_owned(),
         last_event: 7,
         memory_devices,
         faults: Vec::new(),

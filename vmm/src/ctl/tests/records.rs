@@ -63,7 +63,7 @@ fn faults_that_are_set_show_in_info() {
         Ok(Reply::Info(VmInfo { faults, ..info(VmState::Running, Vec::new()) }))
     });
     let (_, out, _) = ctl(&machine.socket, "info");
-    assert!(out.ends_with(&format!("Resets    1\n\n{FAULTS}")), "{out}");
+    assert!(out.ends_with(&format!("Resets      1\n\n{FAULTS}")), "{out}");
 }
 
 #[test]
