@@ -29,6 +29,7 @@ pub mod subject;
 
 pub use difference::{By, Difference};
 pub use entry::{Entry, Outcome};
+pub use guest::Seat;
 pub use judge::check;
 pub use plan::{Batch, Plan};
 pub use report::{Format, Report};

@@ -13,11 +13,15 @@ use crate::vm::{TestVm, VmError};
 use requests::RequestLog;
 
 mod devices;
+mod elsewhere;
 mod guest;
 mod kernels;
 mod pages;
 mod requests;
 mod said;
+mod warm;
+
+pub use warm::Warm;
 
 /// How long something is waited for that is to come on its own, and the time between two looks.
 const SOON: Duration = Duration::from_secs(20);
@@ -68,6 +72,8 @@ pub struct Real {
     block_size: u64,
     /// The command line of a kernel that the guest starts itself.
     cmdline: String,
+    /// How often the machine went on elsewhere, if it is to.
+    restores: Option<usize>,
 }
 
 impl Real {
@@ -78,7 +84,12 @@ impl Real {
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
         let mut vm = kernels::setup(scenario, kernel)?.boot()?;
         let block_size = vm.guest().layout()?.block_size;
-        Ok(Self {
+        Ok(Self::new(vm, scenario, block_size))
+    }
+
+    /// A machine that is as right after its boot.
+    fn new(vm: TestVm, scenario: &Scenario, block_size: u64) -> Self {
+        Self {
             vm,
             resets: 0,
             reports: 0,
@@ -89,7 +100,8 @@ impl Real {
             poisoned: BTreeMap::new(),
             block_size,
             cmdline: kernels::cmdline(scenario),
-        })
+            restores: None,
+        }
     }
 
     /// Carries out one step; `predicted` says what is waited for.
@@ -126,6 +138,7 @@ impl Real {
             effect.occasions = self.vm.rest.fault_occasions()?;
         }
         self.stuck = predicted.stuck;
+        self.go_elsewhere()?;
         Ok(effect)
     }
 

@@ -6,7 +6,6 @@ use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
@@ -22,7 +21,8 @@ mod process;
 mod setup;
 
 pub use last_audit::{LastWords, audited};
-pub use process::{as_dimmer, dimmer};
+use process::Process;
+pub use process::{Ending, as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
 
 /// How long a guest may take to start, and to settle. The emulated host is slow.
@@ -67,8 +67,8 @@ pub enum VmError {
     /// The machine went away.
     #[error("the machine ended ({status}){context}")]
     Ended {
-        /// Its exit status.
-        status: ExitStatus,
+        /// How its process did.
+        status: Ending,
         /// What machine and console said.
         context: String,
     },
@@ -85,8 +85,10 @@ fn at(step: &'static str) -> impl FnOnce(io::Error) -> VmError {
 /// A machine that runs.
 #[derive(Debug)]
 pub struct TestVm {
-    child: Child,
+    process: Process,
     dir: tempfile::TempDir,
+    /// What its process says.
+    log: PathBuf,
     /// Its API.
     pub rest: Rest,
     agent: PathBuf,
@@ -139,7 +141,7 @@ impl TestVm {
 
     /// That the machine ended, or nothing wrong as long as there is time; `None` when there is none.
     fn still_runs_until(&mut self, end: Instant) -> Option<Result<(), VmError>> {
-        match self.child.try_wait() {
+        match self.process.ended() {
             Ok(Some(status)) => Some(Err(VmError::Ended { status, context: self.context() })),
             Ok(None) => (Instant::now() < end).then_some(Ok(())),
             Err(cause) => Some(Err(at("wait for dimmer")(cause))),
@@ -172,7 +174,7 @@ impl TestVm {
 
     /// Where something has not come in its time: that the guest is not alive, if it is not.
     pub fn silence(&mut self) -> Option<GuestError> {
-        let runs = matches!(self.child.try_wait(), Ok(None));
+        let runs = matches!(self.process.ended(), Ok(None));
         let late = self.rest.gave_up() || self.late.get();
         let guest = self.guest.as_mut().filter(|_| runs && late)?;
         guest.sleep(LISTEN).err().filter(|error| matches!(error, GuestError::Timeout { .. }))
@@ -183,7 +185,7 @@ impl TestVm {
     /// # Errors
     /// [`VmError`] when the process is gone.
     pub fn resident(&self) -> Result<u64, VmError> {
-        let path = format!("/proc/{}/statm", self.child.id());
+        let path = format!("/proc/{}/statm", self.process.id());
         let text = fs::read_to_string(path).map_err(at("read the machine's memory"))?;
         let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
         Ok(pages.unwrap_or(0) * rustix::param::page_size() as u64)
@@ -191,7 +193,7 @@ impl TestVm {
 
     /// The machine's process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// The socket of its API.
@@ -219,14 +221,14 @@ impl TestVm {
         Ok(())
     }
 
-    /// Waits until the machine ends by itself; returns its exit status.
+    /// Waits until the machine ends by itself; returns how.
     ///
     /// # Errors
     /// [`VmError::StillThere`].
-    pub fn wait(&mut self) -> Result<ExitStatus, VmError> {
+    pub fn wait(&mut self) -> Result<Ending, VmError> {
         let end = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().map_err(at("wait for dimmer"))? {
+            if let Some(status) = self.process.ended().map_err(at("wait for dimmer"))? {
                 return Ok(status);
             }
             if Instant::now() >= end {
@@ -238,7 +240,7 @@ impl TestVm {
 
     /// What `dimmer` itself said.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// What the guest's kernel said on the serial console.
@@ -251,7 +253,7 @@ impl TestVm {
     fn wait_for(&mut self, socket: &Path) -> Result<(), VmError> {
         let end = Instant::now() + PATIENCE;
         while std::os::unix::net::UnixStream::connect(socket).is_err() {
-            if let Some(status) = self.child.try_wait().map_err(at("wait for dimmer"))? {
+            if let Some(status) = self.process.ended().map_err(at("wait for dimmer"))? {
                 return Err(VmError::Ended { status, context: self.context() });
             }
             if Instant::now() >= end {
@@ -281,9 +283,7 @@ impl TestVm {
 impl Drop for TestVm {
     fn drop(&mut self) {
         let found = last_audit::look(self);
-        // It may have ended already, which is just as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
         last_audit::report(found);
     }
 }

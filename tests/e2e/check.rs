@@ -4,13 +4,13 @@ use std::path::Path;
 
 use dimmer_images::Kernel;
 use dimmer_lab::check::entry::Which;
-use dimmer_lab::check::{Entry, Format, Outcome, Plan, Report, run};
+use dimmer_lab::check::{Entry, Format, Outcome, Plan, Report, Seat, run};
 use dimmer_lab::library::Source;
 use dimmer_lab::scenario::Scenario;
 
 use crate::Outcome as TestOutcome;
 
-crate::tests!("check": a_planted_error_shows_in_every_format_and_on_a_fresh_guest);
+crate::tests!("check": a_planted_error_shows_in_every_format_and_on_a_forked_guest);
 
 const HEAD: &str =
     "shows = \"A DIMM comes\"\n[machine]\nmemory_hotplug = [\"method=acpi,slots=4,size=8G\"]\n";
@@ -25,7 +25,7 @@ fn source(name: &str, text: &str) -> Result<Source, Box<dyn std::error::Error>> 
     Ok(Source { name: name.to_owned(), argument: format!("{name}.toml"), scenario })
 }
 
-fn a_planted_error_shows_in_every_format_and_on_a_fresh_guest(kernel: &Kernel) -> TestOutcome {
+fn a_planted_error_shows_in_every_format_and_on_a_forked_guest(kernel: &Kernel) -> TestOutcome {
     let plug = "[[step]]\nplug = { id = \"d0\", size = \"1G\" }\n";
     let sources = [
         source("a", &format!("{plug}expect = {{ blocks = \"48-55 Movable\" }}\n"))?,
@@ -37,10 +37,14 @@ fn a_planted_error_shows_in_every_format_and_on_a_fresh_guest(kernel: &Kernel) -
     let plan = Plan::new(&sources, &kernels, &[], true);
     assert_eq!(plan.batches.len(), 1, "one guest for all");
     let mut entries: Vec<Entry> = Vec::new();
-    run::here(&plan.batches, 1, |entry| entries.push(entry));
+    run::here(&plan.batches, 1, Seat::default, |entry| entries.push(entry));
     entries.sort_by(|a, b| a.scenario.cmp(&b.scenario));
     let guests: Vec<_> = entries.iter().map(|entry| (entry.guest, entry.outcome.is_passed())).collect();
-    assert_eq!(guests, [(Which::Fresh, true), (Which::Reused, true), (Which::Again, false)], "{entries:#?}");
+    assert_eq!(
+        guests,
+        [(Which::Forked, true), (Which::Forked, true), (Which::Forked, false)],
+        "{entries:#?}"
+    );
     let Outcome::Differs { step: 1, differences, evidence, .. } = &entries[2].outcome else {
         panic!("{:?}", entries[2].outcome)
     };

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use dimmer_images::{Kernel, kernels};
-use dimmer_lab::check::Plan;
+use dimmer_lab::check::{Plan, Seat};
 use dimmer_lab::library::library;
 use libtest_mimic::Arguments;
 
@@ -35,5 +35,5 @@ fn flavours<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, Box<dyn Error>> {
 
 fn on(name: &str, share: usize) -> crate::Outcome {
     let flavours = flavours(&[name])?.into_iter().map(Kernel::resolve);
-    holds(share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?)
+    holds(share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?, Seat::default)
 }

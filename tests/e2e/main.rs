@@ -21,6 +21,7 @@ mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
 mod fleet;
+mod fork;
 mod hugetlb;
 mod input;
 mod kernels;
@@ -158,9 +159,10 @@ fn is_about_the_guest(test: &str) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 26] = [
+    let files: [&[Test]; 27] = [
         layouts::TESTS,
         snapshot::TESTS,
+        fork::TESTS,
         snapshot_files::TESTS,
         boot::TESTS,
         bare::TESTS,

@@ -184,7 +184,7 @@ fn memory_of_every_kind(kernel: &Kernel) -> Outcome {
         let mut vm = Setup::new(kernel).arguments(&arguments).boot()?;
         vm.rest.add_dimm("d0", 256 * MIB)?;
         vm.rest.resize("vmem0", 512 * MIB)?;
-        vm.shell("dd if=/dev/urandom bs=1M count=40 of=/tmp/random; md5sum /tmp/random > /tmp/sum")?;
+        vm.shell("dd if=/dev/urandom bs=1M count=8 of=/tmp/random; md5sum /tmp/random > /tmp/sum")?;
         vm.snapshot(&place)?;
         drop(vm);
         assert_refused(
@@ -202,7 +202,7 @@ fn memory_of_every_kind(kernel: &Kernel) -> Outcome {
 /// A machine with much in its memory, so that a snapshot takes its time.
 fn large(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
     let mut vm = Setup::new(kernel).arguments("--memory size=512M").boot()?;
-    vm.shell("dd if=/dev/zero bs=1M count=100 | tr '\\0' a > /tmp/it")?;
+    vm.shell("dd if=/dev/zero bs=1M count=64 | tr '\\0' a > /tmp/it")?;
     Ok(vm)
 }
 

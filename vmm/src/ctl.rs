@@ -153,6 +153,7 @@ impl Talk<'_> {
             agent_socket: fork.agent.as_ref().map(std::path::absolute).transpose()?,
             serial: fork.serial.clone(),
             paused: fork.paused,
+            attached: false,
         };
         let answer = self.client.ask(Method::POST, "/vm.fork", Some(&body)).await?;
         self.print(answer, |child: Forked| render::forked(&child))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{EventSink, MemoryEvent};
+use dimmer_devices::state::StateError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -28,7 +29,7 @@ const KEPT: usize = 16 * 1024;
 pub struct Event {
     /// 1 for the first event, without gaps.
     pub sequence: u64,
-    /// Time since the VMM started.
+    /// Time since the VMM started; for a machine that goes on from a snapshot, with the time before.
     #[schema(schema_with = crate::schema::duration)]
     pub timestamp: Duration,
     /// What happened.
@@ -93,6 +94,18 @@ pub enum MachineEvent {
     },
 }
 
+/// What is saved of the events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsState {
+    /// The latest events, oldest first.
+    pub kept: Vec<Event>,
+    /// Number of the latest one.
+    pub last: u64,
+    /// Their clock.
+    pub clock: Duration,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     events: VecDeque<Event>,
@@ -104,13 +117,20 @@ struct Kept {
 #[derive(Debug)]
 pub struct Hub {
     started: Instant,
+    /// How long it was there before.
+    before: Mutex<Duration>,
     kept: Mutex<Kept>,
     last: watch::Sender<u64>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { started: Instant::now(), kept: Mutex::default(), last: watch::Sender::new(0) }
+        Self {
+            started: Instant::now(),
+            before: Mutex::default(),
+            kept: Mutex::default(),
+            last: watch::Sender::new(0),
+        }
     }
 }
 
@@ -120,7 +140,7 @@ impl Hub {
         let mut kept = lock(&self.kept);
         kept.last += 1;
         kept.followers.see(&what);
-        let event = Event { sequence: kept.last, timestamp: self.started.elapsed(), what };
+        let event = Event { sequence: kept.last, timestamp: self.elapsed(), what };
         if kept.events.len() == KEPT {
             kept.events.pop_front();
         }
@@ -139,10 +159,32 @@ impl Hub {
         lock(&self.kept).followers.add(id)
     }
 
-    /// Events are numbered on from `last`, behind which nothing has happened yet.
-    pub fn go_on_from(&self, last: u64) {
+    /// What is kept for listeners that come later.
+    pub fn state(&self) -> EventsState {
+        let kept = lock(&self.kept);
+        EventsState { kept: kept.events.iter().cloned().collect(), last: kept.last, clock: self.elapsed() }
+    }
+
+    /// Goes on from `state`, behind which nothing has happened yet: the next event has the next number.
+    ///
+    /// # Errors
+    /// When no hub can be in that state; nothing has changed then.
+    pub fn restore(&self, state: &EventsState) -> Result<(), StateError> {
+        let numbers = (1..=state.last).rev().take(state.kept.len());
+        let right =
+            state.kept.len() <= KEPT && state.kept.iter().rev().map(|event| event.sequence).eq(numbers);
+        if !right {
+            return Err(StateError("the numbers of the events have gaps".to_owned()));
+        }
         let mut kept = lock(&self.kept);
-        kept.last = kept.last.max(last);
+        (kept.events, kept.last) = (state.kept.iter().cloned().collect(), state.last);
+        *lock(&self.before) = state.clock;
+        Ok(())
+    }
+
+    /// Time since the machine's first VMM started, as far as it was there.
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed().saturating_add(*lock(&self.before))
     }
 
     /// Number of the latest event.

@@ -1,6 +1,7 @@
 //! A process that begins as a fork of another machine: the image of that one is its standard input, and whoever started it
 //! hears on its standard output how that went. Afterwards both are nothing in particular.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -12,18 +13,21 @@ use rustix::stdio::{dup2_stdin, dup2_stdout};
 /// What is said when the machine runs.
 const READY: &str = "ready";
 
-/// Starts this very program with these arguments as a fork that begins with `image`, in a process group of its own: neither a
-/// signal to this one's nor this one's end is its end. Returns once its machine is there.
+/// Starts this very program with these arguments as a fork that begins with `image`; returns once its machine is there. This
+/// process's end is not its end nor, if it is `detached`, a signal to this one's process group.
 ///
 /// # Errors
 /// What it said, or the host.
-pub fn start(image: &File, arguments: &[std::ffi::OsString]) -> Result<Child, String> {
+pub fn start(image: &File, arguments: &[OsString], detached: bool) -> Result<Child, String> {
     let failed = |error: io::Error| format!("a process for it: {error}");
     let (mut said, says) = io::pipe().map_err(failed)?;
     let image = image.try_clone().map_err(failed)?;
     let mut command = Command::new("/proc/self/exe");
     // Programs that carry this one tell by its name what they are to be.
-    command.arg0("dimmer").args(arguments).stdin(Stdio::from(image)).stdout(says).process_group(0);
+    command.arg0("dimmer").args(arguments).stdin(Stdio::from(image)).stdout(says);
+    if detached {
+        command.process_group(0);
+    }
     let mut child = command.spawn().map_err(failed)?;
     // The end that it says it on is the child's alone from here on.
     drop(command);

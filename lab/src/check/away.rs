@@ -37,13 +37,13 @@ pub fn check(crew: &Crew, seat: usize, source: &Source, kernel: &Kernel, another
     }
 }
 
-/// The other side: checks what it is asked to, of `sources` and on `kernels`.
+/// The other side: checks what it is asked to, of `sources` and on `kernels`, on seats that `seat` makes.
 ///
 /// # Errors
 /// Those of [`crew::serve`].
-pub fn serve(sources: &[Source], kernels: &[Kernel]) -> io::Result<()> {
+pub fn serve(sources: &[Source], kernels: &[Kernel], seat: impl Fn() -> Seat + Sync) -> io::Result<()> {
     crew::serve(|| {
-        let mut seat = Seat::default();
+        let mut seat = seat();
         move |Check { scenario, kernel, another }| {
             let source = sources.iter().find(|source| source.name == scenario)?;
             let kernel = kernels.iter().find(|known| known.name == kernel)?;

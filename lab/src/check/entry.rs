@@ -91,10 +91,8 @@ pub struct Evidence {
 pub enum Which {
     /// One that had just booted.
     Fresh,
-    /// One that had run other scenarios.
-    Reused,
-    /// One that had just booted, since one that had run others did not show what was expected.
-    Again,
+    /// The child of one that had just booted.
+    Forked,
     /// None.
     None,
 }

@@ -1,23 +1,18 @@
 //! Which guest runs which scenarios.
 //!
-//! A guest's boot takes longer than most scenarios, so scenarios share a guest where that makes no difference: their
-//! machines are the same, so are the settings that only a boot can change, and each but the last leaves memory behind
-//! that can be removed again for sure: nothing hotplugged in a kernel zone, where pages may be that cannot move.
+//! A guest's boot takes longer than most scenarios, and a child of one that has booted is there at once: so scenarios whose
+//! machines are the same, and the settings that only a boot can change, run on children of one guest.
 
 use std::collections::BTreeSet;
 
 use dimmer_images::Kernel;
 use dimmer_oracle::release::Release;
-use dimmer_oracle::zone::Zone;
 
 use crate::library::Source;
-use crate::predict::Prediction;
-use crate::scenario::{Action, Addresses, Expect, ExpectWord, Scenario};
+use crate::scenario::{Action, Addresses, Scenario};
 
-/// Most scenarios that one guest runs, so that the work can be spread.
+/// Most scenarios that run on children of one guest, so that the work can be spread.
 const MOST: usize = 8;
-/// Most memory devices whose removal takes less time than a boot.
-const FEW_DEVICES: usize = 12;
 /// What a boot costs, where a step costs 1; measured in the emulated host.
 const BOOT: u64 = 6;
 /// Memory that a guest takes of its host beside what it needs for each page of memory that it knows.
@@ -25,7 +20,7 @@ const BASE: u64 = 512 << 20;
 /// The kernel's `struct page` takes 64 bytes of each 4096.
 const PAGE_PER_MEMMAP: u64 = 64;
 
-/// Scenarios that one guest runs, in this order.
+/// Scenarios that run on one guest, or its children, in this order.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
     /// What it boots.
@@ -51,7 +46,7 @@ impl<'a> Plan<'a> {
         flavours.filter(|(flavour, kernel)| flavour != kernel).map(|(flavour, _)| flavour).collect()
     }
 
-    /// Plans the check of all `sources` on all `kernels`, each on a guest of its own unless they may be `shared`. Where a
+    /// Plans the check of all `sources` on all `kernels`, each on a boot of its own unless that may be `shared`. Where a
     /// scenario needs another flavour of a kernel, that is one of `flavours`.
     pub fn new(sources: &'a [Source], kernels: &'a [Kernel], flavours: &'a [Kernel], shared: bool) -> Self {
         let mut plan = Self::default();
@@ -68,8 +63,7 @@ impl<'a> Plan<'a> {
             };
             let other = others.first().and_then(|source| flavour(source)).unwrap_or(kernel);
             for (kernel, sources) in [(kernel, usual), (other, others)] {
-                let release = release.filter(|_| shared);
-                let batches = batches(sources, release);
+                let batches = batches(sources, shared);
                 plan.batches.extend(batches.into_iter().map(|sources| Batch { kernel, sources }));
             }
         }
@@ -87,7 +81,9 @@ impl Batch<'_> {
     /// About how much of its host's memory its guest takes at most, in bytes.
     pub fn memory(&self) -> u64 {
         let known = |source: &&Source| Addresses::plan(&source.scenario.machine).map_or(0, |all| all.size());
-        BASE + self.sources.iter().map(known).max().unwrap_or(0) / PAGE_PER_MEMMAP
+        // The warm guest and its child.
+        let guests = if self.sources.len() > 1 { 2 } else { 1 };
+        guests * BASE + self.sources.iter().map(known).max().unwrap_or(0) / PAGE_PER_MEMMAP
     }
 }
 
@@ -102,98 +98,31 @@ fn effort(action: &Action<'_>) -> u64 {
     }
 }
 
-/// Splits scenarios into those that one guest of `release` runs; each has its own when that is not known. Those that leave
-/// something behind come last.
-fn batches(sources: Vec<&Source>, release: Option<Release>) -> Vec<Vec<&Source>> {
+/// Splits scenarios into those that have one guest's boot in common.
+fn batches(sources: Vec<&Source>, shared: bool) -> Vec<Vec<&Source>> {
     let mut groups: Vec<(Option<String>, Vec<&Source>)> = Vec::new();
     for source in sources {
-        let boot = release.and_then(|_| boot(&source.scenario));
+        let boot = boot(&source.scenario).filter(|_| shared);
         match groups.iter_mut().find(|(same, _)| boot.is_some() && *same == boot) {
             Some((_, group)) => group.push(source),
             None => groups.push((boot, vec![source])),
         }
     }
-    let mut batches = Vec::new();
-    for (_, group) in groups {
-        let (clean, last): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .partition(|source| release.is_some_and(|release| can_be_undone(&source.scenario, release)));
-        let mut chains: Vec<Vec<_>> = clean.chunks(MOST).map(<[_]>::to_vec).collect();
-        for (number, source) in last.into_iter().enumerate() {
-            match chains.get_mut(number) {
-                Some(chain) => chain.push(source),
-                None => chains.push(vec![source]),
-            }
-        }
-        batches.extend(chains);
-    }
-    batches
+    groups.iter().flat_map(|(_, group)| group.chunks(MOST)).map(<[_]>::to_vec).collect()
 }
 
-/// What a guest must have booted with to run the scenario, as a text to compare; nothing when only a boot of its own
-/// will do. What can be changed later is no part of it, unless memory devices are there at the boot, or another follows.
+/// What a guest must have booted with to run the scenario, as a text to compare; nothing for a machine that cannot be. What
+/// can be changed later is no part of it, unless memory devices are there at the boot, or another boot follows.
 fn boot(scenario: &Scenario) -> Option<String> {
     let addresses = Addresses::plan(&scenario.machine).ok()?;
     let asks_at_boot = addresses.virtio_mem.iter().any(|(_, _, requested)| *requested > 0);
-    let reboots = scenario.steps.iter().any(|step| !may_share(&step.action()));
-    if asks_at_boot || !addresses.machine.dimms.is_empty() || reboots {
-        return None;
-    }
-    let guest = &scenario.guest.without_what_can_change();
-    serde_json::to_string(&(&scenario.machine, guest)).ok()
-}
-
-/// Whether a guest may run other scenarios before and after one with this step. Say yes only to what
-/// [`Guest::bring_back`](super::guest::Guest::bring_back) undoes.
-const fn may_share(action: &Action<'_>) -> bool {
-    match action {
-        Action::Plug(_)
-        | Action::Unplug(_)
-        | Action::Eject(_)
-        | Action::Resize(_)
-        | Action::Online(_)
-        | Action::Offline(_)
-        | Action::Inject(_)
-        | Action::Load(_)
-        | Action::Lock(_)
-        | Action::HugePages(_)
-        | Action::Settle => true,
-        Action::Set(parameters) => parameters.hwpoison_filter_dev_major.is_none(),
-        Action::Write(_)
-        | Action::Pin(_)
-        | Action::Unpin(_)
-        | Action::Poison(_)
-        | Action::Fault(_)
-        | Action::Reboot
-        | Action::Kexec
-        | Action::Crash => false,
-    }
-}
-
-/// Whether all memory that the scenario leaves behind can be removed: it is in no kernel zone, and of few devices; and boot
-/// memory was left alone.
-fn can_be_undone(scenario: &Scenario, release: Release) -> bool {
-    let Ok(mut model) = Prediction::new(scenario, release) else { return false };
-    let boot = model.linux.memory.clone();
-    for step in &scenario.steps {
-        if step.expect == Some(Expect::Word(ExpectWord::Anything)) || model.apply(&step.action()).is_err() {
-            return false;
-        }
-    }
-    let movable = |index: &u64| {
-        let block = &model.linux.memory.blocks()[index];
-        !block.is_online() || block.zone() == Some(Zone::Movable)
-    };
-    let added = model.linux.memory.blocks().keys().filter(|index| !boot.blocks().contains_key(index));
-    let as_booted = |index: &u64| {
-        let parts = |memory: &dimmer_oracle::memory::Memory| {
-            memory.blocks().get(index).map(|block| block.parts.clone())
-        };
-        parts(&boot) == parts(&model.linux.memory)
-    };
-    model.linux.dimms.len() <= FEW_DEVICES
-        && added.into_iter().all(movable)
-        && boot.blocks().keys().all(as_booted)
+    let boots = |action: &Action<'_>| matches!(action, Action::Reboot | Action::Kexec | Action::Crash);
+    let boots = scenario.steps.iter().any(|step| boots(&step.action()));
+    let at_boot = asks_at_boot || !addresses.machine.dimms.is_empty() || boots;
+    let guest = if at_boot { scenario.guest.clone() } else { scenario.guest.without_what_can_change() };
+    // A kernel that is to be started is a file of the guest's.
+    let files = scenario.starts_another_kernel();
+    serde_json::to_string(&(&scenario.machine, at_boot, guest, files)).ok()
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ pub fn seats(batches: &[Batch<'_>], most: usize, memory: u64) -> usize {
     most.min(usize::try_from(memory / 10 * 8 / largest).unwrap_or(usize::MAX)).max(1)
 }
 
-/// Runs `batches` on this host, on so many seats, and hands over what becomes of each scenario.
-pub fn here(batches: &[Batch<'_>], seats: usize, done: impl FnMut(Entry)) {
-    let guests: Vec<Mutex<Seat>> = (0..seats).map(|_| Mutex::default()).collect();
+/// Runs `batches` on this host, on so many seats that `seat` makes, and hands over what becomes of each scenario.
+pub fn here(batches: &[Batch<'_>], seats: usize, seat: impl Fn() -> Seat, done: impl FnMut(Entry)) {
+    let guests: Vec<Mutex<Seat>> = (0..seats).map(|_| Mutex::new(seat())).collect();
     let check = |seat: usize, source: &Source, kernel: &Kernel, another| {
         guests[seat].lock().unwrap_or_else(PoisonError::into_inner).check(source, kernel, another)
     };

@@ -12,7 +12,7 @@ use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::check::entry::Which;
 use dimmer_lab::check::shard::Assigned;
-use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Shard, away, model, run};
+use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Seat, Shard, away, model, run};
 use dimmer_lab::host::crew::Crew;
 use dimmer_lab::host::qemu::Size;
 use dimmer_lab::host::{self, crew};
@@ -45,8 +45,11 @@ pub struct Check {
     /// Boot a guest for every scenario.
     #[arg(long)]
     fresh: bool,
+    /// Have each machine go on from a snapshot of itself behind each step, and in the middle of those that take their time.
+    #[arg(long)]
+    restore_each_step: bool,
     /// Hold what the scenarios expect against what the oracle says, without any guest.
-    #[arg(long, conflicts_with_all = ["jobs", "shard", "fresh", "worker"])]
+    #[arg(long, conflicts_with_all = ["jobs", "shard", "fresh", "worker", "restore_each_step"])]
     predict: bool,
     /// Check what standard input asks for: the part that runs on the host with KVM.
     #[arg(long, hide = true)]
@@ -68,7 +71,7 @@ impl Check {
         let flavours = self::kernels(&Plan::flavours(&sources, &names).into_iter().collect::<Vec<_>>())?;
         let share = self.share()?;
         if self.worker {
-            away::serve(&sources, &[kernels, flavours].concat())?;
+            away::serve(&sources, &[kernels, flavours].concat(), || self.seat())?;
             return Ok(ExitCode::SUCCESS);
         }
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
@@ -115,7 +118,7 @@ impl Check {
         if !host::needs_emulation() {
             let memory = run::available_memory().unwrap_or_default();
             let seats = self.jobs.map_or_else(|| run::seats(batches, processors, memory), usize::from);
-            run::here(batches, seats, done);
+            run::here(batches, seats, || self.seat(), done);
             return Ok(());
         }
         let hosts = processors.min(self.jobs.map_or(batches.len(), usize::from)).max(1);
@@ -157,10 +160,15 @@ impl Check {
         Ok(Report { shard, entries, seconds: begun.elapsed().as_secs_f64() })
     }
 
+    fn seat(&self) -> Seat {
+        Seat::new(self.restore_each_step)
+    }
+
     /// The same check, for the host with KVM.
     fn worker_arguments(&self) -> Vec<String> {
         let mut all = vec!["check".to_owned(), "--worker".to_owned()];
         all.extend(self.kernel.iter().map(|kernel| format!("--kernel={kernel}")));
+        all.extend(self.restore_each_step.then(|| "--restore-each-step".to_owned()));
         all.push("--".to_owned());
         all.extend(self.scenarios.iter().cloned());
         all
@@ -180,8 +188,7 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
 /// A line of progress.
 fn line(entry: &Entry, number: usize, total: usize) -> String {
     let guest = match entry.guest {
-        Which::Reused => ", reused guest",
-        Which::Again => ", again on a fresh guest",
+        Which::Forked => ", forked guest",
         Which::Fresh | Which::None => "",
     };
     let Entry { scenario, kernel, outcome, seconds, .. } = entry;

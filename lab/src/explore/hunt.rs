@@ -51,37 +51,27 @@ impl Found {
     }
 }
 
-/// What came of a scenario, and the guest that it was carried out in.
-#[derive(Debug)]
-pub struct Hunted<S> {
-    /// What came of it.
-    pub found: Found,
-    /// How long it took.
-    pub times: Times,
-    /// The guest; `None` when it did not come up.
-    pub guest: Option<S>,
-}
-
-/// Carries a scenario out on the guest that `boot` gives, beside an oracle that makes `mistake`.
+/// Carries a scenario out on the guest that `boot` gives, beside an oracle that makes `mistake`; says what came of it, and how
+/// long that took.
 pub fn hunt<S: Subject>(
     boot: impl FnOnce() -> Result<S, S::Error>,
     scenario: &Scenario,
     mistake: Option<Mistake>,
-) -> Hunted<S> {
+) -> (Found, Times) {
     let begun = Instant::now();
     let subject = boot().map_err(|error| CheckError::Subject { step: 0, error: Box::new(error) });
     let mut times = Times { boot: since(begun), ..Times::default() };
-    let (checked, guest) = match subject {
-        Err(error) => (Err(error), None),
+    let checked = match subject {
+        Err(error) => Err(error),
         Ok(subject) => {
             let mut timed = Timed { subject, times };
             let checked = check_on(&mut timed, scenario, mistake);
             times = timed.times;
-            (checked, Some(timed.subject))
+            checked
         }
     };
     times.all = since(begun);
-    Hunted { found: Found::from(checked), times, guest }
+    (Found::from(checked), times)
 }
 
 impl From<Result<Verdict, CheckError>> for Found {

@@ -137,14 +137,7 @@ mod tests {
             steps,
         };
         let run = |found| {
-            Run::new(
-                1,
-                2,
-                "6.12",
-                &scenario,
-                found,
-                Times { boot: 700, steps: 300, layouts: 450, sweep: 0, all: 1500 },
-            )
+            Run::new(1, 2, "6.12", &scenario, found, Times { boot: 700, steps: 300, layouts: 450, all: 1500 })
         };
         record.add(&run(Found::Nothing { blocks: 100 })).unwrap();
         assert!(record.is_clean());

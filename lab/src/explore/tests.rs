@@ -6,8 +6,9 @@ use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 
 use super::history::{Rules, scenario};
-use super::hunt::{Found, Hunted, hunt};
+use super::hunt::{Found, hunt};
 use super::shrink::shrink;
+use super::timed::Times;
 use crate::check::subject::ModelError;
 use crate::predict::Prediction;
 use crate::scenario::Scenario;
@@ -19,7 +20,7 @@ fn rules(release: Release, only_exact: bool) -> Rules {
 }
 
 /// A scenario on another model.
-fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -> Hunted<Prediction> {
+fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -> (Found, Times) {
     hunt(|| Prediction::new(scenario, release).map_err(ModelError), scenario, mistake)
 }
 
@@ -27,7 +28,7 @@ fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -
 fn a_model_does_not_differ_from_itself() {
     for run in 0..200 {
         let scenario = scenario(1, run, rules(RELEASE, false));
-        let found = on_a_model(&scenario, RELEASE, None).found;
+        let found = on_a_model(&scenario, RELEASE, None).0;
         assert!(
             matches!(found, Found::Nothing { blocks } if blocks > 0),
             "{found:?}\n{}",
@@ -53,7 +54,7 @@ fn explore(mistake: Mistake) -> Option<Scenario> {
     let release = if mistake == Mistake::MemmapOnEveryBlock { Release::new(6, 1) } else { RELEASE };
     // A shrink that reaches partial blocks in a kernel zone has more than one outcome in a guest.
     let rules = rules(release, mistake != Mistake::KernelPartialsLast);
-    let differs = |candidate: &Scenario| on_a_model(candidate, release, Some(mistake)).found.step();
+    let differs = |candidate: &Scenario| on_a_model(candidate, release, Some(mistake)).0.step();
     let (step, found) = (0..2000).find_map(|run| {
         let scenario = scenario(1, run, rules);
         differs(&scenario).map(|step| (step, scenario))

@@ -18,8 +18,6 @@ pub struct Times {
     pub steps: u64,
     /// Until each layout had settled.
     pub layouts: u64,
-    /// To bring the guest back to where it was.
-    pub sweep: u64,
     /// All of it, with the oracle's share.
     pub all: u64,
 }
@@ -41,7 +39,6 @@ impl std::ops::AddAssign for Times {
         self.boot += other.boot;
         self.steps += other.steps;
         self.layouts += other.layouts;
-        self.sweep += other.sweep;
         self.all += other.all;
     }
 }

@@ -26,7 +26,13 @@ impl Real {
             let wait = if ends && notify != NotifyWord::None { PATIENCE } else { 0 };
             let path = format!("/memory-devices?wait={wait}");
             let path = if wait == 0 { "/memory-devices" } else { &path };
-            answer = self.vm.rest.tell(Method::POST, path, Some(&body(id, plug, notify)))?;
+            let request = body(id.clone(), plug, notify);
+            if wait > 0 && self.goes_elsewhere() {
+                let outcome = self.change_elsewhere(&id, Method::POST, "/memory-devices", Some(&request))?;
+                answer = json!({"state": if outcome == OutcomeWord::Done { "plugged" } else { "" }});
+            } else {
+                answer = self.vm.rest.tell(Method::POST, path, Some(&request))?;
+            }
         }
         let done = answer["state"] == "plugged";
         let outcome = if done { OutcomeWord::Done } else { OutcomeWord::InProgress };
@@ -34,9 +40,12 @@ impl Real {
     }
 
     pub(super) fn unplug(&mut self, id: &str, predicted: &Effect) -> Result<Effect, RealError> {
+        let path = format!("/memory-devices/{}", segment(id));
         let answer = match predicted.outcome {
-            Some(OutcomeWord::InProgress) => {
-                self.vm.rest.ask(Method::DELETE, &format!("/memory-devices/{}", segment(id)), None)?
+            Some(OutcomeWord::InProgress) => self.vm.rest.ask(Method::DELETE, &path, None)?,
+            _ if self.goes_elsewhere() => {
+                let outcome = self.change_elsewhere(id, Method::DELETE, &path, None)?;
+                return Ok(Effect { outcome: Some(outcome), ..Effect::default() });
             }
             _ => self.vm.rest.remove_dimm(id)?,
         };
@@ -64,6 +73,7 @@ impl Real {
         if predicted.outcome == Some(OutcomeWord::InProgress) {
             return effect(OutcomeWord::InProgress);
         }
+        self.go_elsewhere()?;
         let end = Instant::now() + Duration::from_secs(PATIENCE.into());
         while Instant::now() < end {
             let path = format!("/memory-devices/{}", segment(id));
@@ -81,6 +91,11 @@ impl Real {
     pub(super) fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
         if predicted.outcome == Some(OutcomeWord::Refused) {
             return self.resize_in_vain(resize);
+        }
+        if self.goes_elsewhere() {
+            let path = format!("/memory-devices/{}", segment(&resize.id));
+            self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
+            self.go_elsewhere()?;
         }
         if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
             self.vm.rest.resize(&resize.id, resize.to.0)?;

@@ -28,17 +28,6 @@ impl Real {
         Ok(Effect::default())
     }
 
-    /// Lets all pages go that steps have pinned.
-    ///
-    /// # Errors
-    /// [`RealError::Guest`].
-    pub fn unpin_all(&mut self) -> Result<(), RealError> {
-        for (_, address) in std::mem::take(&mut self.pinned) {
-            self.vm.guest().unpin(address)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn poison(&mut self, poison: &Poison) -> Result<Effect, RealError> {
         let address = self.page(poison)?;
         let file = |how: &str| format!("/sys/devices/system/memory/{how}_offline_page");

@@ -72,15 +72,6 @@ impl Real {
         }
     }
 
-    /// Takes all `_OST` pairs and virtio-mem requests so far as seen.
-    ///
-    /// # Errors
-    /// [`RealError`].
-    pub fn forget(&mut self) -> Result<(), RealError> {
-        self.reports = self.reports()?.len();
-        self.new_requests().map(drop)
-    }
-
     /// All `_OST` pairs so far.
     pub(super) fn reports(&self) -> Result<Vec<(u32, u32)>, RealError> {
         let events = self.vm.rest.events()?;

@@ -90,8 +90,8 @@ fn last_words(vm: &mut TestVm) -> Option<String> {
     if let Some(silence) = vm.silence() {
         return Some(format!("{silence}{}", vm.context()));
     }
-    let status = vm.child.try_wait().ok()??;
-    (!status.success()).then(|| format!("the machine had ended: {status}{}", vm.context()))
+    let status = vm.process.ended().ok()??;
+    status.failed().then(|| format!("the machine had ended: {status}{}", vm.context()))
 }
 
 /// Fails the test that runs on this thread with what was found.
@@ -121,7 +121,7 @@ fn judge(expected: Expected, ok: bool, problems: Vec<String>) -> Vec<String> {
 }
 
 fn runs(vm: &mut TestVm) -> bool {
-    matches!(vm.child.try_wait(), Ok(None))
+    matches!(vm.process.ended(), Ok(None))
 }
 
 /// Whether the machine, which does not answer, is on its way out.

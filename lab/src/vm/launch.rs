@@ -3,11 +3,14 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use dimmer::control::Forked;
+use dimmer::ctl::client::Method;
+
 use super::last_audit::Expected;
-use super::process::dimmer;
+use super::process::{Process, dimmer};
 use super::{TestVm, VmError, at};
 use crate::rest::Rest;
 
@@ -38,12 +41,19 @@ pub(super) fn launch(
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(at("share the log file"))?)
         .stderr(log);
-    let child = command.spawn().map_err(at("start dimmer"))?;
-    let rest = Rest::new(&api).map_err(at("start an event loop"))?;
-    let (guest, late, expected) = (None, Cell::new(false), Expected::AllAgrees);
-    let mut vm = TestVm { child, dir, rest, agent, guest, late, expected };
+    let process = Process::Started(command.spawn().map_err(at("start dimmer"))?);
+    let log = path("log");
+    let mut vm = machine(process, dir, log)?;
     vm.wait_for(&api)?;
     Ok(vm)
+}
+
+/// A machine whose sockets are in `dir`.
+fn machine(process: Process, dir: tempfile::TempDir, log: PathBuf) -> Result<TestVm, VmError> {
+    let (api, agent) = (dir.path().join("api"), dir.path().join("agent"));
+    let rest = Rest::new(&api).map_err(at("start an event loop"))?;
+    let (guest, late, expected) = (None, Cell::new(false), Expected::AllAgrees);
+    Ok(TestVm { process, dir, log, rest, agent, guest, late, expected })
 }
 
 impl TestVm {
@@ -53,7 +63,7 @@ impl TestVm {
     /// [`VmError`] when it refuses.
     pub fn snapshot(&self, directory: &Path) -> Result<(), VmError> {
         let body = serde_json::json!({ "destination": directory });
-        self.rest.tell(dimmer::ctl::client::Method::PUT, "/vm.snapshot", Some(&body))?;
+        self.rest.tell(Method::PUT, "/vm.snapshot", Some(&body))?;
         Ok(())
     }
 
@@ -66,5 +76,29 @@ impl TestVm {
         let mut arguments = vec![OsString::from("--restore"), directory.into()];
         arguments.extend(more.split_whitespace().map(OsString::from));
         launch(self::directory()?, arguments, None)
+    }
+
+    /// Starts a child of the machine, which begins as a copy of it, and waits until its agent answers. It goes with whoever
+    /// has it, and not with this machine.
+    ///
+    /// # Errors
+    /// [`VmError`] when the machine refuses.
+    pub fn fork(&self) -> Result<Self, VmError> {
+        let dir = self::directory()?;
+        let path = |name: &str| dir.path().join(name);
+        let body = serde_json::json!({
+            "id": "child",
+            "api_socket": path("api"),
+            "agent_socket": path("agent"),
+            "serial": format!("file={}", path("console").display()),
+            "attached": true,
+        });
+        let forked = self.rest.tell(Method::POST, "/vm.fork", Some(&body))?;
+        let forked: Forked = serde_json::from_value(forked)
+            .map_err(|error| VmError::Host { step: "understand a fork", cause: error.into() })?;
+        let process = Process::forked(forked.pid).map_err(at("find a fork"))?;
+        let mut vm = machine(process, dir, self.log.clone())?;
+        vm.connect()?;
+        Ok(vm)
     }
 }

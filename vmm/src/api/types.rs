@@ -213,12 +213,17 @@ pub struct Fork {
     /// Whether its virtual CPUs stay stopped.
     #[serde(default)]
     pub paused: bool,
+    /// Whether its process is in the process group of this one's, so that Ctrl-C on a terminal ends both.
+    #[serde(default)]
+    pub attached: bool,
 }
 
 impl TryFrom<Fork> for ForkSpec {
     type Error = Problem;
 
-    fn try_from(Fork { id, api_socket, agent_socket, serial, paused }: Fork) -> Result<Self, Problem> {
+    fn try_from(
+        Fork { id, api_socket, agent_socket, serial, paused, attached }: Fork,
+    ) -> Result<Self, Problem> {
         let serial = match serial {
             None => SerialSpec::Null,
             Some(text) => {
@@ -228,6 +233,6 @@ impl TryFrom<Fork> for ForkSpec {
                 serial
             }
         };
-        Ok(Self { id, api_socket, agent_socket, serial, paused })
+        Ok(Self { id, api_socket, agent_socket, serial, paused, detached: !attached })
     }
 }

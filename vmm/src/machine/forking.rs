@@ -66,8 +66,8 @@ impl Machine {
 }
 
 fn follow(image: &File, arguments: &[OsString], fork: ForkSpec, reply: ReplyTo, hub: &Hub) {
-    let ForkSpec { id, api_socket, agent_socket, .. } = fork;
-    match forked::start(image, arguments) {
+    let ForkSpec { id, api_socket, agent_socket, detached, .. } = fork;
+    match forked::start(image, arguments, detached) {
         Ok(mut child) => {
             let pid = child.id();
             hub.machine(MachineEvent::Forked { id: id.clone(), pid });

@@ -126,7 +126,7 @@ impl Machine {
             self.id = Some(id.clone());
         }
         lock(&self.panic).clone_from(&state.panic);
-        self.hub.go_on_from(state.events);
+        self.hub.restore(&state.events).map_err(StateProblem::from)?;
         self.hub.machine(MachineEvent::Restored);
         self.vcpus = Some(vcpus);
         self.state = VmState::Paused;

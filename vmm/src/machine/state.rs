@@ -56,7 +56,7 @@ impl Machine {
         Ok(MachineState {
             spec,
             resets: self.resets,
-            events: self.hub.last(),
+            events: self.hub.state(),
             panic: lock(&self.panic).clone(),
             faults: self.outside.faults.list(),
             memory: self.ram.state(),

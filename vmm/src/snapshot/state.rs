@@ -13,6 +13,7 @@ use dimmer_devices::virtio_mem::VirtioMemState;
 use serde::{Deserialize, Serialize};
 
 use super::memory::Piece;
+use crate::events::EventsState;
 use crate::spec::MachineSpec;
 
 mod file;
@@ -39,8 +40,8 @@ pub struct MachineState {
     pub spec: MachineSpec,
     /// Times it was reset.
     pub resets: u64,
-    /// Number of its latest event.
-    pub events: u64,
+    /// Its events.
+    pub events: EventsState,
     /// The words of a panic that were heard.
     pub panic: Option<String>,
     /// What is to go wrong.

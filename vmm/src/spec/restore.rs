@@ -28,6 +28,8 @@ pub struct ForkSpec {
     pub serial: SerialSpec,
     /// Whether its vCPUs stay stopped.
     pub paused: bool,
+    /// Whether it has a process group of its own.
+    pub detached: bool,
 }
 
 /// Where a snapshot is.
