@@ -19,11 +19,13 @@ mod last_audit;
 mod launch;
 mod process;
 mod setup;
+mod warm;
 
 pub use last_audit::{LastWords, audited};
 use process::Process;
 pub use process::{Ending, as_dimmer, dimmer};
 pub use setup::{CMDLINE, Setup};
+pub use warm::cool_down;
 
 /// How long a guest may take to start, and to settle. The emulated host is slow.
 const PATIENCE: Duration = Duration::from_secs(240);

@@ -64,7 +64,7 @@ fn assert_problem(vm: &TestVm, expected: &str) -> Outcome {
 }
 
 fn a_dimm_that_is_not_mapped(kernel: &Kernel) -> Outcome {
-    let vm = careful(kernel).boot()?;
+    let vm = careful(kernel).forked()?;
     plant(&vm, "d0", "map")?;
     vm.rest.add_dimm("d0", 128 * MIB)?;
     assert_problem(&vm, "d0: 0x100000000 (128 MiB) is plugged, but the host has not mapped it")?;
@@ -75,7 +75,7 @@ fn a_dimm_that_is_not_mapped(kernel: &Kernel) -> Outcome {
 }
 
 fn a_dimm_without_a_slot(kernel: &Kernel) -> Outcome {
-    let vm = careful(kernel).boot()?;
+    let vm = careful(kernel).forked()?;
     plant(&vm, "d0", "slot")?;
     vm.rest.add_dimm("d0", 128 * MIB)?;
     assert_problem(&vm, "d0: 0x100000000 (128 MiB) is plugged, but no KVM memory slot covers it")?;
@@ -85,7 +85,7 @@ fn a_dimm_without_a_slot(kernel: &Kernel) -> Outcome {
 }
 
 fn a_dimm_whose_memory_stays(kernel: &Kernel) -> Outcome {
-    let mut vm = careful(kernel).boot()?;
+    let mut vm = careful(kernel).forked()?;
     vm.rest.add_dimm("d0", 128 * MIB)?;
     plant(&vm, "d0", "discard")?;
     assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
@@ -95,7 +95,7 @@ fn a_dimm_whose_memory_stays(kernel: &Kernel) -> Outcome {
 }
 
 fn virtio_mem_blocks_without_a_slot(kernel: &Kernel) -> Outcome {
-    let mut vm = careful(kernel).boot()?;
+    let mut vm = careful(kernel).forked()?;
     plant(&vm, "m", "slot")?;
     vm.rest.resize("m", 128 * MIB)?;
     assert_problem(&vm, "m: 0x200000000 (128 MiB) is plugged, but no KVM memory slot covers it")?;
@@ -104,7 +104,7 @@ fn virtio_mem_blocks_without_a_slot(kernel: &Kernel) -> Outcome {
 }
 
 fn virtio_mem_blocks_whose_slot_stays(kernel: &Kernel) -> Outcome {
-    let mut vm = careful(kernel).boot()?;
+    let mut vm = careful(kernel).forked()?;
     vm.rest.resize("m", 128 * MIB)?;
     plant(&vm, "m", "slot")?;
     vm.rest.resize("m", 0)?;
@@ -117,7 +117,7 @@ fn virtio_mem_blocks_whose_slot_stays(kernel: &Kernel) -> Outcome {
 fn a_guest_that_says_nothing_is_named(kernel: &Kernel) -> Outcome {
     let late = |paused: bool| {
         vm::audited(|| {
-            let vm = careful(kernel).boot()?;
+            let vm = careful(kernel).forked()?;
             vm.rest.set_faults(&json!([{"device": "m", "on": "plug", "do": "busy"}]))?;
             if paused {
                 vm.rest.tell(Method::PUT, "/vm.pause", None)?;

@@ -23,7 +23,7 @@ pub const ONE_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
     let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?)
+    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
 }
 
 /// The `_OST` pairs (source, status) that the guest reported, in order.

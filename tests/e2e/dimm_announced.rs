@@ -23,7 +23,7 @@ crate::tests!("dimm_announced":
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
     let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?)
+    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
 }
 
 fn layout(blocks: &str) -> String {

@@ -27,7 +27,7 @@ crate::tests!("dimm_faults":
 /// A machine in which one thing goes wrong with "d0", which is plugged.
 fn boot(kernel: &Kernel, mut fault: Value) -> Result<TestVm, Box<dyn Error>> {
     let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    let vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?;
+    let vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?;
     fault["device"] = json!("d0");
     vm.rest.set_faults(&json!([fault]))?;
     Ok(vm)

@@ -30,7 +30,7 @@ fn three_ranges(id: &str, order: &str) -> Value {
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
     let arguments = "--memory-hotplug method=acpi,slots=4,size=16G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?)
+    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
 }
 
 fn layout(blocks: &str) -> String {

@@ -22,7 +22,7 @@ crate::tests!("dimm_stuck":
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
     let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?)
+    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
 }
 
 fn ejection_that_the_guest_disabled_is_refused(kernel: &Kernel) -> Outcome {

@@ -25,7 +25,7 @@ pub fn cases(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Case> {
             true => ("library_restored", SHARES, || Seat::new(true)),
         };
         let name = name(&kernel.name, file, share);
-        let cost = if restored { 2 * COST } else { COST };
+        let cost = if restored { 4 * COST } else { COST };
         Case::new(name, share % turns != turn, move || holds(share, &kernel, &flavours, seat)).costing(cost)
     };
     let shares = |(turn, kernel), restored| (0..SHARES).map(move |share| on(turn, kernel, share, restored));

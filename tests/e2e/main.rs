@@ -118,10 +118,12 @@ fn main() -> ExitCode {
     if let Some(status) = vm::as_dimmer() {
         return status;
     }
-    run().unwrap_or_else(|error| {
+    let status = run().unwrap_or_else(|error| {
         eprintln!("end-to-end tests: {}", dimmer_lab::chain(&*error));
         ExitCode::from(2)
-    })
+    });
+    vm::cool_down();
+    status
 }
 
 fn run() -> Result<ExitCode, Box<dyn Error>> {

@@ -94,7 +94,7 @@ fn sizes_up_and_down(kernel: &Kernel) -> Outcome {
 
 /// 16 GiB have 120 movable and 8 kernel blocks; for 14 GiB, 16 movable ones go, the highest.
 fn a_shrink_takes_movable_blocks_from_the_top(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").boot()?;
+    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
     vm.rest.resize("vmem0", 16 * GIB)?;
     vm.rest.resize("vmem0", 14 * GIB)?;
     assert_layout(
@@ -109,7 +109,7 @@ fn a_shrink_takes_movable_blocks_from_the_top(kernel: &Kernel) -> Outcome {
 /// 16 GiB have 120 movable blocks, and kernel blocks at 144, 148 … 172, which stay as long as
 /// there is a movable one.
 fn kernel_blocks_go_last(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").boot()?;
+    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
     let boot = promised::BOOT;
     let all =
         "144 Normal, 148 Normal, 152 Normal, 156 Normal, 160 Normal, 164 Normal, 168 Normal, 172 Normal";
@@ -175,7 +175,7 @@ fn unplugged_memory_is_back_at_the_host(kernel: &Kernel) -> Outcome {
 
 /// 100 MiB are 50 sub-blocks of block 48; the block is online as a whole, the rest is not used.
 fn a_part_of_a_block(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=4G").boot()?;
+    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=4G").forked()?;
     let empty = total(&mut vm)?;
     for (size, blocks) in
         [(100, "48 Movable"), (200, "48-49 Movable"), (150, "48-49 Movable"), (60, "48 Movable")]
@@ -190,7 +190,7 @@ fn a_part_of_a_block(kernel: &Kernel) -> Outcome {
 /// With 12 GiB and a half of block 144, which is a kernel block, a shrink takes that half before
 /// any movable block, and then a half of block 143.
 fn a_partial_kernel_block_goes_first(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").boot()?;
+    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
     let empty = total(&mut vm)?;
     vm.rest.resize("vmem0", 12 * GIB + 64 * MIB)?;
     assert_layout(&mut vm, &format!("{}, 144 Normal", promised::GROWN_12G))?;

@@ -25,7 +25,7 @@ const UNLOAD: &str = "rmmod virtio_mem";
 const LOAD: &str = "insmod /lib/modules/virtio_mem.ko";
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
-    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").boot()?)
+    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").forked()?)
 }
 
 fn a_size_asked_for_while_no_driver_is_there(kernel: &Kernel) -> Outcome {

@@ -30,7 +30,7 @@ crate::tests!("virtio_mem_faults":
 const ONE_GIB: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
 fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
-    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").boot()?)
+    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").forked()?)
 }
 
 /// Whether the change to `size` is still in progress after a few seconds.

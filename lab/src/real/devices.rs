@@ -92,16 +92,16 @@ impl Real {
         if predicted.outcome == Some(OutcomeWord::Refused) {
             return self.resize_in_vain(resize);
         }
-        if self.goes_elsewhere() {
-            let path = format!("/memory-devices/{}", segment(&resize.id));
-            self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
-            self.go_elsewhere()?;
-        }
+        let path = format!("/memory-devices/{}", segment(&resize.id));
+        let body = json!({"requested_size": resize.to.0});
         if predicted.outcome == Some(OutcomeWord::Done) && predicted.open.is_empty() {
-            self.vm.rest.resize(&resize.id, resize.to.0)?;
+            match self.goes_elsewhere() {
+                true => drop(self.change_elsewhere(&resize.id, Method::PATCH, &path, Some(&body))?),
+                false => drop(self.vm.rest.resize(&resize.id, resize.to.0)?),
+            }
         } else {
-            let path = format!("/memory-devices/{}", segment(&resize.id));
-            self.vm.rest.tell(Method::PATCH, &path, Some(&json!({"requested_size": resize.to.0})))?;
+            self.vm.rest.tell(Method::PATCH, &path, Some(&body))?;
+            self.go_elsewhere()?;
             match predicted.plugged {
                 Some(plugged) if predicted.open.is_empty() => self.wait_for_plugged(&resize.id, plugged)?,
                 _ => wait_until_quiet(&self.vm.rest, &resize.id)?,

@@ -85,6 +85,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// What machines of one setup have in common.
+    pub(super) fn key(&self) -> String {
+        let Self { kernel: _, image, cmdline, serial, watched, arguments, files } = self;
+        format!("{image:?} {cmdline:?} {serial:?} {watched} {arguments:?} {files:?}")
+    }
+
     /// Starts the machine and waits until its agent answers.
     ///
     /// # Errors
