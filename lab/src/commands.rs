@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 pub mod check;
+pub mod copies;
 pub mod demo;
 pub mod doctor;
 pub mod explain;

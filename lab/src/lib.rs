@@ -20,6 +20,7 @@
 //! ```
 
 pub mod check;
+pub mod copies;
 pub mod demo;
 pub mod devices;
 pub mod expect;

@@ -43,6 +43,8 @@ enum Command {
     Scenario(commands::scenario::Command),
     /// Boot many guests and put them under stress, to see whether hosts lose any.
     Soak(commands::soak::Soak),
+    /// Measure what a restore and a fork take, beside a boot.
+    Copies(commands::copies::Copies),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(),
         Command::Scenario(scenario) => scenario.run(),
         Command::Soak(soak) => soak.run(),
+        Command::Copies(copies) => copies.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));

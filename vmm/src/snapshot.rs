@@ -27,6 +27,7 @@ pub use state::MachineState;
 
 use draft::Draft;
 use manifest::{Contents, sum_of};
+use memory::PageSum;
 use state::{FilesState, Saved};
 
 const MANIFEST: &str = "manifest.json";
@@ -134,7 +135,7 @@ impl Snapshot {
 }
 
 /// Writes a snapshot to `place`: `state`, the marks of its files, and `length` bytes of memory, which `save` writes to an
-/// empty file, returning their checksum.
+/// empty file and adds to their checksum.
 ///
 /// # Errors
 /// [`SnapshotError`]; what was there before is still there.
@@ -143,17 +144,18 @@ pub fn write(
     machine: MachineState,
     marks: impl FnOnce() -> io::Result<FilesState>,
     length: u64,
-    save: impl FnOnce(&File) -> io::Result<u32>,
+    save: impl FnOnce(&File, Option<&mut PageSum>) -> io::Result<()>,
 ) -> Result<(), SnapshotError> {
     let draft = Draft::begin(place)?;
     let files = marks().map_err(at(place, "read the files that are booted"))?;
     let memory = draft.memory()?;
     memory.set_len(length).map_err(at(place, "make room for the memory"))?;
-    let crc32 = save(&memory).map_err(at(place, "write the memory"))?;
+    let mut sum = PageSum::default();
+    save(&memory, Some(&mut sum)).map_err(at(place, "write the memory"))?;
     memory.sync_all().map_err(at(place, "write the memory to disk"))?;
     let state = serde_json::to_vec(&Saved { files, machine }).expect("a state can be written as JSON");
     draft.state(&state)?;
-    draft.finish(&Manifest::new(sum_of(&state), Contents { bytes: length, crc32 }))
+    draft.finish(&Manifest::new(sum_of(&state), Contents { bytes: length, crc32: sum.finish() }))
 }
 
 /// A whole file of at most `most` bytes.

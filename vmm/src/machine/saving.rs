@@ -101,7 +101,7 @@ impl Machine {
             let pieces = state.memory.pieces.clone();
             let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
             let go_on = || !stop.load(Ordering::Relaxed);
-            let save = |file: &_| ram.save(&pieces, file, &go_on);
+            let save = |file: &_, sum: Option<&mut _>| ram.save(&pieces, file, &go_on, sum);
             match place {
                 Some(place) => snapshot::write(&place, state, || files.marks(FileMark::of), length, save)
                     .map(|()| None)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use super::memory::PageSum;
 use super::state::{self, FilesState, Saved};
 use super::{LARGEST_STATE, MachineState, Snapshot, SnapshotError};
 
@@ -21,12 +22,12 @@ pub fn write(
     machine: MachineState,
     files: FilesState,
     length: u64,
-    save: impl FnOnce(&File) -> io::Result<u32>,
+    save: impl FnOnce(&File, Option<&mut PageSum>) -> io::Result<()>,
 ) -> io::Result<File> {
     let memfd = memfd_create("dimmer-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut image = File::from(memfd);
     image.set_len(length)?;
-    save(&image)?;
+    save(&image, None)?;
     image.seek(SeekFrom::Start(length))?;
     let state = serde_json::to_vec(&Saved { files, machine }).expect("a state can be written as JSON");
     image.write_all(&state)?;

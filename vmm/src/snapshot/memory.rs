@@ -78,6 +78,11 @@ impl<'a> Pieces<'a> {
 pub struct PageSum(crc32fast::Hasher);
 
 impl PageSum {
+    /// The checksum of what was added.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+
     fn add(&mut self, place: u64, pages: &[u8]) {
         for (place, page) in (place..).step_by(PAGE).zip(pages.chunks(PAGE)) {
             self.0.update(&place.to_le_bytes());
@@ -89,8 +94,8 @@ impl PageSum {
 /// Whether the work is to go on; asked again and again.
 pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
-/// Writes what `read` reads at `parts`, whole pages in ascending order, to an empty file; returns its checksum. Elsewhere
-/// there is nothing but zeroes.
+/// Writes what `read` reads at `parts`, whole pages in ascending order, to an empty file, and adds it to `sum` if that is
+/// wanted. Elsewhere there is nothing but zeroes.
 ///
 /// # Errors
 /// What the host said; `Interrupted` when it was not to go on.
@@ -99,16 +104,17 @@ pub fn save(
     parts: &[Range<u64>],
     mut read: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
     go_on: GoOn<'_>,
-) -> io::Result<u32> {
-    let mut sum = PageSum::default();
+    mut sum: Option<&mut PageSum>,
+) -> io::Result<()> {
     each_chunk(parts, go_on, |place, chunk| {
         read(place, chunk)?;
         each_run(place, chunk, |place, pages| {
-            sum.add(place, pages);
+            if let Some(sum) = &mut sum {
+                sum.add(place, pages);
+            }
             file.write_all_at(pages, place)
         })
-    })?;
-    Ok(sum.0.finalize())
+    })
 }
 
 /// Hands what is in the first `length` bytes of the file to `put`, but for pages of zeroes; returns its checksum.
@@ -133,7 +139,7 @@ pub fn load(file: &File, length: u64, mut put: impl FnMut(u64, &[u8]) -> io::Res
             put(place, pages)
         })
     })?;
-    Ok(sum.0.finalize())
+    Ok(sum.finish())
 }
 
 fn each_chunk(
@@ -213,7 +219,7 @@ mod tests {
     fn work_that_is_given_up_ends() {
         let file = tempfile::tempfile().unwrap();
         let all = 0..CHUNK * 3;
-        let error = save(&file, &[all], |_, _| Ok(()), &|| false).unwrap_err();
+        let error = save(&file, &[all], |_, _| Ok(()), &|| false, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
@@ -240,7 +246,9 @@ mod tests {
             let sparse = tempfile::tempfile().unwrap();
             sparse.set_len(length).unwrap();
             let parts = [0..first * page, first * page..length];
-            let sum = save(&sparse, &parts, read, &|| true).unwrap();
+            let mut sum = PageSum::default();
+            save(&sparse, &parts, read, &|| true, Some(&mut sum)).unwrap();
+            let sum = sum.finish();
             let whole = tempfile::tempfile().unwrap();
             whole.write_all_at(&memory, 0).unwrap();
             for file in [&sparse, &whole] {

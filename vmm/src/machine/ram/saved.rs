@@ -10,7 +10,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::area::{Area, Purpose};
 use super::{Ram, host_error};
-use crate::snapshot::memory::{self, GoOn, Piece, Pieces};
+use crate::snapshot::memory::{self, GoOn, PageSum, Piece, Pieces};
 use crate::snapshot::state::MemoryState;
 use crate::spec::RestoredMemory;
 
@@ -36,12 +36,18 @@ impl Ram {
         }
     }
 
-    /// Writes what is in `pieces`, all that is plugged, to an empty file of their length; returns its checksum. No vCPU
-    /// runs, no device has anything to do, and nothing is plugged or unplugged meanwhile.
+    /// Writes what is in `pieces`, all that is plugged, to an empty file of their length, and adds it to `sum`. No vCPU runs,
+    ///  no device has anything to do, and nothing is plugged or unplugged meanwhile.
     ///
     /// # Errors
     /// What the host says; `Interrupted` when it is not to go on.
-    pub fn save(&self, pieces: &[Piece], file: &File, go_on: GoOn<'_>) -> io::Result<u32> {
+    pub fn save(
+        &self,
+        pieces: &[Piece],
+        file: &File,
+        go_on: GoOn<'_>,
+        sum: Option<&mut PageSum>,
+    ) -> io::Result<()> {
         let places = Pieces::new(pieces).map_err(io::Error::other)?;
         let mut parts: Vec<Range<u64>> = Vec::new();
         for (place, piece) in places.iter() {
@@ -52,7 +58,7 @@ impl Ram {
             parts.extend(content.into_iter().map(|content| place(content.start)..place(content.end)));
         }
         let memory = self.memory();
-        memory::save(file, &parts, |place, bytes| read(&memory, &places, place, bytes), go_on)
+        memory::save(file, &parts, |place, bytes| read(&memory, &places, place, bytes), go_on, sum)
     }
 
     /// Plugs all pieces of a snapshot, with what is in them. Nothing but boot RAM is plugged, and nobody has looked at that.
