@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::Machine;
+use super::forking::check_fork;
 use super::wake::Wake;
 use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
@@ -126,7 +127,7 @@ impl Machine {
     fn check_save(&self, save: &Save) -> Result<(), Refusal> {
         match save {
             Save::Snapshot(place) => check_place(place)?,
-            Save::Fork(fork) => self.check_fork(fork)?,
+            Save::Fork(fork) => check_fork(fork, &self.spec)?,
         }
         if self.spec.nested {
             let text = "this machine shows its guest the CPU's virtualization (--nested), whose state cannot be written down";
