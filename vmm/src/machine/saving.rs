@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use super::Machine;
 use super::forking::check_fork;
+use super::vcpu::Vcpus;
 use super::wake::Wake;
 use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
@@ -82,6 +83,10 @@ impl Machine {
 
     fn begin_to_write(&mut self, save: &Save) -> Result<(JoinHandle<Written>, Arc<AtomicBool>), Refusal> {
         self.pause();
+        if self.vcpus.as_ref().is_none_or(Vcpus::are_done) {
+            let text = "the guest has asked for a reset, or has ended; what comes of that comes first";
+            return Err(Refusal::Conflict(text.to_owned()));
+        }
         let audit = self.audit();
         if !audit.ok {
             let problems = audit.problems.join("; ");
