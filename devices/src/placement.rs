@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Bytes, GIB, MIB};
 
 /// The largest memory block that Linux has on x86, 2 GiB (`probe_memory_block_size`, arch/x86/mm/init_64.c).
-const LARGEST_BLOCK: u64 = 2 * GIB;
+pub const LARGEST_BLOCK: u64 = 2 * GIB;
 /// The smallest one, a memory section.
-const SMALLEST_BLOCK: u64 = 128 * MIB;
+pub const SMALLEST_BLOCK: u64 = 128 * MIB;
 
 /// What is asked for; the machine chooses what is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,8 +11,9 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -76,6 +77,10 @@ enum Failure {
     Problem(Problem),
     #[error("the machine's books do not agree")]
     Disagreement,
+    #[error("cannot tell this process's directory: {0}")]
+    Here(#[source] io::Error),
+    #[error("{}: a path must be text (UTF-8)", .0.display())]
+    NoText(OsString),
 }
 
 async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -141,17 +146,19 @@ impl Talk<'_> {
 
     /// Relative to this process's directory, not to the machine's.
     async fn snapshot(&mut self, directory: &Path) -> Result<(), Failure> {
-        let body = TakeSnapshot { destination: Some(std::path::absolute(directory)?), destination_url: None };
+        let body = TakeSnapshot { destination: Some(from_the_root(directory)?), destination_url: None };
         checked(self.client.ask(Method::PUT, "/vm.snapshot", Some(&body)).await?).map(drop)
     }
 
     /// As [`snapshot`](Self::snapshot), with paths of this process.
     async fn fork(&mut self, fork: &ForkArgs) -> Result<(), Failure> {
+        let serial =
+            fork.serial.as_ref().map(|serial| text(serial.absolute().map_err(Failure::Here)?.words()));
         let body = Fork {
             id: fork.id.clone(),
-            api_socket: std::path::absolute(&fork.api)?,
-            agent_socket: fork.agent.as_ref().map(std::path::absolute).transpose()?,
-            serial: fork.serial.clone(),
+            api_socket: from_the_root(&fork.api)?,
+            agent_socket: fork.agent.as_deref().map(from_the_root).transpose()?,
+            serial: serial.transpose()?,
             paused: fork.paused,
             attached: false,
         };
@@ -249,6 +256,16 @@ impl Talk<'_> {
         }
         Ok(())
     }
+}
+
+/// A path of this process for the machine, whose directory is another one.
+fn from_the_root(path: &Path) -> Result<PathBuf, Failure> {
+    text(std::path::absolute(path).map_err(Failure::Here)?.into()).map(PathBuf::from)
+}
+
+/// What can be said in JSON.
+fn text(words: OsString) -> Result<String, Failure> {
+    words.into_string().map_err(Failure::NoText)
 }
 
 /// The body, if the answer is a good one.

@@ -138,7 +138,7 @@ impl Hub {
     /// Puts an event; never blocks on a listener.
     pub fn put(&self, what: What) {
         let mut kept = lock(&self.kept);
-        kept.last += 1;
+        kept.last = kept.last.saturating_add(1);
         kept.followers.see(&what);
         let event = Event { sequence: kept.last, timestamp: self.elapsed(), what };
         if kept.events.len() == KEPT {
@@ -200,7 +200,7 @@ impl Hub {
         let _ = last.wait_for(|last| *last > after).await;
         let kept = lock(&self.kept);
         // The numbers have no gaps, so the place of the next one is known.
-        let oldest = kept.events.front().map_or(kept.last + 1, |event| event.sequence);
+        let oldest = kept.events.front().map_or(kept.last.saturating_add(1), |event| event.sequence);
         let known = usize::try_from(after.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         kept.events.iter().skip(known).cloned().collect()
     }
@@ -209,5 +209,39 @@ impl Hub {
 impl EventSink for Hub {
     fn memory(&self, event: MemoryEvent) {
         self.put(What::Memory(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the kept events behind `number`, of which there is one at least.
+    fn behind(hub: &Hub, number: u64) -> Vec<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(hub.after(number)).iter().map(|event| event.sequence).collect()
+    }
+
+    #[test]
+    fn a_machine_that_goes_on_counts_on_from_its_snapshot() {
+        let hub = Hub::default();
+        hub.go_on_from(17);
+        assert_eq!(hub.last(), 17);
+        hub.machine(MachineEvent::Restored);
+        hub.machine(MachineEvent::Resumed);
+        for number in [0, 16, 17] {
+            assert_eq!(behind(&hub, number), [18, 19]);
+        }
+        assert_eq!(behind(&hub, 18), [19]);
+        hub.go_on_from(3);
+        assert_eq!(hub.last(), 19, "no number comes again");
+    }
+
+    #[test]
+    fn a_number_behind_which_there_is_none_is_the_last_one() {
+        let hub = Hub::default();
+        hub.go_on_from(u64::MAX);
+        hub.machine(MachineEvent::Restored);
+        assert_eq!((hub.last(), behind(&hub, 0)), (u64::MAX, vec![u64::MAX]));
     }
 }

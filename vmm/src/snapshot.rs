@@ -20,7 +20,11 @@ pub mod draft;
 pub mod image;
 pub mod manifest;
 pub mod memory;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 pub use manifest::Manifest;
 pub use state::MachineState;
@@ -148,12 +152,14 @@ pub fn write(
 ) -> Result<(), SnapshotError> {
     let draft = Draft::begin(place)?;
     let files = marks().map_err(at(place, "read the files that are booted"))?;
+    // Not all paths are text.
+    let state =
+        serde_json::to_vec(&Saved { files, machine }).map_err(at(place, "write the state as JSON"))?;
     let memory = draft.memory()?;
     memory.set_len(length).map_err(at(place, "make room for the memory"))?;
     let mut sum = PageSum::default();
     save(&memory, Some(&mut sum)).map_err(at(place, "write the memory"))?;
     memory.sync_all().map_err(at(place, "write the memory to disk"))?;
-    let state = serde_json::to_vec(&Saved { files, machine }).expect("a state can be written as JSON");
     draft.state(&state)?;
     draft.finish(&Manifest::new(sum_of(&state), Contents { bytes: length, crc32: sum.finish() }))
 }

@@ -103,12 +103,16 @@ impl DimmSlots {
         Ok(slot)
     }
 
-    /// The ranges that `dimm` would get now, in the order of `_CRS`.
+    /// The ranges that `dimm` would get now, in the order of `_CRS`, and the device as one that is to get these: what
+    /// becomes free before it is [added](Self::add) is nothing to it.
     ///
     /// # Errors
     /// As [`add`](Self::add), but for what the host says.
-    pub fn places(&self, dimm: &Dimm) -> Result<Vec<GuestRange>, DimmError> {
-        self.place(dimm).map(|(_, span)| dimm.at(span.start))
+    pub fn placed(&self, mut dimm: Dimm) -> Result<(Dimm, Vec<GuestRange>), DimmError> {
+        let (_, span) = self.place(&dimm)?;
+        dimm.placement.start = Some(span.start);
+        let ranges = dimm.at(span.start);
+        Ok((dimm, ranges))
     }
 
     fn place(&self, dimm: &Dimm) -> Result<(u16, GuestRange), DimmError> {

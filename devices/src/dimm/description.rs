@@ -29,7 +29,7 @@ pub struct Dimm {
     /// Whether sizes and gaps may be any multiple of 1 MiB rather than of [`GRANULE`]. Linux does not
     /// take memory that is not aligned to its memory blocks.
     pub unaligned: bool,
-    /// Where its lowest range is to begin.
+    /// Where its [span](Self::span) is to begin: with its lowest range, or the gap below that.
     pub placement: Placement,
 }
 

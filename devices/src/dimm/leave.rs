@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::DimmSlots;
 use super::phase::{Phase, Taken};
-use crate::alarm::Purpose;
+use crate::alarm::{self, Purpose};
 use crate::fault::{Action, Point};
 use crate::memory::{Last, MemoryEvent, MemoryStatus};
 
@@ -22,9 +22,7 @@ impl DimmSlots {
         let id = occupant.dimm.id.clone();
         match self.outside.faults.hit(&id, Point::Eject) {
             Some(Action::Refuse) => self.keep(slot, REFUSED.to_owned()),
-            Some(Action::Delay { milliseconds }) => {
-                self.delay(slot, &id, Duration::from_millis(milliseconds))
-            }
+            Some(Action::Delay { milliseconds }) => self.delay(slot, &id, alarm::delay(milliseconds)),
             Some(Action::LateStatus) => {
                 if self.take_back(slot) {
                     self.slot(slot).shows_late();
@@ -54,8 +52,7 @@ impl DimmSlots {
 
     fn delay(&mut self, slot: u16, id: &str, delay: Duration) {
         let occupant = self.occupant(slot);
-        let now = Instant::now();
-        occupant.delayed = Some(now.checked_add(delay).unwrap_or(now));
+        occupant.delayed = Some(Instant::now() + delay);
         let known = std::mem::replace(&mut occupant.phase.leaving, true);
         if !known {
             self.tell(MemoryEvent::Progress { device: self.status_in(slot) });

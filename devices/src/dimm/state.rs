@@ -1,7 +1,7 @@
 //! What is saved of the slots.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dimmer_acpi::hotplug::CONTAINER;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::phase::Phase;
 use super::registers::Selectors;
 use super::slot::{Owed, Slot};
 use super::window::Window;
-use crate::alarm::Purpose;
+use crate::alarm::{self, Purpose};
 use crate::memory::{GuestRange, Last};
 use crate::placement::Placement;
 use crate::state::StateError;
@@ -133,7 +133,7 @@ impl DimmSlots {
             state.slots.iter().filter_map(|slot| slot.occupant.as_ref())
         {
             if let Some(left) = delayed_ms {
-                self.outside.alarm.after(Duration::from_millis(*left), &dimm.id, Purpose::Delay);
+                self.outside.alarm.after(alarm::delay(*left), &dimm.id, Purpose::Delay);
             }
         }
         Ok(())
@@ -165,8 +165,7 @@ impl Books {
         if !occupant.set_backed(state.backed) {
             return Err(complain("it has not that many ranges"));
         }
-        let due = |left| Instant::now().checked_add(Duration::from_millis(left)).unwrap_or_else(Instant::now);
-        occupant.delayed = state.delayed_ms.map(due);
+        occupant.delayed = state.delayed_ms.map(|left| Instant::now() + alarm::delay(left));
         occupant.last = state.last.clone();
         Ok(occupant)
     }

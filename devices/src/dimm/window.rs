@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::memory::GuestRange;
-use crate::placement::{Alignment, Placement};
+use crate::placement::{Alignment, Placement, SMALLEST_BLOCK};
 
 /// DIMMs come in multiples of this: the smallest memory block that Linux has on x86, 128 MiB.
-pub const GRANULE: u64 = 128 << 20;
+pub const GRANULE: u64 = SMALLEST_BLOCK;
 
 /// A window and the parts of it that are free.
 #[derive(Debug, Clone)]

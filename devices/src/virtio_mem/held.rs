@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::VirtioMem;
 use super::request::{Received, Request, Response};
-use crate::alarm::Purpose;
+use crate::alarm::{self, Purpose};
 use crate::fault::{Action, Point};
 use crate::virtio::queue::Queues;
 
@@ -53,7 +53,7 @@ impl VirtioMem {
             Some(Action::Busy) => return Fate::Answered(received, Response::Busy),
             Some(Action::Error) => return Fate::Answered(received, Response::Error),
             Some(Action::Delay { milliseconds }) => {
-                self.hold(received, Duration::from_millis(milliseconds));
+                self.hold(received, alarm::delay(milliseconds));
                 return Fate::Held;
             }
             Some(Action::Request { size }) => {

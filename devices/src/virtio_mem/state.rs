@@ -1,6 +1,6 @@
 //! What is saved of a virtio-mem device.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use vm_memory::GuestAddress;
@@ -11,7 +11,7 @@ use super::held::Held;
 use super::log::RequestLog;
 use super::request::{Malformed, Received, ReplyTo, Request};
 use super::{VirtioMem, index};
-use crate::alarm::Purpose;
+use crate::alarm::{self, Purpose};
 use crate::memory::{GuestRange, Last};
 use crate::state::StateError;
 use crate::virtio::chain::Buffer;
@@ -72,7 +72,7 @@ impl VirtioMem {
             self.blocks_of(&state.plugged).ok_or_else(|| complain("plugged ranges are no blocks of it"))?;
         let held = state.held.as_ref().map(|held| held.held());
         if let Some(HeldState { milliseconds, .. }) = state.held {
-            self.outside.alarm.after(Duration::from_millis(milliseconds), &self.id, Purpose::Delay);
+            self.outside.alarm.after(alarm::delay(milliseconds), &self.id, Purpose::Delay);
         }
         let VirtioMemState { requested_size, usable_size, change_from, last, log, .. } = state.clone();
         (self.requested_size, self.usable_size, self.plugged) = (requested_size, usable_size, plugged);
@@ -116,9 +116,6 @@ impl HeldState {
         let places: Vec<Buffer> = self.reply_to.iter().map(place).collect();
         let reply_to = (!places.is_empty()).then_some(ReplyTo(places));
         let received = Received { head: self.head, request: self.request, reply_to };
-        // A time that cannot be counted never comes.
-        let now = Instant::now();
-        let until = now.checked_add(Duration::from_millis(self.milliseconds));
-        Held { received, until: until.unwrap_or(now + Duration::from_secs(1 << 32)) }
+        Held { received, until: Instant::now() + alarm::delay(self.milliseconds) }
     }
 }

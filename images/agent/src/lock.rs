@@ -1,7 +1,7 @@
 //! A program that holds memory which it has locked (mlock(2)): the kernel never gives it up, but may move it.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 
 use crate::mapping::Mapping;
 
@@ -16,11 +16,7 @@ pub fn hold(bytes: &str) -> io::Result<Infallible> {
     let bytes = bytes.parse().map_err(|_| io::Error::other(format!("{bytes:?} is no number of bytes")))?;
     let memory = Mapping::anonymous(bytes)?;
     memory.lock()?;
-    io::stdout().write_all(b"\n")?;
-    io::stdout().flush()?;
-    loop {
-        std::thread::park();
-    }
+    memory.held()
 }
 
 #[cfg(test)]

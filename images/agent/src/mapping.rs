@@ -1,7 +1,9 @@
 //! A piece of this process's address space, given back when it is dropped.
 #![expect(unsafe_code, reason = "mapping memory and touching it through pointers is unsafe")]
 
+use std::convert::Infallible;
 use std::ffi::c_void;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
 
@@ -114,6 +116,18 @@ impl Mapping {
     pub fn lock(&self) -> Result<(), Errno> {
         // SAFETY: The range is this mapping, and what it holds does not change.
         unsafe { mlock(self.start, self.size) }
+    }
+
+    /// Says with an empty line that it is there, and holds it until this program is killed.
+    ///
+    /// # Errors
+    /// When nobody can be told.
+    pub fn held(self) -> io::Result<Infallible> {
+        io::stdout().write_all(b"\n")?;
+        io::stdout().flush()?;
+        loop {
+            std::thread::park();
+        }
     }
 
     /// Puts `size` bytes from `offset` on into `pipe` without copying them: the pipe holds on to

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -56,11 +56,7 @@ pub fn be_reserve() -> io::Result<Infallible> {
     for page in (0..RESERVE_BYTES).step_by(PAGE) {
         memory.write_u8(page, 1);
     }
-    io::stdout().write_all(b"\n")?;
-    io::stdout().flush()?;
-    loop {
-        std::thread::park();
-    }
+    memory.held()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The API over a real UNIX socket, with a fake machine that answers the mailbox.
 
 mod changes;
+mod copies;
 mod document;
 mod endpoints;
 pub(crate) mod fake;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use dimmer_devices::dimm::Notify;
 
 use super::keys::{address, size, word};
-use super::{FaultArg, RangesArg};
+use super::{FaultArg, RangesArg, SerialArg};
 use crate::api::parse_wait;
 use crate::control::MceSeverity;
 
@@ -112,7 +112,7 @@ pub struct ForkArgs {
 
     /// What its serial console is connected to: null|file=PATH|socket=PATH (default: null)
     #[arg(long, value_name = "WHERE")]
-    pub serial: Option<String>,
+    pub serial: Option<SerialArg>,
 
     /// Leave its virtual CPUs stopped
     #[arg(long)]

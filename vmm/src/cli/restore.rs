@@ -7,6 +7,21 @@ use clap::Args;
 use super::keys::word;
 use crate::spec::{Clock, RestoredMemory};
 
+/// The flags that say how a machine is made, which a snapshot has said.
+const BOOTS: [&str; 11] = [
+    "cmdline",
+    "cpus",
+    "cpu_vendor",
+    "nested",
+    "memory",
+    "firmware_range",
+    "numa",
+    "memory_hotplug",
+    "dimm",
+    "fault",
+    "watch_console",
+];
+
 /// The flags that say how.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
@@ -15,10 +30,7 @@ pub struct RestoreArgs {
     /// The machine is the one of the snapshot. Its kernel and initramfs, which a reset boots, have to be where they were, or
     /// where --kernel and --initramfs say; the sockets and the console are those of the snapshot unless said otherwise.
     /// The guest is told by a new generation ID (VMGENID) that it is not the only one that goes on from there.
-    #[arg(long, value_name = "DIR", group = "from", conflicts_with_all = [
-        "cmdline", "cpus", "cpu_vendor", "nested", "memory", "firmware_range", "numa", "memory_hotplug", "dimm", "fault",
-        "watch_console",
-    ])]
+    #[arg(long, value_name = "DIR", group = "from", conflicts_with_all = BOOTS)]
     pub restore: Option<PathBuf>,
 
     /// How the snapshot's memory is taken over: copy (default: read and checked before the guest runs) or map (mapped
@@ -31,7 +43,7 @@ pub struct RestoreArgs {
     pub restore_clock: Option<Clock>,
 
     /// Go on from the image that this process has from the machine that it is a fork of
-    #[arg(long, value_name = "ID", hide = true, group = "from")]
+    #[arg(long, value_name = "ID", hide = true, group = "from", conflicts_with_all = BOOTS)]
     pub forked: Option<String>,
 
     /// Leave the virtual CPUs of the restored machine stopped; resume lets them run

@@ -1,5 +1,8 @@
 //! `--serial stdio|null|file=PATH|socket=PATH`
 
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, absolute};
 use std::str::FromStr;
 
 use crate::spec::SerialSpec;
@@ -25,5 +28,34 @@ impl FromStr for SerialArg {
             _ => return Err(BadSerial),
         };
         Ok(Self(spec))
+    }
+}
+
+impl SerialArg {
+    /// It as it is typed.
+    pub fn words(&self) -> OsString {
+        let with = |key: &str, path: &Path| {
+            let mut words = OsString::from(key);
+            words.push(path);
+            words
+        };
+        match &self.0 {
+            SerialSpec::Stdio => "stdio".into(),
+            SerialSpec::Null => "null".into(),
+            SerialSpec::File(path) => with("file=", path),
+            SerialSpec::Socket(path) => with("socket=", path),
+        }
+    }
+
+    /// The same with a path from the root on.
+    ///
+    /// # Errors
+    /// When this process's directory cannot be had.
+    pub fn absolute(&self) -> io::Result<Self> {
+        Ok(Self(match &self.0 {
+            SerialSpec::File(path) => SerialSpec::File(absolute(path)?),
+            SerialSpec::Socket(path) => SerialSpec::Socket(absolute(path)?),
+            other => other.clone(),
+        }))
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod bad_values;
 mod devices;
+mod restore;
 
 use super::{Cli, Command, RunArgs};
 use crate::spec::{Backing, CpuVendor, MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
@@ -189,6 +190,9 @@ fn ctl_takes_every_action() {
         "events --since 0",
         "pause",
         "resume",
+        "snapshot snap",
+        "fork --id child --child-api-socket api",
+        "fork --id child --child-api-socket api --child-agent-socket agent --serial file=log --paused",
         "reboot",
         "power-button",
         "shutdown",

@@ -27,7 +27,9 @@ pub fn info(info: &VmInfo) -> String {
         ("Generation", info.generation_id.clone()),
         ("Resets", info.resets.to_string()),
     ];
-    let mut parts = vec![rows.map(|(name, value)| format!("{name:<12}{value}")).join("\n")];
+    let name = info.id.iter().map(|id| ("Name", id.clone()));
+    let row = |(name, value)| format!("{name:<12}{value}");
+    let mut parts = vec![name.chain(rows).map(row).collect::<Vec<_>>().join("\n")];
     if !info.memory_devices.is_empty() {
         parts.push(devices(&info.memory_devices));
     }

@@ -1,5 +1,6 @@
 //! What `dimmer ctl` sends, prints and exits with.
 
+mod copies;
 mod records;
 
 use std::path::Path;
@@ -206,6 +207,9 @@ fn events_are_printed_until_the_machine_ends() {
     let waiting = MemoryStatus { waits_for, ..device("d1", State::Unplugging) };
     machine.hub.memory(MemoryEvent::Accepted { device: waiting });
     machine.hub.memory(MemoryEvent::Removed { device: device("d1", State::Idle) });
+    machine.hub.machine(MachineEvent::Restored);
+    machine.hub.machine(MachineEvent::Forked { id: "child".to_owned(), pid: 4711 });
+    machine.hub.machine(MachineEvent::SnapshotTaken { destination: "/srv/snap".into() });
     machine.hub.machine(reason());
     let (status, out, complaints) = ctl(&machine.socket, "events --since 0");
     assert_eq!((status, complaints.as_str()), (0, ""));
@@ -217,12 +221,15 @@ fn events_are_printed_until_the_machine_ends() {
         "d1: refused: busy, 1 GiB plugged",
         "d1: accepted (waits for d0), 1 GiB plugged, 0 bytes requested",
         "d1: removed",
+        "machine: goes on from a snapshot",
+        "machine: forked child, process 4711",
+        "machine: a snapshot of it is in /srv/snap",
         "machine: ended: it powered off",
     ];
     assert_eq!(texts, expected, "{out}");
-    let (status, json, _) = ctl(&machine.socket, "--json events --since 6");
+    let (status, json, _) = ctl(&machine.socket, "--json events --since 9");
     let event: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((status, &event["sequence"], &event["event"]), (0, &7.into(), &"ended".into()));
+    assert_eq!((status, &event["sequence"], &event["event"]), (0, &10.into(), &"ended".into()));
 }
 
 #[test]

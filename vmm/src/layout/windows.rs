@@ -1,7 +1,7 @@
 //! The windows for memory devices.
 
 use dimmer_devices::memory::GuestRange;
-use dimmer_devices::placement::Alignment;
+use dimmer_devices::placement::{Alignment, LARGEST_BLOCK};
 
 use super::taken::Taken;
 use super::{HIGH_RAM_START, LayoutError};
@@ -60,7 +60,7 @@ fn align(window: &WindowSpec, alignment: Alignment) -> u64 {
         WindowSpec::VirtioMem(device) => device.block_size,
     };
     let largest_block = match alignment {
-        Alignment::Natural => 2 * GIB,
+        Alignment::Natural => LARGEST_BLOCK,
         Alignment::Gibibyte | Alignment::Fixed(_) => GIB,
     };
     window.placement().align.unwrap_or(largest_block).max(device_block)

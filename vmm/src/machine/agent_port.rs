@@ -83,7 +83,7 @@ impl AgentPort {
     /// # Errors
     /// [`StateError`] when no port can be in that state; nothing has changed then.
     pub fn restore(&mut self, state: &AgentPortState) -> Result<(), StateError> {
-        if state.input.len() > shared_socket::MOST_INPUT {
+        if state.input.len() > shared_socket::MOST_WAITING {
             return Err(StateError("agent port: more input waits than there can be".to_owned()));
         }
         lock(&self.console).restore(&state.port)?;

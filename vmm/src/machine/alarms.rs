@@ -44,9 +44,13 @@ impl Alarms {
         due.set();
     }
 
-    /// Takes the ids of the devices whose time has come, in the order of their times.
+    /// Takes the ids of the devices whose time has come, in the order of their times; none while held, also where the event
+    /// loop has seen the timer ring before.
     pub fn take(&self) -> Vec<String> {
         let mut due = lock(&self.due);
+        if due.held {
+            return Vec::new();
+        }
         let now = Instant::now();
         let mut rung: Vec<_> =
             due.alarms.iter().filter(|(_, at)| **at <= now).map(|((id, _), at)| (*at, id.clone())).collect();
@@ -121,5 +125,28 @@ mod tests {
         assert!(alarms.take().is_empty());
         alarms.after(Duration::ZERO, "vmem0", Purpose::Delay);
         assert_eq!(alarms.take(), ["vmem0"], "a new time takes the place of the one before");
+    }
+
+    #[test]
+    fn while_held_nothing_rings_and_what_has_become_due_rings_afterwards() {
+        let alarms = Alarms::new().unwrap();
+        let is_armed = || lock(&alarms.due).timer.is_armed().unwrap();
+        alarms.after(Duration::ZERO, "before", Purpose::Delay);
+        // The event loop has seen this one when it is told to hold them.
+        lock(&alarms.due).timer.wait().unwrap();
+        alarms.hold(true);
+        alarms.after(Duration::from_millis(1), "meanwhile", Purpose::Delay);
+        alarms.after(Duration::from_secs(3600), "never", Purpose::Delay);
+        assert!(!is_armed());
+        assert!(alarms.take().is_empty());
+        assert!(!is_armed(), "nor does a look at them set the timer");
+        std::thread::sleep(Duration::from_millis(2));
+        alarms.hold(false);
+        lock(&alarms.due).timer.wait().unwrap();
+        assert_eq!(alarms.take(), ["before", "meanwhile"]);
+        assert!(is_armed(), "for the one that is left");
+        alarms.hold(true);
+        alarms.hold(false);
+        assert!(is_armed() && alarms.take().is_empty());
     }
 }

@@ -78,6 +78,11 @@ impl Gate {
         self.change(Order::Wait, Order::Shut);
     }
 
+    /// Whether no thread runs again.
+    pub fn is_shut(&self) -> bool {
+        matches!(self.lock().order, Order::Shut | Order::End)
+    }
+
     /// Ends the threads when they next come to the gate.
     pub fn end(&self) {
         self.lock().order = Order::End;
@@ -211,8 +216,10 @@ mod tests {
         threads.gate.open();
         threads.assert_running();
         threads.gate.close();
+        assert!(!threads.gate.is_shut());
         threads.gate.shut();
         threads.gate.open();
+        assert!(threads.gate.is_shut());
         threads.assert_still(4);
         threads.end();
     }

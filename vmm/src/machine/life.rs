@@ -15,7 +15,7 @@ impl Machine {
     pub(super) fn reset(&mut self) -> Result<(), MachineError> {
         self.vcpus.take().map_or(Ok(()), Vcpus::end)?;
         self.hub.machine(MachineEvent::Resetting);
-        self.resets += 1;
+        self.resets = self.resets.saturating_add(1);
         self.wiring.reset();
         *lock(&self.panic) = None;
         self.reserve.release();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use dimmer_devices::bus::lock;
-use dimmer_devices::memory::{GuestRange, HostError};
+use dimmer_devices::memory::HostError;
 
 use super::Machine;
 use super::commands::refused_dimm;
@@ -86,28 +86,33 @@ impl Machine {
     /// have theirs.
     fn prepare_next(&mut self) {
         while self.preparing.current.is_none() {
-            let Some(pending) = self.preparing.waiting.pop_front() else { return };
-            match self.begin(&pending.dimm) {
-                Ok(thread) => self.preparing.current = Some(Current { pending, thread }),
-                Err(refusal) => drop(pending.reply.send(Err(refusal))),
+            let Some(Pending { dimm, reply }) = self.preparing.waiting.pop_front() else { return };
+            match self.begin(dimm) {
+                Ok((dimm, thread)) => {
+                    self.preparing.current = Some(Current { pending: Pending { dimm, reply }, thread });
+                }
+                Err(refusal) => drop(reply.send(Err(refusal))),
             }
         }
     }
 
-    fn begin(&self, DimmSpec { dimm, .. }: &DimmSpec) -> Result<JoinHandle<Result<(), HostError>>, Refusal> {
-        let slots = self.check_dimm(dimm)?;
-        let ranges: Vec<GuestRange> = lock(slots).places(dimm).map_err(|error| refused_dimm(&error))?;
+    /// Begins with a device; returns it as one that gets the addresses whose memory is populated.
+    fn begin(
+        &self,
+        DimmSpec { dimm, notify }: DimmSpec,
+    ) -> Result<(DimmSpec, JoinHandle<Result<(), HostError>>), Refusal> {
+        let slots = self.check_dimm(&dimm)?;
+        let (dimm, ranges) = lock(slots).placed(dimm).map_err(|error| refused_dimm(&error))?;
         self.ram.set_node(&dimm.id, dimm.node);
         let (ram, waker, id) = (Arc::clone(&self.ram), self.waker.clone(), dimm.id.clone());
         let work = move || {
-            // A panic is an answer, too: who waits for this device, and those behind it, go on.
-            let prepared = catch_unwind(AssertUnwindSafe(|| ram.prepare(&id, &ranges)))
-                .unwrap_or_else(|panic| Err(HostError(panicked(&*panic))));
+            let prepared = answered(|| ram.prepare(&id, &ranges));
             waker.wake(Wake::Prepared);
             prepared
         };
-        let thread = std::thread::Builder::new().name("prealloc".to_owned());
-        thread.spawn(work).map_err(|error| Refusal::Host(format!("a thread for prealloc: {error}")))
+        let thread = std::thread::Builder::new().name("prealloc".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| Refusal::Host(format!("a thread for prealloc: {error}")))?;
+        Ok((DimmSpec { dimm, notify }, thread))
     }
 
     /// The memory of the device that is under way is there, or is not to be had.
@@ -127,6 +132,24 @@ impl Machine {
     }
 }
 
+/// What comes of `work`. A panic is an answer, too: who waits for this device, and those behind it, go on.
+fn answered(work: impl FnOnce() -> Result<(), HostError>) -> Result<(), HostError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(HostError(panicked(&*panic))))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> String {
     format!("prealloc has a defect: {}", defect::words(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        answered(|| Ok(())).unwrap();
+        let said = |work: fn() -> Result<(), HostError>| answered(work).unwrap_err().to_string();
+        assert_eq!(said(|| Err(HostError("out of memory".to_owned()))), "out of memory");
+        assert_eq!(said(|| panic!("it went wrong")), "prealloc has a defect: it went wrong");
+    }
 }

@@ -157,3 +157,75 @@ impl Machine {
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::sample;
+    use crate::spec::{Clock, RestoredMemory, SerialSpec};
+
+    fn snapshot() -> Snapshot {
+        let image = crate::snapshot::image::write(
+            sample::state(),
+            sample::saved().files,
+            sample::LENGTH,
+            sample::save,
+        );
+        Snapshot::from_image(image.unwrap()).unwrap()
+    }
+
+    fn as_it_was() -> RestoreSpec {
+        RestoreSpec {
+            source: Source::Parent("child".to_owned()),
+            memory: RestoredMemory::Copy,
+            clock: Clock::Stay,
+            paused: false,
+            kernel: None,
+            initramfs: None,
+            api_socket: None,
+            agent_socket: None,
+            serial: None,
+        }
+    }
+
+    #[test]
+    fn a_machine_is_the_one_of_the_snapshot_but_for_what_is_said() {
+        let mut snapshot = snapshot();
+        let was = &mut snapshot.state.spec;
+        was.initramfs = Some("initrd".into());
+        was.agent_socket = Some("agent".into());
+        let was = was.clone();
+        assert_eq!(spec(&snapshot, &as_it_was()).unwrap(), was);
+        let how = RestoreSpec {
+            kernel: Some("other/bzImage".into()),
+            initramfs: Some("other/initrd".into()),
+            api_socket: Some("other/api".into()),
+            agent_socket: Some("other/agent".into()),
+            serial: Some(SerialSpec::File("other/log".into())),
+            ..as_it_was()
+        };
+        let expected = MachineSpec {
+            kernel: "other/bzImage".into(),
+            initramfs: Some("other/initrd".into()),
+            api_socket: Some("other/api".into()),
+            agent_socket: Some("other/agent".into()),
+            serial: SerialSpec::File("other/log".into()),
+            ..was
+        };
+        assert_eq!(spec(&snapshot, &how).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_the_machine_has_not_cannot_be_elsewhere() {
+        let said = |how: RestoreSpec| spec(&snapshot(), &how).unwrap_err().to_string();
+        assert_eq!(
+            said(RestoreSpec { initramfs: Some("initrd".into()), ..as_it_was() }),
+            "--initramfs: the machine in the snapshot has none"
+        );
+        assert_eq!(
+            said(RestoreSpec { agent_socket: Some("agent".into()), ..as_it_was() }),
+            "--agent-socket: the machine in the snapshot has no port for it"
+        );
+        spec(&snapshot(), &RestoreSpec { api_socket: Some("api".into()), ..as_it_was() }).unwrap();
+    }
+}

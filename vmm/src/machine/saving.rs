@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::Machine;
+use super::forking::check_fork;
+use super::vcpu::Vcpus;
 use super::wake::Wake;
 use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
@@ -81,6 +83,10 @@ impl Machine {
 
     fn begin_to_write(&mut self, save: &Save) -> Result<(JoinHandle<Written>, Arc<AtomicBool>), Refusal> {
         self.pause();
+        if self.vcpus.as_ref().is_none_or(Vcpus::are_done) {
+            let text = "the guest has asked for a reset, or has ended; what comes of that comes first";
+            return Err(Refusal::Conflict(text.to_owned()));
+        }
         let audit = self.audit();
         if !audit.ok {
             let problems = audit.problems.join("; ");
@@ -126,7 +132,7 @@ impl Machine {
     fn check_save(&self, save: &Save) -> Result<(), Refusal> {
         match save {
             Save::Snapshot(place) => check_place(place)?,
-            Save::Fork(fork) => self.check_fork(fork)?,
+            Save::Fork(fork) => check_fork(fork, &self.spec)?,
         }
         if self.spec.nested {
             let text = "this machine shows its guest the CPU's virtualization (--nested), whose state cannot be written down";

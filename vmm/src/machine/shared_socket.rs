@@ -13,12 +13,19 @@ use dimmer_devices::bus::lock;
 
 use crate::socket::{self, SocketFile};
 
+#[cfg(test)]
+mod tests;
+
 /// Clients at a time; more are sent away.
 const MOST_CLIENTS: usize = 64;
 /// A client that has this much unread is cut off, so that it cannot make the VMM grow.
 const MOST_UNREAD: usize = 16 << 20;
 /// Input kept for the guest, of all clients together, and of each.
 pub const MOST_INPUT: usize = 256 << 10;
+/// Bytes that are read of a client at once.
+const CHUNK: usize = 4096;
+/// Input that [waits](SharedSocket::waiting) at most: what one client has said comes as a whole.
+pub const MOST_WAITING: usize = 2 * MOST_INPUT + CHUNK;
 
 /// How clients' input is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +193,7 @@ impl Client {
     }
 
     fn read(&mut self) {
-        let mut chunk = [0; 4096];
+        let mut chunk = [0; CHUNK];
         while self.input.len() < MOST_INPUT && !self.gone {
             match self.stream.read(&mut chunk) {
                 Ok(0) => self.gone = true,
@@ -215,89 +222,5 @@ impl Client {
             self.gone = true;
             self.input.clear();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connect(socket: &SharedSocket) -> UnixStream {
-        let address = socket.listener.local_addr().unwrap();
-        let client = UnixStream::connect_addr(&address).unwrap();
-        client.set_nonblocking(true).unwrap();
-        assert_eq!(socket.accept().len(), 1);
-        client
-    }
-
-    fn socket(dir: &tempfile::TempDir, merge: Merge) -> Arc<SharedSocket> {
-        SharedSocket::bind(&dir.path().join("port"), merge).unwrap()
-    }
-
-    #[test]
-    fn lines_of_two_clients_are_not_mixed() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = socket(&dir, Merge::Lines);
-        let (mut one, mut two) = (connect(&socket), connect(&socket));
-        one.write_all(b"on").unwrap();
-        two.write_all(b"two\n").unwrap();
-        let mut seen = Vec::new();
-        let mut take = |bytes: &[u8]| {
-            let taken = bytes.len().min(3);
-            seen.extend_from_slice(&bytes[..taken]);
-            taken
-        };
-        assert!(socket.pump(&mut take).is_empty());
-        one.write_all(b"e\nhalf").unwrap();
-        drop(one);
-        assert_eq!(socket.pump(&mut take).len(), 1);
-        assert_eq!(String::from_utf8(seen).unwrap(), "two\none\n");
-        assert_eq!(socket.connected(), 1);
-    }
-
-    #[test]
-    fn everyone_hears_the_guest_and_a_slow_client_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = socket(&dir, Merge::Bytes);
-        let (mut one, mut two) = (connect(&socket), connect(&socket));
-        let said = vec![b'x'; 4 << 20];
-        socket.send(&said);
-        let mut heard = (0, 0);
-        let mut buffer = vec![0; 1 << 20];
-        while heard != (said.len(), said.len()) {
-            heard.0 += one.read(&mut buffer).unwrap_or(0);
-            heard.1 += two.read(&mut buffer).unwrap_or(0);
-            assert!(socket.pump(|_| 0).is_empty());
-        }
-    }
-
-    #[test]
-    fn a_client_that_never_reads_is_cut_off() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = socket(&dir, Merge::Bytes);
-        let _client = connect(&socket);
-        for _ in 0..20 {
-            socket.send(&vec![0; 1 << 20]);
-        }
-        let kept = |client: &Client| client.unread.capacity();
-        assert_eq!(
-            lock(&socket.clients).by_fd.values().map(kept).sum::<usize>(),
-            0,
-            "nothing is kept for it"
-        );
-        assert_eq!(socket.pump(|_| 0).len(), 1);
-    }
-
-    #[test]
-    fn more_clients_than_there_is_room_for_are_sent_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = socket(&dir, Merge::Bytes);
-        let clients: Vec<_> = (0..MOST_CLIENTS).map(|_| connect(&socket)).collect();
-        let mut another = UnixStream::connect_addr(&socket.listener.local_addr().unwrap()).unwrap();
-        assert!(socket.accept().is_empty());
-        assert_eq!(another.read(&mut [0]).unwrap(), 0, "it was hung up on");
-        drop(clients);
-        socket.pump(|_| 0);
-        connect(&socket);
     }
 }

@@ -92,6 +92,11 @@ impl Vcpus {
         Ok(self.gate.wait_until_still(PATIENCE, || self.hold.kick())?)
     }
 
+    /// Whether the guest is to be reset, or has ended: it does not run on.
+    pub fn are_done(&self) -> bool {
+        self.gate.is_shut()
+    }
+
     /// Stops the guest for good.
     ///
     /// # Errors

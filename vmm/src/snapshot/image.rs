@@ -24,12 +24,13 @@ pub fn write(
     length: u64,
     save: impl FnOnce(&File, Option<&mut PageSum>) -> io::Result<()>,
 ) -> io::Result<File> {
+    // Not all paths are text.
+    let state = serde_json::to_vec(&Saved { files, machine })?;
     let memfd = memfd_create("dimmer-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut image = File::from(memfd);
     image.set_len(length)?;
     save(&image, None)?;
     image.seek(SeekFrom::Start(length))?;
-    let state = serde_json::to_vec(&Saved { files, machine }).expect("a state can be written as JSON");
     image.write_all(&state)?;
     image.write_all(&length.to_le_bytes())?;
     fcntl_add_seals(&image, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
@@ -59,5 +60,97 @@ impl Snapshot {
         let (length, bytes) = read().map_err(|error| wrong(error.to_string()))?;
         let Saved { files, machine } = state::parse(&bytes).map_err(wrong)?;
         Self::checked(files, machine, image, length, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+    use crate::snapshot::{memory, sample};
+
+    fn written() -> File {
+        write(sample::state(), sample::saved().files, sample::LENGTH, sample::save).unwrap()
+    }
+
+    /// A file of `memory` bytes of memory with `state` behind it, and what the last 8 bytes say of the first length.
+    fn file(memory: u64, state: &[u8], length: u64) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(memory).unwrap();
+        file.write_all_at(state, memory).unwrap();
+        file.write_all_at(&length.to_le_bytes(), memory + state.len() as u64).unwrap();
+        file
+    }
+
+    fn complaint(image: File) -> String {
+        let error = Snapshot::from_image(image).unwrap_err().to_string();
+        error.strip_prefix("the image of the parent: ").unwrap_or_else(|| panic!("{error}")).to_owned()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let snapshot = Snapshot::from_image(written()).unwrap();
+        let expected = sample::saved();
+        let text = |files: &FilesState, state: &MachineState| serde_json::to_string(&(files, state)).unwrap();
+        assert_eq!(text(&snapshot.files, &snapshot.state), text(&expected.files, &expected.machine));
+        assert_eq!(snapshot.memory_sum, None);
+        let mut places = Vec::new();
+        let put = |place: u64, bytes: &[u8]| {
+            places.push(place..place + bytes.len() as u64);
+            Ok(())
+        };
+        memory::load(&snapshot.memory, sample::LENGTH, put).unwrap();
+        assert_eq!(places.first().map(|place| place.start), Some(sample::LENGTH - 8192));
+        assert_eq!(places.last().map(|place| place.end), Some(sample::LENGTH), "the state is no memory");
+    }
+
+    #[test]
+    fn nobody_changes_an_image() {
+        let image = written();
+        let length = image.metadata().unwrap().len();
+        assert!(image.write_all_at(b"x", 0).is_err());
+        assert!(image.set_len(length - 1).is_err());
+        assert!(image.set_len(length + 1).is_err());
+        Snapshot::from_image(image).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_image_is_refused() {
+        let state = serde_json::to_vec(&sample::saved()).unwrap();
+        let bytes = |bytes: &[u8]| {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(bytes, 0).unwrap();
+            file
+        };
+        assert_eq!(complaint(bytes(b"")), "unexpected end of file");
+        assert_eq!(complaint(bytes(b"1234567")), "unexpected end of file");
+        assert_eq!(complaint(bytes(&u64::MAX.to_le_bytes())), "invalid data");
+        assert_eq!(complaint(bytes(&1_u64.to_le_bytes())), "invalid data");
+        assert!(complaint(bytes(&0_u64.to_le_bytes())).starts_with("is no state of a machine: EOF"));
+        // A state that no machine has.
+        assert_eq!(complaint(file(LARGEST_STATE + 1, b"", 0)), "invalid data");
+        Snapshot::from_image(file(sample::LENGTH, &state, sample::LENGTH)).unwrap();
+        let shifted = complaint(file(sample::LENGTH, &state, sample::LENGTH + 1));
+        assert!(shifted.starts_with("is no state of a machine: "), "{shifted}");
+        let more = sample::LENGTH + 4096;
+        let expected = format!("has {more} bytes, and the state is about {}", sample::LENGTH);
+        assert_eq!(complaint(file(more, &state, more)), expected);
+        let cut = complaint(file(sample::LENGTH, &state[..state.len() - 1], sample::LENGTH));
+        assert!(cut.starts_with("is no state of a machine: "), "{cut}");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_written_is_an_error() {
+        let failed = |state, save: fn(&File) -> io::Result<u32>| {
+            write(state, sample::saved().files, sample::LENGTH, save).unwrap_err()
+        };
+        let given_up = failed(sample::state(), |_| Err(io::ErrorKind::Interrupted.into()));
+        assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
+        let mut odd = sample::state();
+        odd.spec.kernel = OsStr::from_bytes(b"/boot/\xff").into();
+        let no_text = failed(odd, sample::save).to_string();
+        assert!(no_text.contains("path contains invalid UTF-8"), "{no_text}");
     }
 }

@@ -15,15 +15,13 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::{MachineSpec, WindowSpec};
-use crate::units::{Bytes, MIB};
+use crate::units::Bytes;
 
 /// Most virtual CPUs: local APIC ids have eight bits, and the last two are kept free for the I/O APIC and
 /// for broadcasts.
 const MAX_CPUS: u32 = 254;
 /// Granularity of boot RAM.
 const PAGE: u64 = 4096;
-/// Granularity of hot-pluggable memory: an x86-64 kernel's smallest memory block.
-const MEMORY_BLOCK: u64 = 128 * MIB;
 /// End of the largest physical address space that an x86-64 CPU can have.
 const MAX_ADDRESS: u128 = 1 << 52;
 /// Longest id of a memory device.

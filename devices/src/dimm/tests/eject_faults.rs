@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::alarm::LONGEST;
 
 impl Machine {
     /// A machine whose guest lets "d0" in slot 0 go, up to `_EJ0`, with a fault on that.
@@ -102,6 +103,31 @@ fn a_delayed_eject_that_the_host_cannot_carry_out_is_refused() {
     let status = machine.slots.status("d0").unwrap();
     assert!(outcome(&status).starts_with("refused: the host could not take the memory back"));
     machine.assert_books();
+}
+
+#[test]
+fn a_delay_beyond_all_bounds_is_the_longest_that_there_is_and_so_is_one_that_is_restored() {
+    let mut machine = Machine::new(1);
+    machine.plug("d0", GIB);
+    machine.fault("d0", Point::Eject, ActionName::Delay);
+    let mut faults = machine.faults.list();
+    faults[0].fault.milliseconds = Some(u64::MAX);
+    machine.faults.restore(faults).unwrap();
+    machine.eject(0);
+    let longest = [(LONGEST, "d0".to_owned())];
+    assert_eq!(machine.alarms.taken(), longest);
+    let mut state = machine.slots.state();
+    fn left(state: &mut DimmSlotsState) -> &mut Option<u64> {
+        &mut state.slots[0].occupant.as_mut().unwrap().delayed_ms
+    }
+    let is_bounded = |left: Option<u64>| left.is_some_and(|left| u128::from(left) <= LONGEST.as_millis());
+    assert!(is_bounded(*left(&mut state)), "{state:?}");
+    *left(&mut state) = Some(u64::MAX);
+    machine.slots.restore(&state).unwrap();
+    assert_eq!(machine.alarms.taken(), longest);
+    let mut state = machine.slots.state();
+    assert!(is_bounded(*left(&mut state)), "{state:?}");
+    assert!(*left(&mut state) > Some(0), "it is not yet time");
 }
 
 #[test]

@@ -64,6 +64,27 @@ fn a_device_of_several_ranges_is_described_backed_and_ejected_as_one() {
 }
 
 #[test]
+fn a_place_that_was_found_stays_although_a_lower_one_becomes_free() {
+    for (descending, gap) in [(false, 0), (false, 128), (true, 0), (true, 128)] {
+        let mut machine = Machine::new(3);
+        machine.plug("low", 4 * GIB);
+        machine.plug("high", GIB);
+        let ranges = [(256, 256), (512, gap)];
+        let ranges = ranges.map(|(size, gap)| DimmRange { size: size * MIB, gap: gap * MIB }).to_vec();
+        let wanted = Dimm { ranges, descending, ..dimm("d0", 0) };
+        let (placed, ranges) = machine.slots.placed(wanted.clone()).unwrap();
+        machine.begin_eject("low");
+        machine.eject(0);
+        machine.ost(0, 3, 0);
+        let lowest = machine.slots.placed(wanted).unwrap().1.into_iter().min().unwrap();
+        assert!(lowest.start < START + GIB, "{lowest:?}");
+        assert_eq!(machine.slots.add(placed, Notify::DeviceCheck).unwrap().ranges, ranges);
+        assert_eq!(ranges.iter().min().unwrap().start, START + 5 * GIB + u64::from(descending) * gap * MIB);
+        machine.assert_books();
+    }
+}
+
+#[test]
 fn neighbouring_ranges_are_one_in_the_books_and_two_in_crs() {
     for descending in [false, true] {
         let mut machine = Machine::new(1);

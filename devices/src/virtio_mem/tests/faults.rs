@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::alarm::LONGEST;
 
 #[test]
 fn an_injected_answer_does_nothing_and_is_like_any_other() {
@@ -108,6 +109,25 @@ fn a_reset_drops_a_delayed_request_and_its_alarm_answers_no_other() {
         machine.transport().alarm();
         assert_eq!((machine.driver.used(0), machine.backed()), (vec![], vec![]), "it is not yet time");
     }
+}
+
+#[test]
+fn a_delay_beyond_all_bounds_is_the_longest_that_there_is_and_so_is_one_that_is_restored() {
+    let mut machine = Machine::requesting(GIB);
+    machine.set_faults(&[r#"{"on": "plug", "do": "delay", "milliseconds": 18446744073709551615}"#]);
+    machine.submit(REQUEST_PLUG, 0, 4);
+    let longest = [(LONGEST, "vmem0".to_owned())];
+    assert_eq!(machine.alarms.taken(), longest);
+    let mut state = machine.transport().state();
+    let held = state.device.held.as_mut().unwrap();
+    assert!(u128::from(held.milliseconds) <= LONGEST.as_millis(), "{held:?}");
+    held.milliseconds = u64::MAX;
+    machine.transport().restore(&state).unwrap();
+    assert_eq!(machine.alarms.taken(), longest);
+    let left = machine.transport().state().device.held.unwrap().milliseconds;
+    assert!(u128::from(left) <= LONGEST.as_millis(), "{left}");
+    machine.transport().alarm();
+    assert_eq!(machine.driver.used(0), [], "it is not yet time");
 }
 
 #[test]

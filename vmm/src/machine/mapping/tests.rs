@@ -4,6 +4,8 @@ use super::*;
 use crate::spec::Backing;
 use std::os::fd::AsFd;
 
+mod base;
+
 const AREA: u64 = 16 * MIB;
 
 fn spec(backing: Backing) -> MappingSpec {

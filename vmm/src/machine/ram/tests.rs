@@ -15,6 +15,7 @@ use crate::units::{GIB, MIB};
 
 mod changes;
 mod failures;
+mod saved;
 mod scattered;
 
 const WINDOW: u64 = 4 * GIB;

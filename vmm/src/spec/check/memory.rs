@@ -1,6 +1,8 @@
 //! Whether boot RAM and its backing make sense.
 
-use super::{BadValue, MAX_ADDRESS, MEMORY_BLOCK, PAGE};
+use dimmer_devices::placement::SMALLEST_BLOCK;
+
+use super::{BadValue, MAX_ADDRESS, PAGE};
 use crate::layout::HIGH_RAM_START;
 use crate::spec::{Backing, MemorySpec};
 use crate::units::{Bytes, GIB, MIB};
@@ -73,7 +75,7 @@ impl MemorySpec {
     }
 
     fn check_high(&self) -> Result<(), BadValue> {
-        let page = self.backing.page_size().max(MEMORY_BLOCK);
+        let page = self.backing.page_size().max(SMALLEST_BLOCK);
         if self.high < HIGH_RAM_START || !self.high.is_multiple_of(page) {
             let rule = format!("must be a multiple of {}, at least {}", Bytes(page), Bytes(HIGH_RAM_START));
             return Err(BadValue::new("high", Bytes(self.high), rule));

@@ -1,8 +1,8 @@
 //! Whether the windows for memory devices make sense.
 
-use dimmer_devices::placement::Placement;
+use dimmer_devices::placement::{Placement, SMALLEST_BLOCK};
 
-use super::{BadValue, MAX_ADDRESS, MEMORY_BLOCK, check_id, check_multiple};
+use super::{BadValue, MAX_ADDRESS, check_id, check_multiple};
 use crate::spec::{MachineSpec, VirtioMemSpec, WindowSpec};
 use crate::units::{Bytes, GIB, MIB};
 
@@ -38,7 +38,7 @@ impl MachineSpec {
             match window {
                 WindowSpec::Acpi { slots, size, placement } => {
                     self.check_acpi(*slots, *size)?;
-                    self.check_placement(*placement, MEMORY_BLOCK)?;
+                    self.check_placement(*placement, SMALLEST_BLOCK)?;
                 }
                 WindowSpec::VirtioMem(device) => self.check_virtio_mem(device)?,
             }
@@ -64,14 +64,14 @@ impl MachineSpec {
         if !(1..=MAX_SLOTS).contains(&slots) {
             return Err(BadValue::new("slots", slots, format!("must be 1 to {MAX_SLOTS}")));
         }
-        check_multiple("size", size, MEMORY_BLOCK.max(self.memory.backing.page_size()))
+        check_multiple("size", size, SMALLEST_BLOCK.max(self.memory.backing.page_size()))
     }
 
     fn check_virtio_mem(&self, device: &VirtioMemSpec) -> Result<(), BadValue> {
         check_id(&device.id)?;
         self.check_block(device)?;
         let block = device.block_size;
-        check_multiple("size", device.size, MEMORY_BLOCK.max(block))?;
+        check_multiple("size", device.size, SMALLEST_BLOCK.max(block))?;
         if device.requested > device.size || !device.requested.is_multiple_of(block) {
             let rule = format!(
                 "must be a multiple of the block size ({}), at most the device's size ({})",
