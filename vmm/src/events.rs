@@ -222,25 +222,49 @@ mod tests {
         runtime.block_on(hub.after(number)).iter().map(|event| event.sequence).collect()
     }
 
+    /// A hub that has nothing but a number.
+    fn at(last: u64) -> EventsState {
+        EventsState { kept: Vec::new(), last, clock: Duration::ZERO }
+    }
+
     #[test]
-    fn a_machine_that_goes_on_counts_on_from_its_snapshot() {
-        let hub = Hub::default();
-        hub.go_on_from(17);
-        assert_eq!(hub.last(), 17);
+    fn a_machine_that_goes_on_counts_on_from_its_snapshot_and_keeps_what_was() {
+        let (before, hub) = (Hub::default(), Hub::default());
+        before.restore(&EventsState { clock: Duration::from_secs(1000), ..at(17) }).unwrap();
+        before.machine(MachineEvent::Booting);
+        hub.restore(&before.state()).unwrap();
         hub.machine(MachineEvent::Restored);
         hub.machine(MachineEvent::Resumed);
         for number in [0, 16, 17] {
-            assert_eq!(behind(&hub, number), [18, 19]);
+            assert_eq!(behind(&hub, number), [18, 19, 20]);
         }
-        assert_eq!(behind(&hub, 18), [19]);
-        hub.go_on_from(3);
-        assert_eq!(hub.last(), 19, "no number comes again");
+        assert_eq!(behind(&hub, 19), [20]);
+        let kept = hub.state().kept;
+        assert_eq!(kept[0], before.state().kept[0]);
+        assert!(kept.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp), "{kept:?}");
+        assert!(kept[0].timestamp >= Duration::from_secs(1000), "{kept:?}");
+    }
+
+    #[test]
+    fn events_with_gaps_are_refused_and_change_nothing() {
+        let hub = Hub::default();
+        hub.machine(MachineEvent::Booting);
+        hub.machine(MachineEvent::Paused);
+        let state = hub.state();
+        for wrong in [
+            EventsState { last: 3, ..state.clone() },
+            EventsState { last: 1, ..state.clone() },
+            EventsState { kept: [state.kept.clone(), state.kept.clone()].concat(), ..state.clone() },
+        ] {
+            assert!(hub.restore(&wrong).is_err(), "{wrong:?}");
+            assert_eq!((behind(&hub, 0), hub.last()), (vec![1, 2], 2));
+        }
     }
 
     #[test]
     fn a_number_behind_which_there_is_none_is_the_last_one() {
         let hub = Hub::default();
-        hub.go_on_from(u64::MAX);
+        hub.restore(&at(u64::MAX)).unwrap();
         hub.machine(MachineEvent::Restored);
         assert_eq!((hub.last(), behind(&hub, 0)), (u64::MAX, vec![u64::MAX]));
     }

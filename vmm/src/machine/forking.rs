@@ -121,6 +121,7 @@ mod tests {
             agent_socket: None,
             serial: SerialSpec::Null,
             paused: false,
+            detached: true,
         }
     }
 

@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn an_image_that_cannot_be_written_is_an_error() {
-        let failed = |state, save: fn(&File) -> io::Result<u32>| {
+        let failed = |state, save: fn(&File, Option<&mut PageSum>) -> io::Result<()>| {
             write(state, sample::saved().files, sample::LENGTH, save).unwrap_err()
         };
-        let given_up = failed(sample::state(), |_| Err(io::ErrorKind::Interrupted.into()));
+        let given_up = failed(sample::state(), |_, _| Err(io::ErrorKind::Interrupted.into()));
         assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
         let mut odd = sample::state();
         odd.spec.kernel = OsStr::from_bytes(b"/boot/\xff").into();

@@ -1,15 +1,17 @@
 //! The state of a machine with one of each device, for the unit tests of this crate, to be changed as each test needs.
 
 use std::fs::File;
+use std::time::Duration;
 
 use dimmer_devices::memory::GuestRange;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::memory::Piece;
+use super::memory::{PageSum, Piece};
 use super::state::{
     BoardState, CpuidLeaf, DevicesState, FileMark, FilesState, MachineState, MemoryState, Saved, VcpuState,
 };
+use crate::events::EventsState;
 use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, MachineSpec, WindowSpec, sample};
 use crate::units::{GIB, MIB};
 
@@ -34,7 +36,7 @@ pub fn state() -> MachineState {
     MachineState {
         spec: MachineSpec { memory, windows, numa, firmware_ranges, ..sample::machine() },
         resets: 1,
-        events: 17,
+        events: EventsState { kept: Vec::new(), last: 17, clock: Duration::from_secs(5) },
         panic: None,
         faults: Vec::new(),
         memory: MemoryState {
@@ -111,7 +113,7 @@ fn of<T: DeserializeOwned>(json: Value) -> T {
 }
 
 /// Memory of [`LENGTH`] bytes, with a word in the last page of either piece; for `save`.
-pub fn save(file: &File) -> std::io::Result<u32> {
+pub fn save(file: &File, sum: Option<&mut PageSum>) -> std::io::Result<()> {
     let parts = [64 * MIB - 4096..64 * MIB, 64 * MIB..LENGTH];
     let read = |place: u64, bytes: &mut [u8]| {
         for (page, place) in bytes.chunks_mut(4096).zip((place..).step_by(4096)) {
@@ -119,5 +121,5 @@ pub fn save(file: &File) -> std::io::Result<u32> {
         }
         Ok(())
     };
-    super::memory::save(file, &parts, read, &|| true)
+    super::memory::save(file, &parts, read, &|| true, sum)
 }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use super::manifest::Contents;
+use super::memory::PageSum;
 use super::*;
 
 mod parse;
@@ -196,12 +197,14 @@ fn what_is_in_memory_is_looked_at_when_it_is_read() {
 #[test]
 fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {
     let written = written();
-    let again = |state, marks: fn() -> io::Result<FilesState>, save: fn(&File) -> io::Result<u32>| {
+    let again = |state,
+                 marks: fn() -> io::Result<FilesState>,
+                 save: fn(&File, Option<&mut PageSum>) -> io::Result<()>| {
         write(&written.place, state, marks, sample::LENGTH, save).unwrap_err().to_string()
     };
     let no_kernel = again(sample::state(), || Err(io::ErrorKind::NotFound.into()), sample::save);
     assert!(no_kernel.contains("snap: read the files that are booted: "), "{no_kernel}");
-    let given_up = again(sample::state(), marks, |_| Err(io::ErrorKind::Interrupted.into()));
+    let given_up = again(sample::state(), marks, |_, _| Err(io::ErrorKind::Interrupted.into()));
     assert!(given_up.contains("snap: write the memory: "), "{given_up}");
     let mut odd = sample::state();
     odd.spec.kernel = OsStr::from_bytes(b"/boot/\xff").into();

@@ -64,6 +64,7 @@ fn child(serial: SerialSpec) -> ForkSpec {
         agent_socket: None,
         serial,
         paused: false,
+        detached: true,
     }
 }
 

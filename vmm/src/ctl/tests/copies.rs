@@ -50,6 +50,7 @@ fn a_fork_is_asked_for_with_paths_of_this_process_and_told_of() {
         agent_socket: None,
         serial,
         paused: false,
+        detached: true,
     };
     let fork = "fork --id child --child-api-socket child.api";
     let said = format!("child: process 4711, --api-socket {}\n", here("child.api").display());

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::*;
-use crate::snapshot::memory::{PAGE, Piece, Pieces};
+use crate::snapshot::memory::{PAGE, PageSum, Piece, Pieces};
 use crate::spec::RestoredMemory;
 
 const DIMM: GuestRange = GuestRange::new(DIMMS + 128 * MIB, 128 * MIB);
@@ -49,8 +49,9 @@ impl Saved {
         let state = bench.ram.state();
         let file = tempfile::tempfile().unwrap();
         file.set_len(Pieces::new(&state.pieces).unwrap().length()).unwrap();
-        let sum = bench.ram.save(&state.pieces, &file, &|| true).unwrap();
-        Self { pieces: state.pieces, strays: state.strays, file, sum }
+        let mut sum = PageSum::default();
+        bench.ram.save(&state.pieces, &file, &|| true, Some(&mut sum)).unwrap();
+        Self { pieces: state.pieces, strays: state.strays, file, sum: sum.finish() }
     }
 
     fn load(&self, ram: &Ram, how: RestoredMemory) -> Result<(), HostError> {
@@ -199,11 +200,11 @@ fn a_host_that_fails_is_an_error_on_both_ways() {
     let error = saved.load(&bench.ram, RestoredMemory::Copy).unwrap_err().to_string();
     assert_eq!(error, "Map: this step was asked to fail");
     let file = tempfile::tempfile().unwrap();
-    let given_up = first.ram.save(&saved.pieces, &file, &|| false).unwrap_err();
+    let given_up = first.ram.save(&saved.pieces, &file, &|| false, None).unwrap_err();
     assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
     let elsewhere = [Piece { owner: "m".to_owned(), range: GuestRange::new(2 * GIB, BLOCK) }];
-    let error = first.ram.save(&elsewhere, &file, &|| true).unwrap_err().to_string();
+    let error = first.ram.save(&elsewhere, &file, &|| true, None).unwrap_err().to_string();
     assert_eq!(error, "no window holds 0x80000000, 0x200000 bytes long");
     let short = File::open("/dev/null").unwrap();
-    assert!(first.ram.save(&saved.pieces, &short, &|| true).is_err());
+    assert!(first.ram.save(&saved.pieces, &short, &|| true, None).is_err());
 }
