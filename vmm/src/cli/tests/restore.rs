@@ -1,7 +1,8 @@
 //! `--restore`: what reaches the machine that goes on from a snapshot, and what is only for one that boots.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
+use super::super::restore::BOOTS;
 use super::{Cli, Command};
 use crate::spec::{Clock, RestoreSpec, RestoredMemory, SerialSpec, Source, Start};
 
@@ -98,7 +99,7 @@ fn the_console_is_the_snapshots_unless_it_is_sent_elsewhere() {
 }
 
 /// What says how a machine is made, which the snapshot has said.
-const BOOTS: [&[&str]; 12] = [
+const MADE: [&[&str]; 12] = [
     &["--cmdline", "quiet"],
     &["--cmdline", super::super::DEFAULT_CMDLINE],
     &["--cpus", "1"],
@@ -116,7 +117,7 @@ const BOOTS: [&[&str]; 12] = [
 #[test]
 fn what_the_snapshot_says_cannot_be_said_otherwise() {
     for from in [["--restore", "snap"], ["--forked", "child"]] {
-        for flags in BOOTS {
+        for flags in MADE {
             let text = complaint(&[&from[..], flags].concat());
             assert!(text.contains("cannot be used with"), "{from:?} {flags:?}: {text}");
             assert!(text.contains(from[0]) && text.contains(flags[0]), "{from:?} {flags:?}: {text}");
@@ -146,4 +147,27 @@ fn words_that_are_none_are_named_with_those_that_are() {
     let text = complaint(&["--restore", "snap", "--restore-clock", "back"]);
     assert!(text.contains("'back' for '--restore-clock <stay|jump>'"), "{text}");
     assert!(text.contains("`stay` or `jump`"), "{text}");
+}
+
+#[test]
+fn every_flag_goes_with_a_snapshot_or_is_refused() {
+    let with = [
+        "kernel",
+        "initramfs",
+        "api_socket",
+        "agent_socket",
+        "serial",
+        "restore",
+        "restore_memory",
+        "restore_clock",
+        "forked",
+        "paused",
+    ];
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("it is one");
+    let mut all: Vec<_> = run.get_arguments().map(|flag| flag.get_id().as_str()).collect();
+    let mut known = [&BOOTS[..], &with].concat();
+    all.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(all, known, "whoever adds a flag says what it means to a machine that goes on");
 }
