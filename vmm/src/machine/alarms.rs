@@ -44,8 +44,8 @@ impl Alarms {
         due.set();
     }
 
-    /// Takes the ids of the devices whose time has come, in the order of their times; none while held, also where the event
-    /// loop has seen the timer ring before.
+    /// Takes the ids of the devices whose time has come, in the order of their times; none while held, even where the
+    /// event loop has seen the timer ring before.
     pub fn take(&self) -> Vec<String> {
         let mut due = lock(&self.due);
         if due.held {

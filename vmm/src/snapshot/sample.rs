@@ -77,7 +77,12 @@ fn devices() -> DevicesState {
     });
     let place = json!({"size": 0, "descriptors": 0, "available": 0, "used": 0});
     let queue = json!({"place": place, "ready": false, "next_available": 0, "next_used": 0});
-    let transport = |queues: usize, device: Value| json!({"negotiation": negotiation, "generation": 0, "lacking": 0, "queues": vec![queue.clone(); queues], "device": device});
+    let transport = |queues: usize, device: Value| {
+        json!({
+            "negotiation": negotiation, "generation": 0, "lacking": 0, "queues": vec![queue.clone(); queues],
+            "device": device,
+        })
+    };
     let held =
         json!({"head": 0, "request": {"Ok": "unplug-all"}, "reply_to": [[4096, 10]], "milliseconds": 500});
     let memory = json!({
