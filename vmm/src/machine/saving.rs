@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::Machine;
+use super::boot::Files;
 use super::forking::check_fork;
+use super::ram::Ram;
 use super::vcpu::Vcpus;
 use super::wake::Wake;
 use crate::chain::chain;
@@ -18,7 +20,7 @@ use crate::defect;
 use crate::events::MachineEvent;
 use crate::snapshot::memory::Pieces;
 use crate::snapshot::state::FileMark;
-use crate::snapshot::{self, SnapshotError};
+use crate::snapshot::{self, MachineState, SnapshotError};
 use crate::spec::ForkSpec;
 
 /// What the machine is written down for.
@@ -41,6 +43,33 @@ pub(super) struct Saving {
     given_up: Arc<AtomicBool>,
     /// Whether the vCPUs are to run again afterwards.
     was_running: bool,
+}
+
+/// What the thread has to do.
+struct Work {
+    /// Where the snapshot is to be; for an image nowhere.
+    place: Option<PathBuf>,
+    state: MachineState,
+    files: Arc<Files>,
+    ram: Arc<Ram>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Work {
+    fn write(self) -> Written {
+        let Self { place, state, files, ram, given_up } = self;
+        let pieces = state.memory.pieces.clone();
+        let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
+        let go_on = || !given_up.load(Ordering::Relaxed);
+        let save = |file: &_, sum: Option<&mut _>| ram.save(&pieces, file, &go_on, sum);
+        let Some(place) = place else {
+            let image = files.marks(FileMark::at_once);
+            let image = image.and_then(|files| snapshot::image::write(state, files, length, save));
+            return image.map(Some).map_err(|error| Refusal::Host(format!("an image for the fork: {error}")));
+        };
+        let written = snapshot::write(&place, state, || files.marks(FileMark::of), length, save);
+        written.map(|()| None).map_err(refused)
+    }
 }
 
 impl Machine {
@@ -95,36 +124,22 @@ impl Machine {
         let state = self.state().map_err(|error| Refusal::Host(chain(&error)))?;
         self.hold(true);
         let given_up = Arc::new(AtomicBool::new(false));
-        let (ram, files, waker) = (self.ram.clone(), self.files.clone(), self.waker.clone());
-        let (stop, place) = (
-            given_up.clone(),
-            match save {
+        let work = Work {
+            place: match save {
                 Save::Snapshot(place) => Some(place.clone()),
                 Save::Fork(_) => None,
             },
-        );
-        let work = move || {
-            let pieces = state.memory.pieces.clone();
-            let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
-            let go_on = || !stop.load(Ordering::Relaxed);
-            let save = |file: &_, sum: Option<&mut _>| ram.save(&pieces, file, &go_on, sum);
-            match place {
-                Some(place) => snapshot::write(&place, state, || files.marks(FileMark::of), length, save)
-                    .map(|()| None)
-                    .map_err(refused),
-                None => files
-                    .marks(FileMark::at_once)
-                    .and_then(|files| snapshot::image::write(state, files, length, save))
-                    .map(Some)
-                    .map_err(|error| Refusal::Host(format!("an image for the fork: {error}"))),
-            }
+            state,
+            files: self.files.clone(),
+            ram: self.ram.clone(),
+            given_up: given_up.clone(),
         };
-        let work = move || {
-            let written = catch_unwind(AssertUnwindSafe(work));
+        let waker = self.waker.clone();
+        let thread = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+            let written = catch_unwind(AssertUnwindSafe(|| work.write()));
             waker.wake(Wake::Saved);
             written.unwrap_or_else(|panic| resume_unwind(panic))
-        };
-        let thread = std::thread::Builder::new().name("snapshot".to_owned()).spawn(work);
+        });
         let thread = thread.map_err(|error| Refusal::Host(format!("a thread for the snapshot: {error}")))?;
         Ok((thread, given_up))
     }
