@@ -13,3 +13,8 @@ pub struct KvmError {
 pub(super) fn at(step: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> KvmError {
     move |error| KvmError { step, error }
 }
+
+/// What an ioctl that kvm-ioctls does not have has returned.
+pub(super) fn checked(result: libc::c_int) -> Result<(), kvm_ioctls::Error> {
+    if result < 0 { vmm_sys_util::errno::errno_result() } else { Ok(()) }
+}

@@ -116,9 +116,11 @@ impl Machine {
             ram::Contents { pieces: &state.memory.pieces, file: &snapshot.memory, sum: snapshot.memory_sum };
         let loaded = self.ram.load(&contents, how.memory, &state.memory.strays);
         loaded.map_err(|error| RestoreError::Memory { path: shown(&snapshot.memory_path), error })?;
+        // Before the devices, which go on with what is left in their queues: that counts for faults, and has events.
+        self.hub.restore(&state.events).map_err(StateProblem::from)?;
+        self.outside.faults.restore(state.faults.clone()).map_err(StateProblem::from)?;
         self.wiring.restore(&state.devices).map_err(StateProblem::from)?;
         self.tell_generation()?;
-        self.outside.faults.restore(state.faults.clone()).map_err(StateProblem::from)?;
         let vcpus = self.restored_vcpus(state, how.clock, &self.surroundings())?;
         self.check_books()?;
         self.resets = state.resets;
@@ -126,7 +128,6 @@ impl Machine {
             self.id = Some(id.clone());
         }
         lock(&self.panic).clone_from(&state.panic);
-        self.hub.restore(&state.events).map_err(StateProblem::from)?;
         self.hub.machine(MachineEvent::Restored);
         self.vcpus = Some(vcpus);
         self.state = VmState::Paused;
@@ -162,7 +163,8 @@ fn shown(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::snapshot::sample;
-    use crate::spec::{Clock, RestoredMemory, SerialSpec};
+    use crate::spec::SerialSpec;
+    use crate::spec::sample as sample_spec;
 
     fn snapshot() -> Snapshot {
         let image = crate::snapshot::image::write(
@@ -175,17 +177,7 @@ mod tests {
     }
 
     fn as_it_was() -> RestoreSpec {
-        RestoreSpec {
-            source: Source::Parent("child".to_owned()),
-            memory: RestoredMemory::Copy,
-            clock: Clock::Stay,
-            paused: false,
-            kernel: None,
-            initramfs: None,
-            api_socket: None,
-            agent_socket: None,
-            serial: None,
-        }
+        sample_spec::as_it_was(Source::Parent("child".to_owned()))
     }
 
     #[test]

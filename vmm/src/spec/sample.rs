@@ -1,6 +1,9 @@
 //! Valid machines for the unit tests of this crate, to be changed as each test needs.
 
-use super::{Backing, MachineSpec, MemorySpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
+use super::{
+    Backing, Clock, MachineSpec, MemorySpec, NodeSpec, RestoreSpec, RestoredMemory, SerialSpec, Source,
+    VirtioMemSpec, WindowSpec,
+};
 use crate::layout::HIGH_RAM_START;
 use crate::units::{GIB, MIB};
 use dimmer_devices::placement::Placement;
@@ -48,4 +51,19 @@ pub fn virtio_mem(size: u64, block_size: u64) -> VirtioMemSpec {
 /// A window with 16 slots.
 pub fn acpi(size: u64) -> WindowSpec {
     WindowSpec::Acpi { slots: 16, size, placement: Placement::default() }
+}
+
+/// A machine that goes on as it was.
+pub fn as_it_was(source: Source) -> RestoreSpec {
+    RestoreSpec {
+        source,
+        memory: RestoredMemory::Copy,
+        clock: Clock::Stay,
+        paused: false,
+        kernel: None,
+        initramfs: None,
+        api_socket: None,
+        agent_socket: None,
+        serial: None,
+    }
 }

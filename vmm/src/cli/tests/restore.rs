@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 
 use super::super::restore::BOOTS;
 use super::{Cli, Command};
+use crate::spec::sample::as_it_was;
 use crate::spec::{Clock, RestoreSpec, RestoredMemory, SerialSpec, Source, Start};
 
 fn start(flags: &[&str]) -> Result<Start, clap::Error> {
@@ -26,21 +27,6 @@ fn complaint(flags: &[&str]) -> String {
     let error = start(flags).expect_err("invalid usage");
     assert_eq!(error.exit_code(), 2);
     error.to_string()
-}
-
-/// A machine that goes on as it was.
-fn as_it_was(source: Source) -> RestoreSpec {
-    RestoreSpec {
-        source,
-        memory: RestoredMemory::Copy,
-        clock: Clock::Stay,
-        paused: false,
-        kernel: None,
-        initramfs: None,
-        api_socket: None,
-        agent_socket: None,
-        serial: None,
-    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use vmm_sys_util::{errno, ioctl_ior_nr, ioctl_iow_nr};
 
 use super::plan::Cpu;
 use super::registers::{BANKS, BYSTANDER_BANK, ERROR_BANK, MCG_CTL_P, MCG_SER_P};
-use crate::machine::kvm_error::{KvmError, at};
+use crate::machine::kvm_error::{KvmError, at, checked};
 
 ioctl_iow_nr!(KVM_X86_SETUP_MCE, KVMIO, 0x9c, u64);
 ioctl_ior_nr!(KVM_X86_GET_MCE_CAP_SUPPORTED, KVMIO, 0x9d, u64);
@@ -108,10 +108,6 @@ fn read<const N: usize>(vcpu: &VcpuFd, registers: [u32; N]) -> Result<[u64; N], 
         return Err(errno::Error::new(libc::ENXIO));
     }
     Ok(std::array::from_fn(|index| msrs.as_slice()[index].data))
-}
-
-fn checked(result: libc::c_int) -> Result<(), errno::Error> {
-    if result < 0 { errno::errno_result() } else { Ok(()) }
 }
 
 #[cfg(test)]

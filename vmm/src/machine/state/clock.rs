@@ -12,9 +12,9 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
-use vmm_sys_util::{errno, ioctl_iow_nr};
+use vmm_sys_util::ioctl_iow_nr;
 
-use crate::machine::kvm_error::{KvmError, at};
+use crate::machine::kvm_error::{KvmError, at, checked};
 
 ioctl_iow_nr!(KVM_SET_DEVICE_ATTR, KVMIO, 0xe1, kvm_device_attr);
 ioctl_iow_nr!(KVM_GET_DEVICE_ATTR, KVMIO, 0xe2, kvm_device_attr);
@@ -83,10 +83,6 @@ fn attribute(address: usize) -> kvm_device_attr {
         addr: address as u64,
         ..Default::default()
     }
-}
-
-fn checked(result: libc::c_int) -> Result<(), errno::Error> {
-    if result < 0 { errno::errno_result() } else { Ok(()) }
 }
 
 #[cfg(test)]
