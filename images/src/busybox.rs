@@ -48,8 +48,6 @@ pub struct Busybox {
     pub path: PathBuf,
     /// The program.
     pub image: Vec<u8>,
-    /// Names of its applets.
-    pub applets: Vec<String>,
 }
 
 impl Busybox {
@@ -93,10 +91,17 @@ impl Busybox {
         if Elf::new(&image).is_none_or(Elf::is_dynamic) {
             return Err(Error::Dynamic { path: path.into() });
         }
-        let output = Command::new(path).arg("--list").output();
-        let output = output.map_err(|cause| Error::Use { path: path.into(), cause })?;
-        let applets = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-        Ok(Self { path: path.into(), image, applets })
+        Ok(Self { path: path.into(), image })
+    }
+
+    /// Names of its applets, as it says itself.
+    ///
+    /// # Errors
+    /// [`Error::Use`] when it does not run.
+    pub fn applets(&self) -> Result<Vec<String>, Error> {
+        let output = Command::new(&self.path).arg("--list").output();
+        let output = output.map_err(|cause| Error::Use { path: self.path.clone(), cause })?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 }
 

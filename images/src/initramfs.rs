@@ -44,6 +44,8 @@ const DIRECTORIES: [&str; 12] = [
     "tmp",
 ];
 
+/// What decides, beside its parts, what is in an archive: how it is made.
+const RECIPE: [&[u8]; 2] = [include_bytes!("initramfs.rs"), include_bytes!("modules.rs")];
 /// An archive may only begin at a multiple of this many bytes (`unpack_to_rootfs` in init/initramfs.c).
 const ALIGNMENT: usize = 4;
 
@@ -80,29 +82,31 @@ pub enum Error {
 }
 
 /// The initramfs for a guest that boots `kernel`: the agent as `/init`, busybox with all its applets, modules. Built when
-/// it is not in the cache; the path names its contents, so it never goes stale.
+/// it is not in the cache; the path names what it is made of, so it never goes stale.
 ///
 /// A kernel whose modules are unknown gets none: it has what it needs built in.
 ///
 /// # Errors
 /// [`Error`].
 pub fn initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
-    let mut archive = Archive::new(AGENT);
     let busybox = busybox::Busybox::find_or_fetch(kernel.cache())?;
-    archive.file("bin/busybox", 0o755, busybox.image);
-    for applet in busybox.applets.iter().filter(|applet| *applet != "busybox") {
-        archive.entries.insert(format!("bin/{applet}"), Entry::Link("busybox".into()));
-    }
-    archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n".to_vec());
-    archive.file("etc/group", 0o644, b"root:x:0:\n".to_vec());
-    if let Some(root) = &kernel.modules {
-        let modules = Modules::open(root)?;
-        archive.modules("load", modules.load_order(&present(&modules, &GUEST_MODULES))?);
-        for name in present(&modules, &OPTIONAL_MODULES) {
-            archive.modules(&format!("optional/{name}"), modules.load_order(&[name])?);
+    stored(kernel, "guest", &[AGENT, &busybox.image], || {
+        let mut archive = Archive::new(AGENT);
+        for applet in busybox.applets()?.iter().filter(|applet| *applet != "busybox") {
+            archive.entries.insert(format!("bin/{applet}"), Entry::Link("busybox".into()));
         }
-    }
-    store(kernel, "guest", &archive)
+        archive.file("bin/busybox", 0o755, busybox.image.clone());
+        archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n".to_vec());
+        archive.file("etc/group", 0o644, b"root:x:0:\n".to_vec());
+        if let Some(root) = &kernel.modules {
+            let modules = Modules::open(root)?;
+            archive.modules("load", modules.load_order(&present(&modules, &GUEST_MODULES))?);
+            for name in present(&modules, &OPTIONAL_MODULES) {
+                archive.modules(&format!("optional/{name}"), modules.load_order(&[name])?);
+            }
+        }
+        Ok(archive)
+    })
 }
 
 /// The initramfs of the emulated host, for `kernel` with all its modules.
@@ -110,11 +114,13 @@ pub fn initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
 /// # Errors
 /// [`Error`].
 pub fn host_initramfs(kernel: &Kernel) -> Result<PathBuf, Error> {
-    let mut archive = Archive::new(HOST_INIT);
-    if let Some(root) = &kernel.modules {
-        archive.modules("load", Modules::open(root)?.load_order(&HOST_MODULES)?);
-    }
-    store(kernel, "host", &archive)
+    stored(kernel, "host", &[HOST_INIT], || {
+        let mut archive = Archive::new(HOST_INIT);
+        if let Some(root) = &kernel.modules {
+            archive.modules("load", Modules::open(root)?.load_order(&HOST_MODULES)?);
+        }
+        Ok(archive)
+    })
 }
 
 /// The archive `initramfs` with `files` added: paths in it, without a `/` at the front or with one, and where their
@@ -144,24 +150,40 @@ fn present<'a>(modules: &Modules, names: &[&'a str]) -> Vec<&'a str> {
     names.iter().copied().filter(|name| modules.has(name)).collect()
 }
 
-fn store(kernel: &Kernel, purpose: &str, archive: &Archive) -> Result<PathBuf, Error> {
-    let bytes = archive.bytes()?;
-    let name = format!("initramfs/{purpose}-{}-{:016x}.cpio", kernel.release, hash(&bytes));
-    let path = kernel.cache().root().join(&name);
-    let is_there = path.metadata().is_ok_and(|found| found.len() == bytes.len() as u64);
-    if is_there { Ok(path) } else { Ok(kernel.cache().write(name, &bytes)?) }
+/// The archive that `build` makes of `parts` and the kernel's modules; built where it is not in the cache. Modules of a fetched
+/// kernel never change, so that such an archive is known by what it is made of; a kernel of one's own may have been built anew.
+fn stored(
+    kernel: &Kernel,
+    purpose: &str,
+    parts: &[&[u8]],
+    build: impl FnOnce() -> Result<Archive, Error>,
+) -> Result<PathBuf, Error> {
+    let place = |parts: &[&[u8]]| {
+        let name = format!("initramfs/{purpose}-{}-{:016x}.cpio", kernel.release, hash(parts));
+        (kernel.cache().root().join(&name), name)
+    };
+    let Some(version) = &kernel.version else {
+        let bytes = build()?.bytes()?;
+        let (path, name) = place(&[&bytes]);
+        return if path.is_file() { Ok(path) } else { Ok(kernel.cache().write(name, &bytes)?) };
+    };
+    let made_of = [parts, &RECIPE, &[kernel.name.as_bytes(), version.as_bytes()]].concat();
+    let (path, name) = place(&made_of);
+    if path.is_file() { Ok(path) } else { Ok(kernel.cache().write(name, &build()?.bytes()?)?) }
 }
 
-/// 64-bit FNV-1a over words, enough to tell builds of our own apart.
-fn hash(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    words.fold(0xcbf2_9ce4_8422_2325, |hash, word| {
-        let mixed = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
-        mixed ^ mixed >> 29
+/// 64-bit FNV-1a over the lengths and words of all parts, enough to tell builds of our own apart.
+fn hash(parts: &[&[u8]]) -> u64 {
+    parts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, part| {
+        let words = part.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        std::iter::once(part.len() as u64).chain(words).fold(hash, |hash: u64, word| {
+            let mixed = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
+            mixed ^ mixed >> 29
+        })
     })
 }
 

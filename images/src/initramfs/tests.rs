@@ -62,8 +62,40 @@ fn every_directory_comes_before_what_is_in_it() {
 fn the_same_contents_give_the_same_bytes_and_others_another_hash() {
     let build = |agent: &[u8]| Archive::new(agent).bytes().unwrap();
     assert_eq!(build(b"one"), build(b"one"));
-    assert_ne!(hash(&build(b"one")), hash(&build(b"two")));
-    assert_ne!(hash(b"12345678"), hash(b"1234567"));
+    assert_ne!(hash(&[&build(b"one")]), hash(&[&build(b"two")]));
+    assert_ne!(hash(&[b"12345678"]), hash(&[b"1234567"]));
+    assert_ne!(hash(&[b"1234", b"5678"]), hash(&[b"12345678"]));
+}
+
+#[test]
+fn an_archive_is_built_once_for_what_it_is_made_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = crate::Cache::at(directory.path()).unwrap();
+    std::fs::create_dir_all(cache.root().join("kernels/6.1-cloud-6.1.1-1")).unwrap();
+    std::fs::write(cache.root().join("kernels/6.1-cloud.current"), "6.1.1-1\n").unwrap();
+    std::fs::write(cache.root().join("kernels/6.1-cloud-6.1.1-1/release"), "6.1.0-1-cloud-amd64\n").unwrap();
+    let mut kernel = Kernel::resolve_in(&cache, "6.1").unwrap();
+    let built = |kernel: &Kernel, parts: &[&[u8]], content: &[u8]| {
+        let mut times = 0;
+        let build = || {
+            times += 1;
+            Ok(Archive::new(content))
+        };
+        let path = stored(kernel, "guest", parts, build).unwrap();
+        (std::fs::read(&path).unwrap(), path, times)
+    };
+    let (bytes, path, times) = built(&kernel, &[b"agent"], b"one");
+    assert_eq!((times, built(&kernel, &[b"agent"], b"two")), (1, (bytes.clone(), path.clone(), 0)));
+    for (version, parts) in [(Some("6.1.1-1"), [b"other"]), (Some("6.1.1-2"), [b"agent"])] {
+        kernel.version = version.map(str::to_owned);
+        let (other, at, times) = built(&kernel, &[parts[0]], b"two");
+        assert!(other != bytes && at != path && times == 1, "{version:?}");
+    }
+    // What a kernel of one's own has may have changed, and is looked at each time.
+    kernel.version = None;
+    let (one, _, _) = built(&kernel, &[b"agent"], b"one");
+    let (two, _, times) = built(&kernel, &[b"agent"], b"two");
+    assert!(one == bytes && two != one && times == 1);
 }
 
 #[test]

@@ -17,14 +17,15 @@ use super::bound;
 
 /// The kernel's command line. Its console only takes what goes wrong, for each byte costs; a panic ends the machine. The rest
 /// saves time: no relocation, no mitigations, no waiting for entropy, no calibration (`lpj` suits a time-stamp counter of
-/// 4 GHz; slower ones make short delays longer, which is harmless), no patching of locks for one processor and back.
+/// 4 GHz; slower ones make short delays longer, which is harmless), no patching of locks for one processor and back, no
+/// zeroing of memory that is overwritten at once.
 ///
 /// No machine checks, since guests would see the host's CR4.MCE as their own: KVM keeps that bit set while a guest runs and
 /// intercepts reads of CR4 (Linux, arch/x86/kvm/svm/svm.c, `svm_set_cr4` and `init_vmcb`), but QEMU takes them for reads of
 /// CR0 (docs/hosts.md). Linux leaves the bit as it finds it (arch/x86/kernel/head_64.S), so a guest with `mce=off` had it.
 const COMMAND_LINE: &str = "console=ttyS0 loglevel=4 panic=-1 noreplace-smp nokaslr mitigations=off tsc=reliable \
     no_timer_check lpj=16000000 random.trust_cpu=on rcupdate.rcu_expedited=1 audit=0 apparmor=0 8250.nr_uarts=1 \
-    cryptomgr.notests mce=off";
+    cryptomgr.notests init_on_alloc=0 mce=off";
 
 /// Everything QEMU can emulate but XSAVE: with it, a nested guest's CPUID 0xD does not follow what the guest wrote to XCR0,
 /// and its kernel warns (seen with QEMU 7.2; as if KVM never learned of the write). Without it there is no warning. What

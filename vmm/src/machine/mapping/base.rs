@@ -14,7 +14,7 @@ use dimmer_devices::bus::lock;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
 use super::error::at;
-use super::{Bound, Mapping, MappingError, Store, len};
+use super::{ALIGN, Bound, Mapping, MappingError, Store, len};
 use crate::sparse;
 
 /// A part of an area that lies over a file.
@@ -31,11 +31,14 @@ const PAGE: u64 = 4096;
 const ENTRY: u64 = 8;
 /// Entries that are read at once.
 const ENTRIES: u64 = 16 << 10;
+/// Runs of a file in one piece of memory, at most: a process has some 65,000 mappings (`vm.max_map_count`).
+const MOST_RUNS: usize = 512;
 /// Bits 63 and 62: the page is in memory, or was swapped out (Linux, Documentation/admin-guide/mm/pagemap.rst).
 const THERE: u64 = 0b11 << 62;
 
 impl Mapping {
-    /// Puts what `file` has from `place` on over `part`, which has memory that nobody has touched.
+    /// Puts what `file` has from `place` on over `part`, which has memory that nobody has touched. Where the file has nothing,
+    /// that memory stays: it takes huge pages, which a hole of a file does not.
     ///
     /// # Errors
     /// [`MappingError`] when the host refuses, or the area's memory is not of a kind that can begin as a copy.
@@ -46,26 +49,27 @@ impl Mapping {
         file: &File,
         place: u64,
     ) -> Result<(), MappingError> {
-        let size = part.end - part.start;
+        let (start, size) = (part.start, part.end - part.start);
         if !matches!(self.store, Store::Anonymous) || self.spec.prealloc || self.spec.reserve {
             return Err(MappingError::NoBase);
         }
-        let file = Arc::new(file.try_clone().map_err(at("map a snapshot over", size))?);
-        let flags = MapFlags::FIXED | MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: replaces a part of this object's own area, which nobody has touched.
-        unsafe {
-            mmap(
-                self.address(part.start).cast(),
-                len(size),
-                ProtFlags::READ | ProtFlags::WRITE,
-                flags,
-                &*file,
-                place,
-            )
+        const STEP: &str = "map a snapshot over";
+        let runs = runs(file, part, place).map_err(at(STEP, size))?;
+        let file = Arc::new(file.try_clone().map_err(at(STEP, size))?);
+        for part in runs {
+            let place = place + (part.start - start);
+            self.lay_over(&part, &file, place).map_err(at(STEP, size))?;
+            lock(&self.bases).push(Base { part, file: file.clone(), place });
         }
-        .map_err(at("map a snapshot over", size))?;
-        lock(&self.bases).push(Base { part: part.clone(), file, place });
         self.fill(part, bound)
+    }
+
+    fn lay_over(&self, part: &Range<u64>, file: &File, place: u64) -> rustix::io::Result<()> {
+        let flags = MapFlags::FIXED | MapFlags::PRIVATE | MapFlags::NORESERVE;
+        let (start, len) = (self.address(part.start).cast(), len(part.end - part.start));
+        // SAFETY: replaces a part of this object's own area, which nobody has touched.
+        unsafe { mmap(start, len, ProtFlags::READ | ProtFlags::WRITE, flags, file, place)? };
+        Ok(())
     }
 
     /// `part` is bare from now on.
@@ -89,7 +93,7 @@ impl Mapping {
         for base in &*lock(&self.bases) {
             found.extend(base.data(part)?);
         }
-        Ok(whole_pages(found))
+        Ok(rounded(found, PAGE))
     }
 
     /// Where pages were touched.
@@ -142,12 +146,30 @@ impl Base {
     }
 }
 
-/// The whole pages that `parts` have a byte of; ascending, neighbours joined.
-fn whole_pages(mut parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
+/// The runs of `part` over which `file`, from `place` on, is to be laid: where it has data, rounded to huge pages, or more
+/// where that would be too many runs.
+fn runs(file: &File, part: &Range<u64>, place: u64) -> io::Result<Vec<Range<u64>>> {
+    let data = sparse::data(file, place..place + (part.end - part.start))?;
+    let mut runs: Vec<_> =
+        data.into_iter().map(|data| data.start - place + part.start..data.end - place + part.start).collect();
+    let mut grain = ALIGN;
+    loop {
+        runs = rounded(runs, grain);
+        if runs.len() <= MOST_RUNS {
+            break;
+        }
+        grain *= 2;
+    }
+    let cut = |run: Range<u64>| run.start.max(part.start)..run.end.min(part.end);
+    Ok(runs.into_iter().map(cut).collect())
+}
+
+/// The multiples of `grain` that `parts` have a byte of; ascending, neighbours joined.
+fn rounded(mut parts: Vec<Range<u64>>, grain: u64) -> Vec<Range<u64>> {
     parts.sort_unstable_by_key(|part| part.start);
     let mut joined: Vec<Range<u64>> = Vec::new();
     for part in parts {
-        let part = part.start - part.start % PAGE..part.end.next_multiple_of(PAGE);
+        let part = part.start - part.start % grain..part.end.next_multiple_of(grain);
         match joined.last_mut() {
             Some(last) if last.end >= part.start => last.end = last.end.max(part.end),
             _ => joined.push(part),
