@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 use dimmer_devices::bus::lock;
 use dimmer_devices::fault::{Action, Faults, Point};
 use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use dimmer_devices::written::MemoryMap;
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 
 use super::hold::Hold;
 use super::mapping::{Mapping, MappingError, MappingSpec, StoreError, Stores};
@@ -131,13 +132,13 @@ impl Ram {
     }
 
     /// The map that devices read; it follows every change.
-    pub fn published(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
+    pub fn published(&self) -> &GuestMemoryAtomic<MemoryMap> {
         self.published.map()
     }
 
     /// The map as it is now. Nothing that it shows can be taken away while it is there.
-    pub fn memory(&self) -> GuestMemoryMmap {
-        GuestMemoryMmap::clone(&self.published.map().memory())
+    pub fn memory(&self) -> MemoryMap {
+        MemoryMap::clone(&self.published.map().memory())
     }
 
     /// What this owner gets from now on belongs to this guest node; only owners that have no area of

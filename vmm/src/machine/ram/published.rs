@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use dimmer_devices::memory::{GuestRange, HostError};
+use dimmer_devices::written::MemoryMap;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{
-    GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap,
-    GuestMemoryRegion, GuestRegionMmap,
+    GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion,
+    GuestRegionMmap,
 };
 
 /// How long a device may keep a view: requests take microseconds.
@@ -24,27 +25,27 @@ pub type Region = Arc<GuestRegionMmap>;
 /// The map; see the module.
 #[derive(Debug)]
 pub struct Published {
-    map: GuestMemoryAtomic<GuestMemoryMmap>,
+    map: GuestMemoryAtomic<MemoryMap>,
     patience: Duration,
 }
 
 impl Published {
     /// An empty map.
     pub fn new() -> Self {
-        Self { map: GuestMemoryAtomic::new(GuestMemoryMmap::new()), patience: PATIENCE }
+        Self { map: GuestMemoryAtomic::new(MemoryMap::new()), patience: PATIENCE }
     }
 
     /// The map, for devices.
-    pub fn map(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
+    pub fn map(&self) -> &GuestMemoryAtomic<MemoryMap> {
         &self.map
     }
 
     /// The map consists of `regions`, which are ascending and apart, from now on.
     pub fn set(&self, regions: Vec<Region>) {
         let map = if regions.is_empty() {
-            GuestMemoryMmap::new()
+            MemoryMap::new()
         } else {
-            GuestMemoryMmap::from_arc_regions(regions).expect("slots are ascending and apart")
+            MemoryMap::from_arc_regions(regions).expect("slots are ascending and apart")
         };
         let handle = self.map.clone();
         handle.lock().unwrap_or_else(PoisonError::into_inner).replace(map);

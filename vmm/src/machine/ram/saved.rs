@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use dimmer_devices::written::MemoryMap;
+use vm_memory::{Bytes, GuestAddress};
 
 use super::area::{Area, Purpose};
 use super::{Ram, host_error};
@@ -119,7 +120,7 @@ impl Area {
     }
 }
 
-fn read(memory: &GuestMemoryMmap, places: &Pieces<'_>, place: u64, bytes: &mut [u8]) -> io::Result<()> {
+fn read(memory: &MemoryMap, places: &Pieces<'_>, place: u64, bytes: &mut [u8]) -> io::Result<()> {
     let mut at = 0;
     while at < bytes.len() {
         let range = addresses(places, place + at as u64, bytes.len() - at)?;
@@ -130,7 +131,7 @@ fn read(memory: &GuestMemoryMmap, places: &Pieces<'_>, place: u64, bytes: &mut [
     Ok(())
 }
 
-fn write(memory: &GuestMemoryMmap, places: &Pieces<'_>, place: u64, bytes: &[u8]) -> io::Result<()> {
+fn write(memory: &MemoryMap, places: &Pieces<'_>, place: u64, bytes: &[u8]) -> io::Result<()> {
     let mut at = 0;
     while at < bytes.len() {
         let range = addresses(places, place + at as u64, bytes.len() - at)?;
