@@ -43,14 +43,13 @@ impl Mapping {
         &self,
         part: &Range<u64>,
         bound: &[Bound],
-        file: &File,
+        file: &Arc<File>,
         place: u64,
     ) -> Result<(), MappingError> {
         let size = part.end - part.start;
         if !matches!(self.store, Store::Anonymous) || self.spec.prealloc || self.spec.reserve {
             return Err(MappingError::NoBase);
         }
-        let file = Arc::new(file.try_clone().map_err(at("map a snapshot over", size))?);
         let flags = MapFlags::FIXED | MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: replaces a part of this object's own area, which nobody has touched.
         unsafe {
@@ -59,12 +58,12 @@ impl Mapping {
                 len(size),
                 ProtFlags::READ | ProtFlags::WRITE,
                 flags,
-                &*file,
+                &**file,
                 place,
             )
         }
         .map_err(at("map a snapshot over", size))?;
-        lock(&self.bases).push(Base { part: part.clone(), file, place });
+        lock(&self.bases).push(Base { part: part.clone(), file: file.clone(), place });
         self.fill(part, bound)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use dimmer_devices::memory::{GuestRange, HostError};
-use dimmer_devices::written::MemoryMap;
+use dimmer_devices::written::{MemoryMap, Written};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{
     GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion,
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// A region of the map.
-pub type Region = Arc<GuestRegionMmap>;
+pub type Region = Arc<GuestRegionMmap<Written>>;
 
 /// The map; see the module.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Published {
     }
 }
 
-/// A region of the map for the host memory behind `range`.
+/// A region of the map for the host memory behind `range`; what is written there is marked in `written`.
 ///
 /// # Errors
 /// [`HostError`] when vm-memory does not take it.
@@ -86,9 +86,9 @@ impl Published {
 /// `range.size` bytes of address space from `host` on belong to guest memory for as long as devices
 /// have a view of the region.
 #[expect(unsafe_code, reason = "makes a vm-memory region out of a part of an area")]
-pub unsafe fn region(range: GuestRange, host: *mut u8) -> Result<Region, HostError> {
+pub unsafe fn region(range: GuestRange, host: *mut u8, written: Written) -> Result<Region, HostError> {
     let size = usize::try_from(range.size).expect("mapped, so it fits");
-    let builder = MmapRegionBuilder::new(size)
+    let builder = MmapRegionBuilder::new_with_bitmap(size, written)
         .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
         .with_mmap_flags(libc::MAP_NORESERVE);
     // SAFETY: the caller keeps the memory; a region from a raw pointer never unmaps it.
@@ -115,7 +115,7 @@ mod tests {
         };
         let range = GuestRange::new(0x5000, 0x1000);
         // SAFETY: the mapping is never unmapped.
-        let region = unsafe { region(range, memory.unwrap().cast()) }.unwrap();
+        let region = unsafe { region(range, memory.unwrap().cast(), Written::default()) }.unwrap();
         published.set(vec![region.clone()]);
         (published, vec![region])
     }
