@@ -24,3 +24,4 @@ pub mod units;
 pub mod virtio;
 pub mod virtio_mem;
 mod warning;
+pub mod written;

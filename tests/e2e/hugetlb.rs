@@ -24,14 +24,15 @@ crate::tests!("hugetlb":
 static POOLS: Mutex<()> = Mutex::new(());
 
 /// A pool of huge pages, as large as the test made it until the test ends.
-struct Pool {
+pub struct Pool {
     dir: PathBuf,
     before: u64,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Pool {
-    fn new(page: u64) -> Result<Self, Box<dyn Error>> {
+    /// The pool of pages of this size.
+    pub fn new(page: u64) -> Result<Self, Box<dyn Error>> {
         let turn = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = PathBuf::from(format!("/sys/kernel/mm/hugepages/hugepages-{}kB", page >> 10));
         let before = number(&dir, "nr_hugepages")?;
@@ -44,7 +45,7 @@ impl Pool {
     }
 
     /// Waits until the host, which may have to move what is in the way, has made `pages` in all.
-    fn resize(&self, pages: u64) -> Outcome {
+    pub fn resize(&self, pages: u64) -> Outcome {
         let path = self.dir.join("nr_hugepages");
         wait_until(&format!("{pages} pages in {}", path.display()), || {
             fs::write(&path, pages.to_string())

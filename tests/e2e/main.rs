@@ -35,6 +35,7 @@ mod poison;
 mod reach;
 mod shapes;
 mod snapshot;
+mod snapshot_diff;
 mod snapshot_files;
 mod virtio_mem;
 mod virtio_mem_driver;
@@ -161,9 +162,10 @@ fn is_about_the_guest(test: &str) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 27] = [
+    let files: [&[Test]; 28] = [
         layouts::TESTS,
         snapshot::TESTS,
+        snapshot_diff::TESTS,
         fork::TESTS,
         snapshot_files::TESTS,
         boot::TESTS,

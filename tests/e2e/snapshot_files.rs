@@ -106,7 +106,7 @@ fn what_is_damaged_is_refused(kernel: &Kernel) -> Outcome {
     for name in ["manifest.json", "state.json", "memory"] {
         with(&place, name, |path| fs::remove_file(path), || assert_refused(&place, "", name))?;
         with(&place, name, truncate, || assert_refused(&place, "", name))?;
-        let version = replace("\"version\": 1", "\"version\": 7");
+        let version = replace("\"version\": 2", "\"version\": 7");
         with(&place, "manifest.json", version, || assert_refused(&place, "", "in version 7 of the format"))?;
     }
     with(&place, "state.json", flip, || {

@@ -11,6 +11,7 @@ mod firmware;
 mod hotplug;
 mod keys;
 mod memory;
+mod merge;
 mod numa;
 mod restore;
 mod run;
@@ -27,6 +28,7 @@ pub use firmware::FirmwareRangeArg;
 pub use hotplug::HotplugArg;
 pub use keys::{KeyError, address};
 pub use memory::MemoryArg;
+pub use merge::MergeArgs;
 pub use numa::NumaArg;
 pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
@@ -42,13 +44,15 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The two jobs of the binary.
+/// The jobs of the binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run one virtual machine in the foreground until it ends.
     Run(Box<RunArgs>),
     /// Talk to a running machine through its API socket.
     Ctl(CtlArgs),
+    /// Make one snapshot out of one that is a difference and those that it needs.
+    Merge(MergeArgs),
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 the guest or the machine refused, or the guest lost itself (a panic, a \

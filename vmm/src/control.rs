@@ -14,7 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::audit::Audit;
 use crate::events::Followed;
-use crate::spec::{DimmSpec, ForkSpec};
+use crate::spec::{DimmSpec, ForkSpec, SnapshotSpec};
 
 /// What the machine can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub enum Command {
     SetFaults(Vec<Fault>),
     /// Start a child that begins as a copy of the machine; the answer comes when it is there.
     Fork(ForkSpec),
-    /// Write the machine to this directory; the answer comes when it is there.
-    Snapshot(PathBuf),
+    /// Write the machine to a directory; the answer comes when it is there.
+    Snapshot(SnapshotSpec),
     /// Report a hardware memory error to the guest.
     InjectMce {
         /// Guest-physical address.
@@ -151,6 +151,9 @@ pub struct VmInfo {
     pub resets: u64,
     /// The generation ID, a GUID: another one on each machine that goes on from a snapshot.
     pub generation_id: String,
+    /// The snapshot since which it is marked what is written, if it is: later ones can be differences to it.
+    #[schema(value_type = Option<String>)]
+    pub tracked_since: Option<PathBuf>,
     /// Number of the latest event, 0 before the first one.
     pub last_event: u64,
     /// The memory devices.

@@ -93,7 +93,9 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Events { since } => talk.events(*since).await,
         Action::Pause => talk.tell("/vm.pause").await,
         Action::Resume => talk.tell("/vm.resume").await,
-        Action::Snapshot { directory } => talk.snapshot(directory).await,
+        Action::Snapshot { directory, base, track } => {
+            talk.snapshot(directory, base.as_deref(), *track).await
+        }
         Action::Fork(fork) => talk.fork(fork).await,
         Action::Reboot => talk.tell("/vm.reboot").await,
         Action::PowerButton => talk.tell("/vm.power-button").await,
@@ -145,8 +147,15 @@ impl Talk<'_> {
     }
 
     /// Relative to this process's directory, not to the machine's.
-    async fn snapshot(&mut self, directory: &Path) -> Result<(), Failure> {
-        let body = TakeSnapshot { destination: Some(from_the_root(directory)?), destination_url: None };
+    async fn snapshot(
+        &mut self,
+        directory: &Path,
+        base: Option<&Path>,
+        track: Option<bool>,
+    ) -> Result<(), Failure> {
+        let destination = Some(from_the_root(directory)?);
+        let base = base.map(from_the_root).transpose()?;
+        let body = TakeSnapshot { destination, destination_url: None, base, track };
         checked(self.client.ask(Method::PUT, "/vm.snapshot", Some(&body)).await?).map(drop)
     }
 

@@ -19,6 +19,7 @@ use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host;
 use crate::layout::Layout;
+use crate::snapshot::Origin;
 use crate::spec::{MachineSpec, Start};
 use crate::topology::Topology;
 use dimmer_devices::fault::Faults;
@@ -60,6 +61,7 @@ mod shared_socket;
 mod signals;
 mod state;
 mod terminal;
+mod tracking;
 mod vcpu;
 mod wake;
 mod wiring;
@@ -109,6 +111,8 @@ struct Machine {
     saving: Option<Saving>,
     /// What children begin with, as long as nothing of this machine changes.
     image: Option<Arc<File>>,
+    /// The snapshot since which it is marked what is written, if it is.
+    tracked: Option<Origin>,
     /// Its name, if it is a fork.
     id: Option<String>,
     state: VmState,
@@ -185,7 +189,7 @@ impl Machine {
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
-        let faults = Arc::new(Faults::default());
+        let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
         faults.set(spec.faults.clone())?;
         let ram = Arc::new(Ram::new(ram::Parts {
             kvm: board.clone(),
@@ -197,7 +201,6 @@ impl Machine {
         })?);
         let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
         let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
-        let panic = PanicReason::default();
         let wiring = Wiring::new(&parts::Parts {
             spec: &spec,
             layout: &layout,
@@ -227,6 +230,7 @@ impl Machine {
             preparing: Preparing::default(),
             saving: None,
             image: None,
+            tracked: None,
             id: None,
             state: VmState::Running,
             resets: 0,

@@ -11,11 +11,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 use crate::chain::chain;
-use crate::cli::{Cli, Command, RunArgs};
+use crate::cli::{Cli, Command, MergeArgs, RunArgs};
 use crate::machine::End;
 use crate::spec::{Source, Start};
-use crate::{ctl, defect, forked, machine};
+use crate::{ctl, defect, forked, machine, snapshot};
 
+/// It is done.
+const DONE: u8 = 0;
 /// Bad usage, or a host that cannot do it.
 const BAD: u8 = 2;
 
@@ -28,6 +30,7 @@ pub fn main() -> ExitCode {
             BAD
         }),
         Command::Ctl(arguments) => ctl::run(&arguments, &mut io::stdout(), &mut io::stderr()),
+        Command::Merge(arguments) => merge(&arguments),
     };
     ExitCode::from(status)
 }
@@ -51,6 +54,16 @@ fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
     };
     eprintln!("dimmer: {end}");
     Ok(end.status())
+}
+
+fn merge(MergeArgs { snapshot, place, onto }: &MergeArgs) -> u8 {
+    match snapshot::merge(snapshot, place, onto.as_deref()) {
+        Ok(()) => DONE,
+        Err(error) => {
+            eprintln!("dimmer: {}", chain(&error));
+            BAD
+        }
+    }
 }
 
 /// Warnings go to standard error; `DIMMER_LOG=debug` asks for more.

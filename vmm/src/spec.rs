@@ -13,7 +13,7 @@ use dimmer_devices::placement::Placement;
 use serde::{Deserialize, Serialize};
 
 pub use check::{BadValue, SpecError, check_id};
-pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, Source, Start};
+pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
 
 /// One machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

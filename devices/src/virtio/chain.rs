@@ -5,8 +5,9 @@
 //! Indirect tables are not offered (`VIRTIO_F_INDIRECT_DESC`), so a descriptor that names one is refused; a
 //! chain can then not be longer than the driver's table allows.
 
+use crate::written::MemoryMap;
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError};
 
 /// What is wrong with a chain; the driver broke its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +52,7 @@ impl Chain {
     /// # Errors
     /// [`ChainProblem`].
     pub(super) fn read(
-        memory: &GuestMemoryMmap,
+        memory: &MemoryMap,
         table: GuestAddress,
         size: u16,
         head: u16,
@@ -96,7 +97,7 @@ impl Chain {
     /// When a buffer is not in guest memory.
     pub fn read_at(
         &self,
-        memory: &GuestMemoryMmap,
+        memory: &MemoryMap,
         mut offset: u64,
         bytes: &mut [u8],
     ) -> Result<usize, GuestMemoryError> {
@@ -124,7 +125,7 @@ impl Chain {
     ///
     /// # Errors
     /// When a buffer is not in guest memory.
-    pub fn write(&self, memory: &GuestMemoryMmap, bytes: &[u8]) -> Result<usize, GuestMemoryError> {
+    pub fn write(&self, memory: &MemoryMap, bytes: &[u8]) -> Result<usize, GuestMemoryError> {
         let mut rest = bytes;
         for Buffer { address, length } in &self.writable {
             let (part, behind) = rest.split_at(rest.len().min(*length as usize));
@@ -139,7 +140,7 @@ impl Chain {
 
     /// The first `wanted` bytes that the device may write, all of which are in guest memory now; `None`
     /// when there are fewer.
-    pub fn room(&self, memory: &GuestMemoryMmap, wanted: usize) -> Option<Vec<Buffer>> {
+    pub fn room(&self, memory: &MemoryMap, wanted: usize) -> Option<Vec<Buffer>> {
         let mut missing = u32::try_from(wanted).ok()?;
         let mut room = Vec::with_capacity(1);
         for Buffer { address, length } in &self.writable {
@@ -157,12 +158,7 @@ impl Chain {
     }
 }
 
-fn entry(
-    memory: &GuestMemoryMmap,
-    table: GuestAddress,
-    size: u16,
-    index: u16,
-) -> Result<Descriptor, ChainProblem> {
+fn entry(memory: &MemoryMap, table: GuestAddress, size: u16, index: u16) -> Result<Descriptor, ChainProblem> {
     if index >= size {
         return Err(ChainProblem::Beyond(index));
     }
@@ -182,8 +178,8 @@ mod tests {
     const WRITE: u16 = 2;
     const INDIRECT: u16 = 4;
 
-    fn memory(descriptors: &[Descriptor]) -> GuestMemoryMmap {
-        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap();
+    fn memory(descriptors: &[Descriptor]) -> MemoryMap {
+        let memory = MemoryMap::from_ranges(&[(GuestAddress(0), 0x4000)]).unwrap();
         for (place, descriptor) in (TABLE.0..).step_by(16).zip(descriptors) {
             memory.write_obj(*descriptor, GuestAddress(place)).unwrap();
         }

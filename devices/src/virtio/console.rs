@@ -10,9 +10,9 @@
 
 use std::fmt;
 
+use crate::written::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
-use vm_memory::GuestMemoryMmap;
 
 use super::chain::Chain;
 use super::device::VirtioDevice;
@@ -108,7 +108,7 @@ impl Console {
     }
 
     /// Sends what is left of a chain, as far as the pass allows; returns whether the output has all of it.
-    fn send(&mut self, chain: &Chain, memory: &GuestMemoryMmap, queues: &mut Queues<'_>) -> bool {
+    fn send(&mut self, chain: &Chain, memory: &MemoryMap, queues: &mut Queues<'_>) -> bool {
         while !queues.is_over() {
             self.piece.resize(PIECE.min(queues.bytes_left()), 0);
             let Ok(length) = chain.read_at(memory, self.sent, &mut self.piece) else {
@@ -154,7 +154,7 @@ impl Console {
     }
 
     /// Writes as much of `bytes` to the chain as it holds.
-    fn fill(&mut self, chain: &Chain, memory: &GuestMemoryMmap, bytes: &[u8]) -> usize {
+    fn fill(&mut self, chain: &Chain, memory: &MemoryMap, bytes: &[u8]) -> usize {
         let written = chain.write(memory, bytes).unwrap_or(0);
         if written == 0 {
             self.complain();

@@ -7,12 +7,12 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::written::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
 use vm_memory::{
     Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryLoadGuard,
-    GuestMemoryMmap,
 };
 
 use super::chain::{Chain, ChainProblem};
@@ -22,7 +22,7 @@ mod state;
 pub use state::QueueState;
 
 /// Guest memory as it is at present; devices look at it anew for each request.
-pub type Memory = GuestMemoryAtomic<GuestMemoryMmap>;
+pub type Memory = GuestMemoryAtomic<MemoryMap>;
 
 /// The driver broke a queue; the device stops until it is reset.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub struct Place {
 
 impl Place {
     /// Whether the three parts lie in guest memory, aligned as they must be.
-    fn fits(&self, memory: &GuestMemoryMmap) -> bool {
+    fn fits(&self, memory: &MemoryMap) -> bool {
         let size = usize::from(self.size);
         [(self.descriptors, 16, 16 * size), (self.available, 2, 6 + 2 * size), (self.used, 4, 6 + 8 * size)]
             .into_iter()
@@ -104,7 +104,7 @@ impl Virtqueue {
     }
 
     /// Starts using the queue where it was put; returns whether that is possible.
-    pub(super) fn start(&mut self, memory: &GuestMemoryMmap, event_index: bool) -> bool {
+    pub(super) fn start(&mut self, memory: &MemoryMap, event_index: bool) -> bool {
         self.queue.reset();
         self.returned = false;
         let place = self.place;
@@ -128,7 +128,7 @@ impl Virtqueue {
         Broken::Ring { queue: self.index, source }
     }
 
-    fn pop(&mut self, memory: &GuestMemoryMmap) -> Result<Option<Chain>, Broken> {
+    fn pop(&mut self, memory: &MemoryMap) -> Result<Option<Chain>, Broken> {
         if !self.queue.ready() {
             return Ok(None);
         }
@@ -146,7 +146,7 @@ impl Virtqueue {
     /// Whether the driver has made something available. If not, it notifies the device of what
     /// comes next. Other processors add to the ring at any time, so this is asked first: only what
     /// was seen to be there can be called unreadable.
-    fn has_available(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Broken> {
+    fn has_available(&mut self, memory: &MemoryMap) -> Result<bool, Broken> {
         let seen = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|error| self.ring(error))?;
         if seen.0 != self.queue.next_avail() {
             return Ok(true);
@@ -155,7 +155,7 @@ impl Virtqueue {
     }
 
     /// Whether the driver is to be interrupted for what was returned since the last call.
-    pub(super) fn wants_interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Broken> {
+    pub(super) fn wants_interrupt(&mut self, memory: &MemoryMap) -> Result<bool, Broken> {
         if !std::mem::take(&mut self.returned) {
             return Ok(false);
         }
@@ -211,7 +211,7 @@ pub struct Queues<'a> {
 impl Queues<'_> {
     /// Guest memory as it is now. It is kept alive as long as the guard is, so a device drops the
     /// guard before it has host memory taken away.
-    pub fn memory(&self) -> GuestMemoryLoadGuard<GuestMemoryMmap> {
+    pub fn memory(&self) -> GuestMemoryLoadGuard<MemoryMap> {
         self.memory.memory()
     }
 
@@ -221,7 +221,7 @@ impl Queues<'_> {
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn pop(&mut self, index: usize, memory: &GuestMemoryMmap) -> Result<Option<Chain>, Broken> {
+    pub fn pop(&mut self, index: usize, memory: &MemoryMap) -> Result<Option<Chain>, Broken> {
         if !self.live || self.is_over() {
             return Ok(None);
         }
@@ -259,7 +259,7 @@ impl Queues<'_> {
     pub fn complete(
         &mut self,
         index: usize,
-        memory: &GuestMemoryMmap,
+        memory: &MemoryMap,
         head: u16,
         length: u32,
     ) -> Result<(), Broken> {

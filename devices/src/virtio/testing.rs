@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::written::MemoryMap;
 use virtio_bindings::bindings::virtio_mmio as reg;
 use virtio_bindings::bindings::virtio_ring::{VRING_DESC_F_NEXT, VRING_DESC_F_WRITE};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic};
 
 use super::device::VirtioDevice;
 use super::mmio::VirtioMmio;
@@ -47,7 +48,7 @@ struct Ring {
 pub(crate) struct Driver<D> {
     pub(crate) transport: VirtioMmio<D>,
     pub(crate) line: Arc<Line>,
-    pub(crate) memory: GuestMemoryAtomic<GuestMemoryMmap>,
+    pub(crate) memory: GuestMemoryAtomic<MemoryMap>,
     rings: Vec<Ring>,
     next_buffer: u64,
 }
@@ -58,8 +59,7 @@ pub(crate) const fn rings(queue: usize) -> u64 {
 
 impl<D: VirtioDevice> Driver<D> {
     pub(crate) fn new(device: D) -> Self {
-        let memory =
-            GuestMemoryMmap::from_ranges(&[(GuestAddress(0), usize::try_from(MEMORY).unwrap())]).unwrap();
+        let memory = MemoryMap::from_ranges(&[(GuestAddress(0), usize::try_from(MEMORY).unwrap())]).unwrap();
         let memory = GuestMemoryAtomic::new(memory);
         let rings = device.queue_sizes().iter().map(|size| Ring::new(*size)).collect();
         let line = Line::new();

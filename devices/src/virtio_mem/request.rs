@@ -3,8 +3,9 @@
 //! Whatever a chain holds, it becomes a [`Request`] or is [`Malformed`]. A chain without room for
 //! a response cannot be answered, and is then not carried out either.
 
+use crate::written::MemoryMap;
 use serde::{Deserialize, Serialize};
-use vm_memory::{Bytes, GuestMemoryMmap};
+use vm_memory::Bytes;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::abi::{self, WireRequest, WireResponse};
@@ -81,7 +82,7 @@ pub(super) struct Received {
 pub(super) struct ReplyTo(pub(super) Vec<Buffer>);
 
 impl Received {
-    pub(super) fn new(chain: &Chain, memory: &GuestMemoryMmap) -> Self {
+    pub(super) fn new(chain: &Chain, memory: &MemoryMap) -> Self {
         Self {
             head: chain.head(),
             request: Request::read(chain, memory),
@@ -91,7 +92,7 @@ impl Received {
 }
 
 impl Request {
-    fn read(chain: &Chain, memory: &GuestMemoryMmap) -> Result<Self, Malformed> {
+    fn read(chain: &Chain, memory: &MemoryMap) -> Result<Self, Malformed> {
         let mut bytes = [0; size_of::<WireRequest>()];
         match chain.read_at(memory, 0, &mut bytes) {
             Ok(read) => Self::decode(&bytes[..read]),
@@ -114,7 +115,7 @@ impl Request {
 
 impl ReplyTo {
     /// Writes the response; returns how many bytes, 0 when the memory is no longer there.
-    pub(super) fn write(&self, memory: &GuestMemoryMmap, response: Response) -> u32 {
+    pub(super) fn write(&self, memory: &MemoryMap, response: Response) -> u32 {
         let wire = response.encode();
         let mut rest = wire.as_bytes();
         let mut written = 0;

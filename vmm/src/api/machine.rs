@@ -69,7 +69,8 @@ pub async fn resume(State(api): Shared) -> Result<StatusCode, Problem> {
     done(&api, Command::Resume).await
 }
 
-/// Writes the machine to a directory, and answers when all of it is on disk. A machine that runs is stopped meanwhile.
+/// Writes the machine to a directory, and answers when all of it is on disk. A machine that runs is stopped meanwhile. With
+/// `base` only the memory is written that changed since that snapshot, from which `track` has to be on.
 #[utoipa::path(put, path = "/vm.snapshot", request_body = TakeSnapshot, responses(
     (status = 204, description = "The snapshot is there"),
     ChangeProblems,
@@ -78,7 +79,7 @@ pub async fn snapshot(
     State(api): Shared,
     JsonBody(body): JsonBody<TakeSnapshot>,
 ) -> Result<StatusCode, Problem> {
-    done(&api, Command::Snapshot(body.directory()?)).await
+    done(&api, Command::Snapshot(body.try_into()?)).await
 }
 
 /// Starts a child: a machine of its own that begins as a copy of this one, with memory that is shared until one of the two

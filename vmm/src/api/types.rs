@@ -14,7 +14,7 @@ use dimmer_devices::placement::Placement;
 use super::Problem;
 use crate::cli::{BadSerial, SerialArg};
 use crate::control::MceSeverity;
-use crate::spec::{DimmSpec, ForkSpec, SerialSpec};
+use crate::spec::{DimmSpec, ForkSpec, SerialSpec, SnapshotSpec};
 
 /// The body of `GET /vmm.ping`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,7 +33,7 @@ pub struct Resize {
     pub desired_ram: u64,
 }
 
-/// The body of `PUT /vm.snapshot`: one of both.
+/// The body of `PUT /vm.snapshot`: `destination` or `destination_url`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeSnapshot {
@@ -44,18 +44,23 @@ pub struct TakeSnapshot {
     /// The same as cloud-hypervisor's clients say it: behind `file://`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_url: Option<String>,
+    /// The directory of the snapshot since which writes are tracked: only what was written since is written down, and the new
+    /// snapshot needs that one. Tracking goes on from the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub base: Option<PathBuf>,
+    /// Whether writes are tracked from this snapshot on; without it that stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<bool>,
 }
 
 impl TakeSnapshot {
     /// The directory.
-    ///
-    /// # Errors
-    /// [`Problem`] that names the field.
-    pub fn directory(self) -> Result<PathBuf, Problem> {
+    fn directory(&self) -> Result<PathBuf, Problem> {
         let wrong =
             |field, detail: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_field(field);
-        match (self.destination, self.destination_url) {
-            (Some(directory), None) => Ok(directory),
+        match (&self.destination, &self.destination_url) {
+            (Some(directory), None) => Ok(directory.clone()),
             (None, Some(url)) => match url.strip_prefix("file://") {
                 Some(path) => Ok(path.into()),
                 None => Err(wrong("destination_url", "`destination_url` must begin with file://")),
@@ -65,6 +70,15 @@ impl TakeSnapshot {
                 Err(wrong("destination_url", "`destination` and `destination_url` must not be given both"))
             }
         }
+    }
+}
+
+impl TryFrom<TakeSnapshot> for SnapshotSpec {
+    type Error = Problem;
+
+    fn try_from(body: TakeSnapshot) -> Result<Self, Problem> {
+        let destination = body.directory()?;
+        Ok(Self { destination, base: body.base, track: body.track })
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use dimmer_devices::dimm::Notify;
 
-use super::keys::{address, size, word};
+use super::keys::{address, size, switch, word};
 use super::{FaultArg, RangesArg, SerialArg};
 use crate::api::parse_wait;
 use crate::control::MceSeverity;
@@ -52,6 +52,15 @@ pub enum Action {
         /// The directory: a new one, or that of an earlier snapshot, which the new one takes the place of
         #[arg(value_name = "DIR")]
         directory: PathBuf,
+        /// Write only the memory that was written since this snapshot, which the new one then needs; writes have to be
+        /// tracked since then
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
+        /// Track what is written from this snapshot on, or no longer; it costs the guest time (default: as before, and on
+        /// with --base)
+        #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true)]
+        #[arg(default_missing_value = "on", value_parser = switch)]
+        track: Option<bool>,
     },
     /// Start a child: a machine of its own that begins as a copy of this one
     Fork(ForkArgs),

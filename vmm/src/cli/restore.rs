@@ -42,6 +42,12 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "stay|jump", requires = "from", value_parser = word::<Clock>)]
     pub restore_clock: Option<Clock>,
 
+    /// Mark from here on what is written, so that later snapshots of this machine can be differences to the one in DIR
+    ///
+    /// It costs the guest time; see docs/snapshots.md.
+    #[arg(long, requires = "from", conflicts_with = "forked")]
+    pub track: bool,
+
     /// Go on from the image that this process has from the machine that it is a fork of
     #[arg(long, value_name = "ID", hide = true, group = "from", conflicts_with_all = BOOTS)]
     pub forked: Option<String>,

@@ -142,6 +142,7 @@ impl RunArgs {
             memory: self.restore.restore_memory.unwrap_or_default(),
             clock: self.restore.restore_clock.unwrap_or_default(),
             paused: self.restore.paused,
+            track: self.restore.track,
             kernel: self.kernel,
             initramfs: self.initramfs,
             api_socket: self.api_socket,

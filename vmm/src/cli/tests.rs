@@ -16,7 +16,7 @@ fn run_args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
     let words = ["dimmer", "run", "--kernel", "bzImage"].iter().chain(flags);
     match Cli::try_parse_from(words)?.command {
         Command::Run(run) => Ok(*run),
-        Command::Ctl(_) => panic!("`run` is not `ctl`"),
+        other => panic!("`run` is not {other:?}"),
     }
 }
 

@@ -28,8 +28,9 @@ pub fn info(info: &VmInfo) -> String {
         ("Resets", info.resets.to_string()),
     ];
     let name = info.id.iter().map(|id| ("Name", id.clone()));
+    let tracked = info.tracked_since.iter().map(|place| ("Tracked", format!("since {}", place.display())));
     let row = |(name, value)| format!("{name:<12}{value}");
-    let mut parts = vec![name.chain(rows).map(row).collect::<Vec<_>>().join("\n")];
+    let mut parts = vec![name.chain(rows).chain(tracked).map(row).collect::<Vec<_>>().join("\n")];
     if !info.memory_devices.is_empty() {
         parts.push(devices(&info.memory_devices));
     }

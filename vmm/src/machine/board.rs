@@ -9,8 +9,8 @@ use dimmer_devices::irq::IrqLine;
 use dimmer_devices::memory::GuestRange;
 use kvm_bindings::{
     CpuId, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES,
-    KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
-    kvm_userspace_memory_region,
+    KVM_MEM_LOG_DIRTY_PAGES, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1,
+    kvm_irq_routing_irqchip, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
@@ -205,10 +205,16 @@ impl MemorySlots for Board {
         self.most_slots
     }
 
-    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
+    unsafe fn add(
+        &self,
+        number: u32,
+        range: GuestRange,
+        host: *mut u8,
+        watched: bool,
+    ) -> Result<(), KvmError> {
         let region = kvm_userspace_memory_region {
             slot: number,
-            flags: 0,
+            flags: if watched { KVM_MEM_LOG_DIRTY_PAGES } else { 0 },
             guest_phys_addr: range.start,
             memory_size: range.size,
             userspace_addr: host.addr() as u64,
@@ -221,5 +227,10 @@ impl MemorySlots for Board {
         let region = kvm_userspace_memory_region { slot: number, ..Default::default() };
         // SAFETY: size 0 deletes the slot; no memory is named.
         unsafe { self.set_memory(region) }
+    }
+
+    fn take_log(&self, number: u32, size: u64) -> Result<Vec<u64>, KvmError> {
+        let size = usize::try_from(size).expect("mapped, so it fits");
+        self.vm().get_dirty_log(number, size).map_err(at("read what was written to a memory slot"))
     }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use dimmer_acpi::platform::Platform;
 use dimmer_acpi::power;
+use dimmer_devices::written::MemoryMap;
 use dimmer_guest_firmware::{
     self as firmware, Acpi, Boot, CpuState, E820Entry, Image, ImageError, Kind, ResetRegister,
 };
-use vm_memory::GuestMemoryMmap;
 
 use super::generation::GenerationId;
 use crate::layout::{FirmwareRange, Layout};
@@ -120,7 +120,7 @@ impl Files {
     ///
     /// # Errors
     /// [`BootError::Load`] names the flag.
-    pub fn load(&self, booted: &Booted<'_>, memory: &GuestMemoryMmap) -> Result<CpuState, BootError> {
+    pub fn load(&self, booted: &Booted<'_>, memory: &MemoryMap) -> Result<CpuState, BootError> {
         let Booted { cmdline, layout, platform, generation_id } = *booted;
         let ram: Vec<_> = layout.ram.iter().map(|range| (range.start, range.size)).collect();
         let ranges: Vec<_> = layout.firmware.iter().map(entry).collect();

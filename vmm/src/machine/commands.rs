@@ -66,6 +66,7 @@ impl Machine {
             memory_actual_size: self.spec.memory.size + plugged,
             resets: self.resets,
             generation_id: self.generation_id.to_string(),
+            tracked_since: self.tracked.as_ref().map(|origin| origin.directory.clone()),
             last_event: self.hub.last(),
             memory_devices,
             faults: self.outside.faults.list(),

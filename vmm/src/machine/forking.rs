@@ -196,6 +196,7 @@ mod tests {
             memory: RestoredMemory::Map,
             clock: Clock::Stay,
             paused: false,
+            track: false,
             kernel: None,
             initramfs: None,
             api_socket: Some("/run/child.api".into()),

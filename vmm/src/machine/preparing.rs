@@ -54,7 +54,7 @@ impl Machine {
             return drop(reply.send(Err(refusal)));
         }
         let command = match command {
-            Command::Snapshot(place) => return self.save(Save::Snapshot(place), reply),
+            Command::Snapshot(wanted) => return self.save(Save::Snapshot(wanted), reply),
             Command::Fork(fork) => return self.save(Save::Fork(fork), reply),
             other => other,
         };

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 use dimmer_devices::bus::lock;
 use dimmer_devices::fault::{Action, Faults, Point};
 use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic, GuestMemoryMmap};
+use dimmer_devices::written::MemoryMap;
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 
 use super::hold::Hold;
 use super::mapping::{Mapping, MappingError, MappingSpec, StoreError, Stores};
@@ -26,21 +27,23 @@ pub use area::{AreaSpec, BOOT, FIRMWARE, Purpose};
 pub use bindings::Bindings;
 use kvm::{Ledger, Told};
 pub use kvm::{MemorySlots, most_runs};
+pub use loaded::{Contents, LoadError};
 use prepared::Prepared;
 use published::{Published, Region, region};
-pub use saved::Contents;
 use slots::{Plan, Slot, Slots};
 
 mod area;
 mod bindings;
 mod books;
 mod kvm;
+mod loaded;
 mod prepared;
 mod published;
 mod saved;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod written;
 
 /// What guest memory is made of.
 #[derive(Debug)]
@@ -131,13 +134,13 @@ impl Ram {
     }
 
     /// The map that devices read; it follows every change.
-    pub fn published(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
+    pub fn published(&self) -> &GuestMemoryAtomic<MemoryMap> {
         self.published.map()
     }
 
     /// The map as it is now. Nothing that it shows can be taken away while it is there.
-    pub fn memory(&self) -> GuestMemoryMmap {
-        GuestMemoryMmap::clone(&self.published.map().memory())
+    pub fn memory(&self) -> MemoryMap {
+        MemoryMap::clone(&self.published.map().memory())
     }
 
     /// What this owner gets from now on belongs to this guest node; only owners that have no area of
@@ -166,6 +169,7 @@ impl Ram {
             let failed = |error| RamError::Mapping { start: slot.range.start, error };
             area.mapping.conceal(&area.part(slot.range)).map_err(failed)?;
             self.reveal(area, &slot.owner, slot.range).map_err(failed)?;
+            area.pages.mark(&area.part(slot.range));
             told.push(Told::new(area, &slot.owner, slot.range));
         }
         let numbers = state.kvm.renew(told)?;
@@ -246,6 +250,7 @@ impl HostMemory for Ram {
         }
         let real = self.is_real(owner, Point::Slot);
         let changed = real.and_then(|real| self.change(&mut state, area, &plan, real));
+        area.pages.mark(&area.part(range));
         changed.map(drop).inspect_err(|_| {
             if let Err(error) = area.mapping.conceal(&area.part(range)) {
                 tracing::error!("memory that {owner} did not get stays in use: {error}");
@@ -262,6 +267,7 @@ impl HostMemory for Ram {
         let gone = self.change(&mut state, area, &plan, real)?;
         let back = plan.back(&gone);
         self.discard(owner, area, range, gone).inspect_err(|_| {
+            area.pages.mark(&area.part(range));
             if let Err(error) = self.change(&mut state, area, &back, real) {
                 tracing::error!("{owner} has lost memory that could not be given back: {error}");
             }
@@ -273,7 +279,7 @@ impl HostMemory for Ram {
 fn new_region(told: &Told) -> Result<Region, HostError> {
     // SAFETY: areas live as long as `Ram`, and devices, which read the map, are dropped before it. The
     // memory within an area goes only when nobody has a view of the region (see `Ram::discard`).
-    unsafe { region(told.range, told.host) }
+    unsafe { region(told.range, told.host, told.written.clone()) }
 }
 
 fn host_error(error: &dyn std::error::Error) -> HostError {

@@ -1,8 +1,9 @@
 //! A machine that goes on from a snapshot, as it was but for its generation ID.
 
-use std::path::Path;
+use std::error::Error;
 use std::sync::Arc;
 
+use super::ram::LoadError;
 use super::state::StateProblem;
 use super::wake::Waker;
 use super::{Machine, MachineError, ram};
@@ -10,11 +11,10 @@ use crate::chain::chain;
 use crate::control::VmState;
 use crate::events::{Hub, MachineEvent};
 use crate::forked;
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::{Origin, Snapshot, SnapshotError};
 use crate::spec::{MachineSpec, RestoreSpec, Source, SpecError};
 use dimmer_acpi::ged::GENERATION;
 use dimmer_devices::bus::lock;
-use dimmer_devices::memory::HostError;
 use dimmer_guest_firmware as firmware;
 
 /// A machine cannot go on from a snapshot.
@@ -27,14 +27,8 @@ pub enum RestoreError {
     #[error(transparent)]
     State(#[from] StateProblem),
     /// Its memory cannot be had.
-    #[error("{path}: {error}")]
-    Memory {
-        /// The file with it.
-        path: String,
-        /// Why not.
-        #[source]
-        error: HostError,
-    },
+    #[error(transparent)]
+    Memory(#[from] LoadError),
     /// What was said on the command line does not go with it.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -112,10 +106,10 @@ impl Machine {
         for dimm in state.devices.slots.iter().flat_map(|slots| slots.dimms()) {
             self.ram.set_node(&dimm.id, dimm.node);
         }
-        let contents =
-            ram::Contents { pieces: &state.memory.pieces, file: &snapshot.memory, sum: snapshot.memory_sum };
-        let loaded = self.ram.load(&contents, how.memory, &state.memory.strays);
-        loaded.map_err(|error| RestoreError::Memory { path: shown(&snapshot.memory_path), error })?;
+        let contents = ram::Contents { pieces: &state.memory.pieces, layers: &snapshot.layers };
+        self.ram.load(&contents, how.memory, &state.memory.strays)?;
+        // Before the generation ID and the devices, which write.
+        self.track_from_restore(snapshot, how)?;
         // Before the devices, which go on with what is left in their queues: that counts for faults, and has events.
         self.hub.restore(&state.events).map_err(StateProblem::from)?;
         self.outside.faults.restore(state.faults.clone()).map_err(StateProblem::from)?;
@@ -137,6 +131,18 @@ impl Machine {
         Ok(())
     }
 
+    /// From now on it is marked what is written, if that was asked for.
+    fn track_from_restore(&mut self, snapshot: &Snapshot, how: &RestoreSpec) -> Result<(), RestoreError> {
+        let (Source::Directory(directory), Some(id), true) = (&how.source, &snapshot.id, how.track) else {
+            return Ok(());
+        };
+        let failed = |error: &dyn Error| RestoreError::Other(format!("--track: {}", chain(error)));
+        let directory = std::path::absolute(directory).map_err(|error| failed(&error))?;
+        self.ram.watch().map_err(|error| failed(&error))?;
+        self.tracked = Some(Origin { directory, id: id.clone() });
+        Ok(())
+    }
+
     /// Gives the guest, which has memory and devices, this machine's generation ID in place of the one that it knows.
     fn tell_generation(&self) -> Result<(), RestoreError> {
         firmware::write_generation_id(&self.ram.memory(), self.generation_id.bytes())
@@ -153,10 +159,6 @@ impl Machine {
         }
         Err(RestoreError::Other(format!("devices and memory do not agree: {}", audit.problems.join("; "))))
     }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

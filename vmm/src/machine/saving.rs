@@ -18,16 +18,15 @@ use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
 use crate::defect;
 use crate::events::MachineEvent;
-use crate::snapshot::memory::Pieces;
 use crate::snapshot::state::FileMark;
-use crate::snapshot::{self, MachineState, SnapshotError};
-use crate::spec::ForkSpec;
+use crate::snapshot::{self, MachineState, SnapshotError, Which};
+use crate::spec::{ForkSpec, SnapshotSpec};
 
 /// What the machine is written down for.
 #[derive(Debug)]
 pub(super) enum Save {
-    /// A snapshot in this directory.
-    Snapshot(PathBuf),
+    /// A snapshot.
+    Snapshot(SnapshotSpec),
     /// A child.
     Fork(ForkSpec),
 }
@@ -39,16 +38,25 @@ type Written = Result<Option<File>, Refusal>;
 #[derive(Debug)]
 pub(super) struct Saving {
     wanted: Option<(Save, ReplyTo)>,
+    /// The id of what is written, if it is a snapshot.
+    id: Option<String>,
     thread: Option<JoinHandle<Written>>,
     given_up: Arc<AtomicBool>,
     /// Whether the vCPUs are to run again afterwards.
     was_running: bool,
 }
 
+/// What has begun.
+struct Begun {
+    id: Option<String>,
+    thread: JoinHandle<Written>,
+    given_up: Arc<AtomicBool>,
+}
+
 /// What the thread has to do.
 struct Work {
-    /// Where the snapshot is to be; for an image nowhere.
-    place: Option<PathBuf>,
+    /// Where the snapshot is to be, and which it is; for an image nowhere.
+    place: Option<(PathBuf, Which)>,
     state: MachineState,
     files: Arc<Files>,
     ram: Arc<Ram>,
@@ -59,15 +67,17 @@ impl Work {
     fn write(self) -> Written {
         let Self { place, state, files, ram, given_up } = self;
         let pieces = state.memory.pieces.clone();
-        let length = Pieces::new(&pieces).map_or(0, |pieces| pieces.length());
         let go_on = || !given_up.load(Ordering::Relaxed);
-        let save = |file: &_, sum: Option<&mut _>| ram.save(&pieces, file, &go_on, sum);
-        let Some(place) = place else {
+        let save =
+            |runs: Option<&[_]>, file: &_, sum: Option<&mut _>| ram.save(&pieces, runs, file, &go_on, sum);
+        let Some((place, which)) = place else {
             let image = files.marks(FileMark::at_once);
+            let length = state.memory_length();
+            let save = |file: &_, sum: Option<&mut _>| save(None, file, sum);
             let image = image.and_then(|files| snapshot::image::write(state, files, length, save));
             return image.map(Some).map_err(|error| Refusal::Host(format!("an image for the fork: {error}")));
         };
-        let written = snapshot::write(&place, state, || files.marks(FileMark::of), length, save);
+        let written = snapshot::write(&place, which, state, || files.marks(FileMark::of), save);
         written.map(|()| None).map_err(refused)
     }
 }
@@ -99,18 +109,19 @@ impl Machine {
     fn write_down(&mut self, save: Save, reply: ReplyTo) {
         let was_running = self.state == VmState::Running;
         match self.begin_to_write(&save) {
-            Ok((thread, given_up)) => {
+            Ok(Begun { id, thread, given_up }) => {
                 let wanted = Some((save, reply));
-                self.saving = Some(Saving { wanted, thread: Some(thread), given_up, was_running });
+                self.saving = Some(Saving { wanted, id, thread: Some(thread), given_up, was_running });
             }
             Err(refusal) => {
+                self.track_as_before();
                 self.release(was_running);
                 drop(reply.send(Err(refusal)));
             }
         }
     }
 
-    fn begin_to_write(&mut self, save: &Save) -> Result<(JoinHandle<Written>, Arc<AtomicBool>), Refusal> {
+    fn begin_to_write(&mut self, save: &Save) -> Result<Begun, Refusal> {
         self.pause();
         if self.vcpus.as_ref().is_none_or(Vcpus::are_done) {
             let text = "the guest has asked for a reset, or has ended; what comes of that comes first";
@@ -124,11 +135,15 @@ impl Machine {
         let state = self.state().map_err(|error| Refusal::Host(chain(&error)))?;
         self.hold(true);
         let given_up = Arc::new(AtomicBool::new(false));
+        let place = match save {
+            Save::Snapshot(wanted) => {
+                Some((wanted.destination.clone(), self.which(wanted, &state.memory.pieces)?))
+            }
+            Save::Fork(_) => None,
+        };
+        let id = place.as_ref().map(|(_, which)| which.id.clone());
         let work = Work {
-            place: match save {
-                Save::Snapshot(place) => Some(place.clone()),
-                Save::Fork(_) => None,
-            },
+            place,
             state,
             files: self.files.clone(),
             ram: self.ram.clone(),
@@ -141,12 +156,15 @@ impl Machine {
             written.unwrap_or_else(|panic| resume_unwind(panic))
         });
         let thread = thread.map_err(|error| Refusal::Host(format!("a thread for the snapshot: {error}")))?;
-        Ok((thread, given_up))
+        Ok(Begun { id, thread, given_up })
     }
 
     fn check_save(&self, save: &Save) -> Result<(), Refusal> {
         match save {
-            Save::Snapshot(place) => check_place(place)?,
+            Save::Snapshot(wanted) => {
+                check_place(&wanted.destination)?;
+                self.check_base(wanted)?;
+            }
             Save::Fork(fork) => check_fork(fork, &self.spec)?,
         }
         if self.spec.nested {
@@ -168,18 +186,22 @@ impl Machine {
         let image = match written {
             Ok(image) => image.map(Arc::new),
             Err(refusal) => {
+                self.track_as_before();
                 self.release(saving.was_running);
                 return drop(reply.send(Err(refusal)));
             }
         };
         // A machine that stays stopped stays as it is: its next children begin with the same image.
         self.image = image.clone().filter(|_| !saving.was_running);
+        if let (Save::Snapshot(written), Some(id)) = (&save, saving.id.take()) {
+            self.track_from(written, id);
+        }
         if self.image.is_none() {
             self.release(saving.was_running);
         }
         match (save, image) {
             (Save::Fork(fork), Some(image)) => self.start_child(image, fork, reply),
-            (Save::Snapshot(destination), _) => {
+            (Save::Snapshot(SnapshotSpec { destination, .. }), _) => {
                 self.hub.machine(MachineEvent::SnapshotTaken { destination });
                 // Who asked may have gone away meanwhile.
                 drop(reply.send(Ok(Reply::Done)));

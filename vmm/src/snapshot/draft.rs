@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
-use super::{MANIFEST, MEMORY, Manifest, STATE, SnapshotError, at};
+use super::{MANIFEST, MEMORY, Manifest, STATE, SnapshotError, WRITTEN, at};
 
 /// A snapshot without a manifest; gone when dropped, unless it was [finished](Draft::finish).
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Draft {
         }
         let directory = locked(&aside).map_err(at(&aside, "lock"))?;
         let directory = directory.ok_or_else(|| wrong(place, "another snapshot is being written there"))?;
-        for left in [MANIFEST, STATE, MEMORY] {
+        for left in [MANIFEST, STATE, MEMORY, WRITTEN] {
             match fs::remove_file(aside.join(left)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(at(&aside, "empty")(error));
@@ -67,6 +67,19 @@ impl Draft {
     /// [`SnapshotError::Host`].
     pub fn state(&self, json: &[u8]) -> Result<(), SnapshotError> {
         self.write(STATE, json)
+    }
+
+    /// Where that file is.
+    pub fn memory_path(&self) -> PathBuf {
+        self.aside.join(MEMORY)
+    }
+
+    /// Writes which parts of the memory the file has, which is JSON.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Host`].
+    pub fn written(&self, json: &[u8]) -> Result<(), SnapshotError> {
+        self.write(WRITTEN, json)
     }
 
     /// Puts the snapshot into its place. The memory is on disk.
@@ -158,7 +171,7 @@ mod tests {
     fn finish(draft: Draft, state: &[u8]) {
         draft.memory().unwrap();
         draft.state(state).unwrap();
-        draft.finish(&Manifest::new(sum_of(state), Contents { bytes: 0, crc32: 0 })).unwrap();
+        draft.finish(&Manifest::new("1".to_owned(), sum_of(state), Contents { bytes: 0, crc32: 0 })).unwrap();
     }
 
     fn names(directory: &Path) -> Vec<String> {

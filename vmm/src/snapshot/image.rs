@@ -58,8 +58,8 @@ impl Snapshot {
             Ok((length, bytes))
         };
         let (length, bytes) = read().map_err(|error| wrong(error.to_string()))?;
-        let Saved { files, machine } = state::parse(&bytes).map_err(wrong)?;
-        Self::checked(files, machine, image, length, path)
+        let saved = state::parse(&bytes).map_err(wrong)?;
+        Self::whole(saved, image, length, path)
     }
 }
 
@@ -95,13 +95,14 @@ mod tests {
         let expected = sample::saved();
         let text = |files: &FilesState, state: &MachineState| serde_json::to_string(&(files, state)).unwrap();
         assert_eq!(text(&snapshot.files, &snapshot.state), text(&expected.files, &expected.machine));
-        assert_eq!(snapshot.memory_sum, None);
+        let [layer] = &snapshot.layers[..] else { panic!("{snapshot:?}") };
+        assert_eq!((&snapshot.id, layer.sum), (&None, None));
         let mut places = Vec::new();
         let put = |place: u64, bytes: &[u8]| {
             places.push(place..place + bytes.len() as u64);
             Ok(())
         };
-        memory::load(&snapshot.memory, sample::LENGTH, put).unwrap();
+        memory::load(&layer.file, sample::LENGTH, put).unwrap();
         assert_eq!(places.first().map(|place| place.start), Some(sample::LENGTH - 8192));
         assert_eq!(places.last().map(|place| place.end), Some(sample::LENGTH), "the state is no memory");
     }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::Base;
+
 /// What the manifest of every snapshot begins with.
 const FORMAT: &str = "dimmer-snapshot";
 /// The version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,10 @@ pub struct Manifest {
     pub version: u32,
     /// Version of the Dimmer that wrote it.
     pub dimmer: String,
+    /// 128 random bits in hexadecimal digits: of this moment of this machine, in however many files it is.
+    pub id: String,
+    /// The snapshot that the memory is a difference to, if it is one.
+    pub base: Option<Base>,
     /// `state.json`.
     pub state: Contents,
     /// `memory`.
@@ -42,10 +48,10 @@ struct Head {
 }
 
 impl Manifest {
-    /// The manifest of a snapshot with these files, written now.
-    pub fn new(state: Contents, memory: Contents) -> Self {
+    /// The manifest of a whole snapshot with these files, written now.
+    pub fn new(id: String, state: Contents, memory: Contents) -> Self {
         let dimmer = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT.to_owned(), version: VERSION, dimmer, state, memory }
+        Self { format: FORMAT.to_owned(), version: VERSION, dimmer, id, base: None, state, memory }
     }
 
     /// Reads a manifest of this version, written by this Dimmer: what devices keep of themselves can mean something else in
@@ -114,13 +120,17 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        Manifest::new(sum_of(b"state"), Contents { bytes: 8192, crc32: 7 })
+        Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, crc32: 7 })
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         let bytes = serde_json::to_vec(&manifest()).unwrap();
         assert_eq!(Manifest::parse(&bytes).unwrap(), manifest());
+        let base = Base { path: "../a".to_owned(), id: "4".to_owned(), written: sum_of(b"[]") };
+        let difference = Manifest { base: Some(base), ..manifest() };
+        let bytes = serde_json::to_vec(&difference).unwrap();
+        assert_eq!(Manifest::parse(&bytes).unwrap(), difference);
     }
 
     #[test]
@@ -131,7 +141,7 @@ mod tests {
             Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).unwrap_err()
         };
         assert_eq!(with(|m| m.format = "x".into()), "its format is \"x\", and not \"dimmer-snapshot\"");
-        assert!(with(|m| m.version = 2).contains("in version 2 of the format"));
+        assert!(with(|m| m.version = 1).contains("in version 1 of the format"));
         assert!(with(|m| m.dimmer = "9.9".into()).starts_with("was written by Dimmer \"9.9\""));
         assert!(Manifest::parse(b"{}").unwrap_err().starts_with("is no manifest of a snapshot"));
         // A version to come may have other fields, and is refused for being another version.

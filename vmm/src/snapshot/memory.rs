@@ -64,11 +64,25 @@ impl<'a> Pieces<'a> {
 
     /// The guest-physical addresses of the bytes from `place` on, `length` at most and up to the end of the piece.
     pub fn addresses(&self, place: u64, length: u64) -> Option<GuestRange> {
+        self.find(place, length).map(|(_, range)| range)
+    }
+
+    /// As [`addresses`](Self::addresses), with the owner.
+    pub fn find(&self, place: u64, length: u64) -> Option<(&'a str, GuestRange)> {
         let index = self.places.partition_point(|(start, _)| *start <= place).checked_sub(1)?;
         let (start, piece) = self.places[index];
         let within = place - start;
         let left = piece.range.size.checked_sub(within).filter(|left| *left > 0)?;
-        Some(GuestRange::new(piece.range.start + within, left.min(length)))
+        Some((&piece.owner, GuestRange::new(piece.range.start + within, left.min(length))))
+    }
+
+    /// The place of a guest-physical address, and how many bytes follow up to the end of its piece.
+    pub fn place_of(&self, address: u64) -> Option<(u64, u64)> {
+        let index = self.places.partition_point(|(_, piece)| piece.range.start <= address).checked_sub(1)?;
+        let (start, piece) = self.places[index];
+        let within = address - piece.range.start;
+        let left = piece.range.size.checked_sub(within).filter(|left| *left > 0)?;
+        Some((start + within, left))
     }
 }
 
@@ -142,6 +156,21 @@ pub fn load(file: &File, length: u64, mut put: impl FnMut(u64, &[u8]) -> io::Res
     Ok(sum.finish())
 }
 
+/// Hands all that is in `parts` of the file to `put`, pages of zeroes as well.
+///
+/// # Errors
+/// What the host said.
+pub fn read(
+    file: &File,
+    parts: &[Range<u64>],
+    mut put: impl FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    each_chunk(parts, &|| true, |place, chunk| {
+        file.read_exact_at(chunk, place)?;
+        put(place, chunk)
+    })
+}
+
 fn each_chunk(
     parts: &[Range<u64>],
     go_on: GoOn<'_>,
@@ -199,6 +228,9 @@ mod tests {
         assert_eq!(pieces.addresses(0x3800, 0x100), Some(GuestRange::new(0x8800, 0x100)));
         assert_eq!(pieces.addresses(0x4000, 0x9000), Some(GuestRange::new(0x9000, 0x2000)));
         assert_eq!(pieces.addresses(0x6000, 1), None);
+        assert_eq!(pieces.place_of(0x2800), Some((0x2800, 0x800)));
+        assert_eq!(pieces.place_of(0x8800), Some((0x3800, 0x800)));
+        assert_eq!((pieces.place_of(0x3000), pieces.place_of(0xb000)), (None, None));
         assert_eq!(Pieces::new(&[]).unwrap().addresses(0, 1), None);
     }
 

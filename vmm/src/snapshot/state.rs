@@ -56,6 +56,13 @@ pub struct MachineState {
     pub devices: DevicesState,
 }
 
+impl MachineState {
+    /// Bytes of its memory, whose pieces are right.
+    pub fn memory_length(&self) -> u64 {
+        self.memory.pieces.iter().map(|piece| piece.range.size).sum()
+    }
+}
+
 /// The files that a reset boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,6 +9,7 @@ use super::manifest::Contents;
 use super::memory::PageSum;
 use super::*;
 
+mod chain;
 mod parse;
 
 /// A snapshot of the sample in a directory of its own.
@@ -21,10 +22,20 @@ fn marks() -> io::Result<FilesState> {
     Ok(sample::saved().files)
 }
 
+/// A whole snapshot.
+fn which() -> Which {
+    Which { id: "17".to_owned(), since: None }
+}
+
+fn save(runs: Option<&[Range<u64>]>, file: &File, sum: Option<&mut PageSum>) -> io::Result<()> {
+    assert_eq!(runs, None);
+    sample::save(file, sum)
+}
+
 fn written() -> Written {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("snap");
-    write(&place, sample::state(), marks, sample::LENGTH, sample::save).unwrap();
+    write(&place, which(), sample::state(), marks, save).unwrap();
     Written { _dir: dir, place }
 }
 
@@ -66,14 +77,16 @@ fn what_is_written_is_read_again() {
     let snapshot = Snapshot::open(&written.place).unwrap();
     let expected = sample::saved();
     assert_eq!(text(&snapshot.files, &snapshot.state), text(&expected.files, &expected.machine));
-    assert_eq!(snapshot.memory_path, written.file(MEMORY));
-    assert_eq!(snapshot.memory_sum, Some(written.manifest().memory.crc32));
+    assert_eq!(snapshot.id.as_deref(), Some("17"));
+    let [layer] = &snapshot.layers[..] else { panic!("{snapshot:?}") };
+    assert_eq!(layer.path, written.file(MEMORY));
+    assert_eq!(layer.sum, Some(written.manifest().memory.crc32));
     let mut words = Vec::new();
-    let sum = memory::load(&snapshot.memory, sample::LENGTH, |place, page| {
+    let loaded = layer.load(|place, page| {
         words.push((place, u64::from_le_bytes(page[..8].try_into().unwrap())));
         Ok(())
     });
-    assert_eq!(Some(sum.unwrap()), snapshot.memory_sum);
+    loaded.unwrap();
     assert_eq!(words.first(), Some(&(sample::LENGTH - 8192, sample::LENGTH - 8192)));
 }
 
@@ -190,25 +203,26 @@ fn what_is_in_memory_is_looked_at_when_it_is_read() {
     let memory = File::options().write(true).open(written.file(MEMORY)).unwrap();
     memory.write_all_at(b"x", sample::LENGTH - 1).unwrap();
     let snapshot = Snapshot::open(&written.place).unwrap();
-    let sum = memory::load(&snapshot.memory, sample::LENGTH, |_, _| Ok(())).unwrap();
-    assert_ne!(Some(sum), snapshot.memory_sum);
+    let changed = snapshot.layers[0].load(|_, _| Ok(())).unwrap_err().to_string();
+    assert!(changed.starts_with("the memory was changed: its checksum is 0x"), "{changed}");
 }
+
+/// How memory is written.
+type Save = fn(Option<&[Range<u64>]>, &File, Option<&mut PageSum>) -> io::Result<()>;
 
 #[test]
 fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {
     let written = written();
-    let again = |state,
-                 marks: fn() -> io::Result<FilesState>,
-                 save: fn(&File, Option<&mut PageSum>) -> io::Result<()>| {
-        write(&written.place, state, marks, sample::LENGTH, save).unwrap_err().to_string()
+    let again = |state, marks: fn() -> io::Result<FilesState>, save: Save| {
+        write(&written.place, which(), state, marks, save).unwrap_err().to_string()
     };
-    let no_kernel = again(sample::state(), || Err(io::ErrorKind::NotFound.into()), sample::save);
+    let no_kernel = again(sample::state(), || Err(io::ErrorKind::NotFound.into()), save);
     assert!(no_kernel.contains("snap: read the files that are booted: "), "{no_kernel}");
-    let given_up = again(sample::state(), marks, |_, _| Err(io::ErrorKind::Interrupted.into()));
+    let given_up = again(sample::state(), marks, |_, _, _| Err(io::ErrorKind::Interrupted.into()));
     assert!(given_up.contains("snap: write the memory: "), "{given_up}");
     let mut odd = sample::state();
     odd.spec.kernel = OsStr::from_bytes(b"/boot/\xff").into();
-    let no_text = again(odd, marks, sample::save);
+    let no_text = again(odd, marks, save);
     assert!(no_text.contains("snap: write the state as JSON: path contains invalid UTF-8"), "{no_text}");
     Snapshot::open(&written.place).unwrap();
     assert_eq!(fs::read_dir(written.place.parent().unwrap()).unwrap().count(), 1, "nothing is left aside");

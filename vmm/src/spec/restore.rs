@@ -15,6 +15,17 @@ pub enum Start {
     Restore(RestoreSpec),
 }
 
+/// A snapshot that is to be taken of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SnapshotSpec {
+    /// Its directory.
+    pub destination: PathBuf,
+    /// The snapshot that it is to be a difference to.
+    pub base: Option<PathBuf>,
+    /// Whether it is marked from there on what is written; as before, without it, or as from a difference on.
+    pub track: Option<bool>,
+}
+
 /// A child that a machine is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForkSpec {
@@ -61,6 +72,8 @@ pub struct RestoreSpec {
     pub clock: Clock,
     /// Whether the vCPUs stay stopped.
     pub paused: bool,
+    /// Whether it is marked from there on what is written.
+    pub track: bool,
     /// Where the kernel is now.
     pub kernel: Option<PathBuf>,
     /// Where the initial RAM file system is now.

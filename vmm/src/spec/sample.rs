@@ -60,6 +60,7 @@ pub fn as_it_was(source: Source) -> RestoreSpec {
         memory: RestoredMemory::Copy,
         clock: Clock::Stay,
         paused: false,
+        track: false,
         kernel: None,
         initramfs: None,
         api_socket: None,

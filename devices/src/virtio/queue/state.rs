@@ -1,8 +1,8 @@
 //! What is saved of a queue.
 
+use crate::written::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_queue::QueueT;
-use vm_memory::GuestMemoryMmap;
 
 use super::{Place, Virtqueue};
 use crate::state::StateError;
@@ -35,7 +35,7 @@ impl Virtqueue {
     pub(in crate::virtio) fn restored(
         &self,
         state: &QueueState,
-        memory: &GuestMemoryMmap,
+        memory: &MemoryMap,
         event_index: bool,
     ) -> Result<Self, StateError> {
         let mut queue = Self::new(self.index, self.max_size);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::fake::FakeMachine;
 use super::raw::request;
 use crate::control::{Command, Forked, Refusal, Reply};
-use crate::spec::{ForkSpec, SerialSpec};
+use crate::spec::{ForkSpec, SerialSpec, SnapshotSpec};
 
 #[test]
 fn a_snapshot_goes_to_a_directory_however_it_is_said() {
@@ -23,7 +23,35 @@ fn a_snapshot_goes_to_a_directory_however_it_is_said() {
     for (body, place) in table {
         let response = request(&machine.socket, "PUT", "/vm.snapshot", body);
         assert_eq!((response.status, response.body.as_str()), (204, ""), "{body}");
-        assert_eq!(machine.command(), Command::Snapshot(place.into()), "{body}");
+        let spec = SnapshotSpec { destination: place.into(), ..SnapshotSpec::default() };
+        assert_eq!(machine.command(), Command::Snapshot(spec), "{body}");
+    }
+}
+
+#[test]
+fn a_difference_has_a_base_and_tracking_is_on_off_or_as_before() {
+    let machine = FakeMachine::new(|_, _| Ok(Reply::Done));
+    let spec = |base: Option<&str>, track| SnapshotSpec {
+        destination: "/b".into(),
+        base: base.map(PathBuf::from),
+        track,
+    };
+    let table = [
+        (r#"{"destination":"/b","track":true}"#, spec(None, Some(true))),
+        (r#"{"destination":"/b","base":"/a"}"#, spec(Some("/a"), None)),
+        (r#"{"destination_url":"file:///b","base":"/a","track":false}"#, spec(Some("/a"), Some(false))),
+    ];
+    for (body, spec) in table {
+        assert_eq!(request(&machine.socket, "PUT", "/vm.snapshot", body).status, 204, "{body}");
+        assert_eq!(machine.command(), Command::Snapshot(spec), "{body}");
+    }
+    for (body, field) in [
+        (r#"{"destination":"/b","track":1}"#, "track"),
+        (r#"{"destination":"/b","base":false}"#, "base"),
+        (r#"{"base":"/a"}"#, "destination"),
+    ] {
+        let response = request(&machine.socket, "PUT", "/vm.snapshot", body);
+        assert_eq!((response.status, response.field().as_deref()), (422, Some(field)), "{body}");
     }
 }
 
@@ -45,7 +73,11 @@ fn a_snapshot_without_a_place_and_one_with_two_name_the_field() {
         (r#"{"destination_url":"/a"}"#, Some("destination_url"), "`destination_url` must begin with file://"),
         (r#"{"destination_url":""}"#, Some("destination_url"), "`destination_url` must begin with file://"),
         (r#"{"destination":5}"#, Some("destination"), "invalid type: integer `5`"),
-        (r#"{"directory":"/a"}"#, Some("directory"), "unknown field `directory`, expected `destination`"),
+        (
+            r#"{"directory":"/a"}"#,
+            Some("directory"),
+            "unknown field `directory`, expected one of `destination`",
+        ),
         (r#"["/a"]"#, None, "the body must be a JSON object"),
     ];
     let machine = FakeMachine::silent();

@@ -89,6 +89,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         memory_actual_size: 5 * GIB,
         resets: 1,
         generation_id: GENERATION_ID.to_owned(),
+        tracked_since: None,
         last_event: 7,
         memory_devices,
         faults: Vec::new(),

@@ -11,7 +11,7 @@ fn start(flags: &[&str]) -> Result<Start, clap::Error> {
     let words = ["dimmer", "run"].iter().chain(flags);
     match Cli::try_parse_from(words)?.command {
         Command::Run(run) => Ok(run.into_start().expect("a valid machine")),
-        Command::Ctl(_) => panic!("`run` is not `ctl`"),
+        other => panic!("`run` is not {other:?}"),
     }
 }
 
@@ -64,6 +64,7 @@ fn every_flag_reaches_the_machine_that_goes_on() {
             memory: RestoredMemory::Map,
             clock: Clock::Jump,
             paused: true,
+            track: false,
             kernel: Some("bzImage".into()),
             initramfs: Some("initrd".into()),
             api_socket: Some("api".into()),
@@ -72,6 +73,8 @@ fn every_flag_reaches_the_machine_that_goes_on() {
         };
         assert_eq!(restored(&[&from[..], &flags].concat()), expected);
     }
+    assert!(restored(&["--restore", "snap", "--track"]).track);
+    assert!(complaint(&["--forked", "child", "--track"]).contains("cannot be used with"));
     let words = ["--restore", "snap", "--restore-memory", "copy", "--restore-clock", "stay"];
     assert_eq!(restored(&words), as_it_was(Source::Directory("snap".into())));
 }
@@ -115,7 +118,8 @@ fn what_the_snapshot_says_cannot_be_said_otherwise() {
 
 #[test]
 fn what_is_about_a_snapshot_needs_one() {
-    for flags in [&["--restore-memory", "map"][..], &["--restore-clock", "jump"], &["--paused"]] {
+    for flags in [&["--restore-memory", "map"][..], &["--restore-clock", "jump"], &["--paused"], &["--track"]]
+    {
         let text = complaint(&[&["--kernel", "bzImage"][..], flags].concat());
         assert!(text.contains("required arguments were not provided"), "{flags:?}: {text}");
         assert!(text.contains("--restore <DIR>"), "{flags:?}: {text}");
@@ -148,6 +152,7 @@ fn every_flag_goes_with_a_snapshot_or_is_refused() {
         "restore_clock",
         "forked",
         "paused",
+        "track",
     ];
     let cli = Cli::command();
     let run = cli.find_subcommand("run").expect("it is one");

@@ -7,7 +7,7 @@ use std::path::{PathBuf, absolute};
 use super::{Cli, Job, complaint, ctl, done, run};
 use crate::api::tests::fake::{FakeMachine, info};
 use crate::control::{Command, Forked, Refusal, Reply, VmInfo, VmState};
-use crate::spec::{ForkSpec, SerialSpec};
+use crate::spec::{ForkSpec, SerialSpec, SnapshotSpec};
 use clap::Parser;
 
 fn here(path: &str) -> PathBuf {
@@ -37,7 +37,19 @@ fn a_snapshot_goes_to_a_directory_of_this_process_and_says_nothing() {
         [("snapshot snap", "snap"), ("snapshot ./a/../snap", "a/../snap"), ("snapshot /srv/s", "/srv/s")]
     {
         assert_eq!(ctl(&machine.socket, words), done(""), "{words}");
-        assert_eq!(machine.command(), Command::Snapshot(here(place)), "{words}");
+        let spec = SnapshotSpec { destination: here(place), ..SnapshotSpec::default() };
+        assert_eq!(machine.command(), Command::Snapshot(spec), "{words}");
+    }
+    let table = [
+        ("--track", None, Some(true)),
+        ("--track=off", None, Some(false)),
+        ("--base a", Some(here("a")), None),
+        ("--base /a --track=on", Some("/a".into()), Some(true)),
+    ];
+    for (words, base, track) in table {
+        assert_eq!(ctl(&machine.socket, &format!("snapshot b {words}")), done(""), "{words}");
+        let spec = SnapshotSpec { destination: here("b"), base, track };
+        assert_eq!(machine.command(), Command::Snapshot(spec), "{words}");
     }
 }
 

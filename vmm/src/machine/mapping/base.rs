@@ -31,8 +31,8 @@ const PAGE: u64 = 4096;
 const ENTRY: u64 = 8;
 /// Entries that are read at once.
 const ENTRIES: u64 = 16 << 10;
-/// Runs of a file in one piece of memory, at most: a process has some 65,000 mappings (`vm.max_map_count`).
-const MOST_RUNS: usize = 512;
+/// Runs of a file in one part, at most: a process has some 65,000 mappings (`vm.max_map_count`) for all parts.
+const MOST_RUNS: usize = 64;
 /// Bits 63 and 62: the page is in memory, or was swapped out (Linux, Documentation/admin-guide/mm/pagemap.rst).
 const THERE: u64 = 0b11 << 62;
 
@@ -46,7 +46,7 @@ impl Mapping {
         &self,
         part: &Range<u64>,
         bound: &[Bound],
-        file: &File,
+        file: &Arc<File>,
         place: u64,
     ) -> Result<(), MappingError> {
         let (start, size) = (part.start, part.end - part.start);
@@ -55,10 +55,9 @@ impl Mapping {
         }
         const STEP: &str = "map a snapshot over";
         let runs = runs(file, part, place).map_err(at(STEP, size))?;
-        let file = Arc::new(file.try_clone().map_err(at(STEP, size))?);
         for part in runs {
             let place = place + (part.start - start);
-            self.lay_over(&part, &file, place).map_err(at(STEP, size))?;
+            self.lay_over(&part, file, place).map_err(at(STEP, size))?;
             lock(&self.bases).push(Base { part, file: file.clone(), place });
         }
         self.fill(part, bound)

@@ -1,9 +1,11 @@
 //! The areas of guest-physical address space that can hold memory.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dimmer_devices::memory::GuestRange;
+use dimmer_devices::written::{Pages, Written};
 
 use crate::layout::Layout;
 use crate::machine::mapping::{Bound, Mapping};
@@ -68,6 +70,8 @@ pub struct Area {
     pub purpose: Purpose,
     /// Its address space.
     pub mapping: Mapping,
+    /// Which pages were written since a snapshot.
+    pub pages: Arc<Pages>,
     /// Accesses of the guest to addresses where nothing is plugged.
     strays: AtomicU64,
 }
@@ -75,7 +79,8 @@ pub struct Area {
 impl Area {
     /// An area that holds nothing.
     pub fn new(AreaSpec { range, purpose }: AreaSpec, mapping: Mapping) -> Self {
-        Self { range, purpose, mapping, strays: AtomicU64::new(0) }
+        let pages = Arc::new(Pages::new(range.size));
+        Self { range, purpose, mapping, pages, strays: AtomicU64::new(0) }
     }
 
     /// The size of the cells that KVM memory slots are cut to (see [`super::slots`]).
@@ -99,6 +104,11 @@ impl Area {
     /// The host address behind a guest-physical address of the area.
     pub fn host(&self, address: u64) -> *mut u8 {
         self.mapping.address(address - self.range.start)
+    }
+
+    /// Where it is marked what is written from a guest-physical address of the area on.
+    pub fn written(&self, address: u64) -> Written {
+        Written::new(&self.pages, address - self.range.start)
     }
 
     /// Parts of the area that are bound to nodes of the host.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dimmer_devices::memory::{GuestRange, HostError};
+use dimmer_devices::written::Written;
 
 use super::area::Area;
 use crate::machine::kvm_error::KvmError;
@@ -14,7 +15,8 @@ pub trait MemorySlots: Send + Sync + std::fmt::Debug {
     fn most(&self) -> usize;
 
     /// Puts the host memory at `host` behind `range`; nothing else is behind it, and no slot has this
-    /// number.
+    /// number. A slot that is the same may be added again, to be `watched` from then on, or no longer: what is written
+    /// there is in its log.
     ///
     /// # Errors
     /// [`KvmError`]; nothing has changed then.
@@ -22,13 +24,26 @@ pub trait MemorySlots: Send + Sync + std::fmt::Debug {
     /// # Safety
     /// `range.size` bytes of address space from `host` on belong to guest memory until the slot is gone.
     #[expect(unsafe_code, reason = "hands host memory to KVM")]
-    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError>;
+    unsafe fn add(
+        &self,
+        number: u32,
+        range: GuestRange,
+        host: *mut u8,
+        watched: bool,
+    ) -> Result<(), KvmError>;
 
     /// Takes the slot of this number away.
     ///
     /// # Errors
     /// [`KvmError`]; nothing has changed then.
     fn delete(&self, number: u32) -> Result<(), KvmError>;
+
+    /// A bit for each page of the slot of this number, which has `size` bytes and is watched: those that were written since
+    /// the last call, or since it is watched.
+    ///
+    /// # Errors
+    /// [`KvmError`]; the next call says it then.
+    fn take_log(&self, number: u32, size: u64) -> Result<Vec<u64>, KvmError>;
 }
 
 /// Mappings that this process keeps for all else: program, libraries, stacks, heap.
@@ -53,7 +68,7 @@ pub(super) fn runs_within(max_map_count: usize) -> usize {
 }
 
 /// A slot as KVM was told of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Told {
     /// What it covers.
     pub range: GuestRange,
@@ -61,12 +76,15 @@ pub struct Told {
     pub host: *mut u8,
     /// For whom it is.
     pub owner: Arc<str>,
+    /// Where it is marked what was written there.
+    pub written: Written,
 }
 
 impl Told {
     /// A slot for `range` of an area.
     pub fn new(area: &Area, owner: &Arc<str>, range: GuestRange) -> Self {
-        Self { range, host: area.host(range.start), owner: owner.clone() }
+        let written = area.written(range.start);
+        Self { range, host: area.host(range.start), owner: owner.clone(), written }
     }
 }
 
@@ -82,12 +100,14 @@ pub struct Ledger {
     /// Numbers below `next` that no slot has.
     free: BTreeSet<u32>,
     next: u32,
+    /// Whether KVM logs what is written.
+    watched: bool,
 }
 
 impl Ledger {
     /// No slot yet.
     pub fn new(kvm: Arc<dyn MemorySlots>) -> Self {
-        Self { kvm, told: BTreeMap::new(), free: BTreeSet::new(), next: 0 }
+        Self { kvm, told: BTreeMap::new(), free: BTreeSet::new(), next: 0, watched: false }
     }
 
     /// What KVM was told of, by number.
@@ -130,12 +150,45 @@ impl Ledger {
         new.iter().map(|_| self.free_number()).collect()
     }
 
+    /// KVM logs what is written from now on, or no longer.
+    ///
+    /// # Errors
+    /// [`HostError`] when KVM refuses; all is as before then.
+    pub fn watch(&mut self, watched: bool) -> Result<(), HostError> {
+        let before = std::mem::replace(&mut self.watched, watched);
+        let told: Vec<_> = self.told.iter().map(|(number, told)| (*number, told.clone())).collect();
+        let changed = told.iter().try_for_each(|(number, told)| self.set(*number, told));
+        changed.map_err(|error| {
+            self.watched = before;
+            if let Some(error) = told.iter().find_map(|(number, told)| self.set(*number, told).err()) {
+                tracing::error!("cannot watch memory slots as before: {error}");
+            }
+            HostError(error.to_string())
+        })
+    }
+
+    /// Marks what KVM has logged since the last time.
+    ///
+    /// # Errors
+    /// [`HostError`] when KVM refuses; what it did not say yet it says the next time.
+    pub fn collect(&self) -> Result<(), HostError> {
+        let collected = self.told.iter().try_for_each(|(number, told)| self.mark(*number, told));
+        collected.map_err(|error| HostError(error.to_string()))
+    }
+
+    fn mark(&self, number: u32, told: &Told) -> Result<(), KvmError> {
+        if self.watched {
+            told.written.mark_log(&self.kvm.take_log(number, told.range.size)?);
+        }
+        Ok(())
+    }
+
     /// A fresh VM has no slots; returns the numbers of `new`, which it gets.
     ///
     /// # Errors
     /// [`HostError`] when KVM refuses; the VM has no slots then.
     pub fn renew(&mut self, new: Vec<Told>) -> Result<Vec<u32>, HostError> {
-        *self = Self::new(self.kvm.clone());
+        *self = Self { watched: self.watched, ..Self::new(self.kvm.clone()) };
         self.swap(&[], new)
     }
 
@@ -175,10 +228,14 @@ impl Ledger {
     }
 
     #[expect(unsafe_code, reason = "hands host memory to KVM")]
-    fn add(&mut self, number: u32, told: Told) -> Result<(), KvmError> {
+    fn set(&self, number: u32, told: &Told) -> Result<(), KvmError> {
         // SAFETY: addresses come from the areas of `Ram`, which lie within reservations that live as
         // long as it does; the machine drops it after the VM.
-        let added = unsafe { self.kvm.add(number, told.range, told.host) };
+        unsafe { self.kvm.add(number, told.range, told.host, self.watched) }
+    }
+
+    fn add(&mut self, number: u32, told: Told) -> Result<(), KvmError> {
+        let added = self.set(number, &told);
         match added {
             Ok(()) => drop(self.told.insert(number, told)),
             Err(_) => drop(self.free.insert(number)),
@@ -186,9 +243,10 @@ impl Ledger {
         added
     }
 
-    /// What KVM was told of the slot, unless that was pretended only.
+    /// What KVM was told of the slot, unless that was pretended only. Its log goes with it, and is read before.
     fn delete(&mut self, number: u32) -> Result<Option<Told>, KvmError> {
-        if self.told.contains_key(&number) {
+        if let Some(told) = self.told.get(&number) {
+            self.mark(number, told)?;
             self.kvm.delete(number)?;
         }
         self.free.insert(number);

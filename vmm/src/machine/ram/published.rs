@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use dimmer_devices::memory::{GuestRange, HostError};
+use dimmer_devices::written::{MemoryMap, Written};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{
-    GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryMmap,
-    GuestMemoryRegion, GuestRegionMmap,
+    GuestAddress, GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion,
+    GuestRegionMmap,
 };
 
 /// How long a device may keep a view: requests take microseconds.
@@ -19,32 +20,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 /// A region of the map.
-pub type Region = Arc<GuestRegionMmap>;
+pub type Region = Arc<GuestRegionMmap<Written>>;
 
 /// The map; see the module.
 #[derive(Debug)]
 pub struct Published {
-    map: GuestMemoryAtomic<GuestMemoryMmap>,
+    map: GuestMemoryAtomic<MemoryMap>,
     patience: Duration,
 }
 
 impl Published {
     /// An empty map.
     pub fn new() -> Self {
-        Self { map: GuestMemoryAtomic::new(GuestMemoryMmap::new()), patience: PATIENCE }
+        Self { map: GuestMemoryAtomic::new(MemoryMap::new()), patience: PATIENCE }
     }
 
     /// The map, for devices.
-    pub fn map(&self) -> &GuestMemoryAtomic<GuestMemoryMmap> {
+    pub fn map(&self) -> &GuestMemoryAtomic<MemoryMap> {
         &self.map
     }
 
     /// The map consists of `regions`, which are ascending and apart, from now on.
     pub fn set(&self, regions: Vec<Region>) {
         let map = if regions.is_empty() {
-            GuestMemoryMmap::new()
+            MemoryMap::new()
         } else {
-            GuestMemoryMmap::from_arc_regions(regions).expect("slots are ascending and apart")
+            MemoryMap::from_arc_regions(regions).expect("slots are ascending and apart")
         };
         let handle = self.map.clone();
         handle.lock().unwrap_or_else(PoisonError::into_inner).replace(map);
@@ -76,7 +77,7 @@ impl Published {
     }
 }
 
-/// A region of the map for the host memory behind `range`.
+/// A region of the map for the host memory behind `range`; what is written there is marked in `written`.
 ///
 /// # Errors
 /// [`HostError`] when vm-memory does not take it.
@@ -85,9 +86,9 @@ impl Published {
 /// `range.size` bytes of address space from `host` on belong to guest memory for as long as devices
 /// have a view of the region.
 #[expect(unsafe_code, reason = "makes a vm-memory region out of a part of an area")]
-pub unsafe fn region(range: GuestRange, host: *mut u8) -> Result<Region, HostError> {
+pub unsafe fn region(range: GuestRange, host: *mut u8, written: Written) -> Result<Region, HostError> {
     let size = usize::try_from(range.size).expect("mapped, so it fits");
-    let builder = MmapRegionBuilder::new(size)
+    let builder = MmapRegionBuilder::new_with_bitmap(size, written)
         .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
         .with_mmap_flags(libc::MAP_NORESERVE);
     // SAFETY: the caller keeps the memory; a region from a raw pointer never unmaps it.
@@ -114,7 +115,7 @@ mod tests {
         };
         let range = GuestRange::new(0x5000, 0x1000);
         // SAFETY: the mapping is never unmapped.
-        let region = unsafe { region(range, memory.unwrap().cast()) }.unwrap();
+        let region = unsafe { region(range, memory.unwrap().cast(), Written::default()) }.unwrap();
         published.set(vec![region.clone()]);
         (published, vec![region])
     }

@@ -17,6 +17,7 @@ mod changes;
 mod failures;
 mod saved;
 mod scattered;
+mod written;
 
 const WINDOW: u64 = 4 * GIB;
 const BLOCK: u64 = 2 * MIB;
@@ -26,6 +27,7 @@ const DIMMS: u64 = 8 * GIB;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Add(u32, GuestRange),
+    Watch(u32, bool),
     Delete(u32),
 }
 
@@ -33,6 +35,8 @@ enum Call {
 #[derive(Debug, Default)]
 struct FakeKvm {
     slots: Mutex<BTreeMap<u32, GuestRange>>,
+    /// The logs of the slots that are watched.
+    logs: Mutex<BTreeMap<u32, Vec<u64>>>,
     /// Each call with the number of threads inside the guest.
     calls: Mutex<Vec<(Call, usize)>>,
     inside: Arc<AtomicUsize>,
@@ -58,6 +62,27 @@ impl FakeKvm {
         Err(refused(libc::ENOMEM))
     }
 
+    /// A slot is watched from now on, or not.
+    fn watch(&self, number: u32, range: GuestRange, watched: bool) {
+        let words = usize::try_from(range.size.div_ceil(64 * 4096)).unwrap();
+        let mut logs = lock(&self.logs);
+        logs.remove(&number);
+        if watched {
+            logs.insert(number, vec![0; words]);
+        }
+    }
+
+    /// A write of the guest's, which KVM logs.
+    fn guest_writes(&self, address: u64) {
+        let slots = lock(&self.slots);
+        let inside = |range: &GuestRange| range.start <= address && address < range.end();
+        let (number, range) = slots.iter().find(|(_, range)| inside(range)).expect("the guest's memory");
+        if let Some(log) = lock(&self.logs).get_mut(number) {
+            let page = (address - range.start) / 4096;
+            log[usize::try_from(page / 64).unwrap()] |= 1 << (page % 64);
+        }
+    }
+
     fn taken_calls(&self) -> Vec<(Call, usize)> {
         std::mem::take(&mut lock(&self.calls))
     }
@@ -79,11 +104,22 @@ impl MemorySlots for FakeKvm {
         self.most
     }
 
-    unsafe fn add(&self, number: u32, range: GuestRange, host: *mut u8) -> Result<(), KvmError> {
+    unsafe fn add(
+        &self,
+        number: u32,
+        range: GuestRange,
+        host: *mut u8,
+        watched: bool,
+    ) -> Result<(), KvmError> {
         assert!(host.addr().is_multiple_of(4096));
         assert!((number as usize) < self.most, "KVM has no slot {number}");
-        self.call(Call::Add(number, range))?;
         let mut slots = lock(&self.slots);
+        let same = slots.get(&number) == Some(&range);
+        self.call(if same { Call::Watch(number, watched) } else { Call::Add(number, range) })?;
+        self.watch(number, range, watched);
+        if same {
+            return Ok(());
+        }
         assert!(!slots.contains_key(&number), "the size of slot {number} cannot change");
         if slots.values().any(|other| other.overlaps(&range)) {
             return Err(refused(libc::EEXIST));
@@ -95,7 +131,16 @@ impl MemorySlots for FakeKvm {
     fn delete(&self, number: u32) -> Result<(), KvmError> {
         self.call(Call::Delete(number))?;
         assert!(lock(&self.slots).remove(&number).is_some(), "there is no slot {number}");
+        lock(&self.logs).remove(&number);
         Ok(())
+    }
+
+    fn take_log(&self, number: u32, size: u64) -> Result<Vec<u64>, KvmError> {
+        let mut logs = lock(&self.logs);
+        let log = logs.get_mut(&number).expect("only slots that are watched have a log");
+        assert_eq!(log.len() as u64, size.div_ceil(64 * 4096));
+        let fresh = vec![0; log.len()];
+        Ok(std::mem::replace(log, fresh))
     }
 }
 

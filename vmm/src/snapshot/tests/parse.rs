@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Manifest, sample, state};
+use crate::snapshot::chain::Base;
 use crate::snapshot::manifest::{Contents, sum_of};
 
 /// What stands in place of a value.
@@ -77,7 +78,9 @@ fn changed(mut value: Value, changes: &Changes) -> Value {
 }
 
 fn manifest() -> Manifest {
-    Manifest::new(sum_of(b"state"), Contents { bytes: 8192, crc32: 7 })
+    let base = Base { path: "../a".to_owned(), id: "4".to_owned(), written: sum_of(b"[]") };
+    let whole = Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, crc32: 7 });
+    Manifest { base: Some(base), ..whole }
 }
 
 /// A whole state with a few other bytes.

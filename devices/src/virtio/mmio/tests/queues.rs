@@ -1,7 +1,8 @@
 //! The queues: what comes back, what interrupts, and what breaks them.
 
+use crate::written::MemoryMap;
 use virtio_bindings::bindings::virtio_ring::{VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::*;
 use crate::virtio::testing::{MEMORY, rings};
@@ -126,13 +127,13 @@ fn what_breaks_a_queue_asks_for_a_reset_and_a_reset_heals() {
             driver.memory.memory().write_obj(1000_u16, index).unwrap();
         },
         |driver| {
-            let elsewhere = GuestMemoryMmap::from_ranges(&[(GuestAddress(1 << 40), 0x1000)]).unwrap();
+            let elsewhere = MemoryMap::from_ranges(&[(GuestAddress(1 << 40), 0x1000)]).unwrap();
             driver.memory.lock().unwrap().replace(elsewhere);
         },
     ];
     for break_it in breaks {
         let mut driver = started();
-        let memory = GuestMemoryMmap::clone(&driver.memory.memory());
+        let memory = MemoryMap::clone(&driver.memory.memory());
         break_it(&mut driver);
         driver.notify(0);
         assert_eq!(driver.read(VIRTIO_MMIO_STATUS), STEPS[3] | NEEDS_RESET);
@@ -159,7 +160,7 @@ fn an_available_ring_that_lost_its_entries_asks_for_a_reset() {
     driver.write(VIRTIO_MMIO_QUEUE_USED_LOW, 0x3800);
     driver.write(VIRTIO_MMIO_QUEUE_READY, 1);
     driver.write(VIRTIO_MMIO_STATUS, STEPS[3]);
-    let rest = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 0x5000)]).unwrap();
+    let rest = MemoryMap::from_ranges(&[(GuestAddress(0), 0x5000)]).unwrap();
     rest.write_obj(1_u16, GuestAddress(0x4ffe)).unwrap();
     driver.memory.lock().unwrap().replace(rest);
     driver.notify(0);

@@ -3,6 +3,7 @@
 use super::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 const PAGE: u64 = 4096;
 /// Where the snapshot's memory begins in its file.
@@ -22,7 +23,7 @@ fn snapshot() -> File {
 fn based(file: &File) -> Mapping {
     let mapping = mapping(&spec(Backing::Anon));
     mapping.reveal(&(MIB..6 * MIB), &[]).unwrap();
-    mapping.base(&(MIB..6 * MIB), &[], file, PLACE).unwrap();
+    mapping.base(&(MIB..6 * MIB), &[], &Arc::new(file.try_clone().unwrap()), PLACE).unwrap();
     mapping
 }
 
@@ -129,7 +130,7 @@ fn each_area_of_one_file_has_its_own_content() {
 
 #[test]
 fn only_anonymous_memory_that_is_taken_when_it_is_touched_can_begin_as_a_copy() {
-    let file = snapshot();
+    let file = Arc::new(snapshot());
     let anonymous = spec(Backing::Anon);
     for wrong in [
         spec(Backing::Memfd),

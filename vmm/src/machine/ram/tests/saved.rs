@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use super::*;
+use crate::snapshot::layers::{Layer, Part};
 use crate::snapshot::memory::{PAGE, PageSum, Piece, Pieces};
 use crate::spec::RestoredMemory;
 
@@ -50,12 +52,20 @@ impl Saved {
         let file = tempfile::tempfile().unwrap();
         file.set_len(Pieces::new(&state.pieces).unwrap().length()).unwrap();
         let mut sum = PageSum::default();
-        bench.ram.save(&state.pieces, &file, &|| true, Some(&mut sum)).unwrap();
+        bench.ram.save(&state.pieces, None, &file, &|| true, Some(&mut sum)).unwrap();
         Self { pieces: state.pieces, strays: state.strays, file, sum: sum.finish() }
     }
 
     fn load(&self, ram: &Ram, how: RestoredMemory) -> Result<(), HostError> {
-        ram.load(&Contents { pieces: &self.pieces, file: &self.file, sum: Some(self.sum) }, how, &self.strays)
+        self.load_with(ram, how, Some(self.sum))
+    }
+
+    fn load_with(&self, ram: &Ram, how: RestoredMemory, sum: Option<u32>) -> Result<(), HostError> {
+        let (file, length) = (self.file.try_clone().unwrap().into(), self.file.metadata().unwrap().len());
+        let parts = vec![Part { place: 0, from: 0, size: length }];
+        let layers = [Layer { path: PathBuf::from("memory"), file, length, sum, parts }];
+        let loaded = ram.load(&Contents { pieces: &self.pieces, layers: &layers }, how, &self.strays);
+        loaded.map_err(|failed| failed.error)
     }
 
     /// Another machine's memory, which began as this.
@@ -154,9 +164,8 @@ fn memory_that_was_changed_is_found_out_when_it_is_read() {
     assert_as_filled(&saved.loaded(Backing::Anon, RestoredMemory::Copy));
     // Who has no checksum takes it as it is, and so does who maps it.
     saved.sum ^= 1;
-    let contents = Contents { pieces: &saved.pieces, file: &saved.file, sum: None };
     let bench = bench();
-    bench.ram.load(&contents, RestoredMemory::Copy, &saved.strays).unwrap();
+    saved.load_with(&bench.ram, RestoredMemory::Copy, None).unwrap();
     assert_as_filled(&bench);
     assert_as_filled(&saved.loaded(Backing::Anon, RestoredMemory::Map));
 }
@@ -200,11 +209,11 @@ fn a_host_that_fails_is_an_error_on_both_ways() {
     let error = saved.load(&bench.ram, RestoredMemory::Copy).unwrap_err().to_string();
     assert_eq!(error, "Map: this step was asked to fail");
     let file = tempfile::tempfile().unwrap();
-    let given_up = first.ram.save(&saved.pieces, &file, &|| false, None).unwrap_err();
+    let given_up = first.ram.save(&saved.pieces, None, &file, &|| false, None).unwrap_err();
     assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
     let elsewhere = [Piece { owner: "m".to_owned(), range: GuestRange::new(2 * GIB, BLOCK) }];
-    let error = first.ram.save(&elsewhere, &file, &|| true, None).unwrap_err().to_string();
+    let error = first.ram.save(&elsewhere, None, &file, &|| true, None).unwrap_err().to_string();
     assert_eq!(error, "no window holds 0x80000000, 0x200000 bytes long");
     let short = File::open("/dev/null").unwrap();
-    assert!(first.ram.save(&saved.pieces, &short, &|| true, None).is_err());
+    assert!(first.ram.save(&saved.pieces, None, &short, &|| true, None).is_err());
 }

@@ -17,7 +17,7 @@ impl MemorySlots for Counting {
         runs_within(MAX_MAP_COUNT)
     }
 
-    unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8) -> Result<(), KvmError> {
+    unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8, _: bool) -> Result<(), KvmError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -25,6 +25,10 @@ impl MemorySlots for Counting {
     fn delete(&self, _: u32) -> Result<(), KvmError> {
         self.0.fetch_sub(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn take_log(&self, _: u32, _: u64) -> Result<Vec<u64>, KvmError> {
+        unreachable!("nothing is watched")
     }
 }
 
