@@ -4,7 +4,6 @@
 //! blocks of one or more memory blocks ([`bbm`]).
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 
 use super::faults::{Failure, Point};
@@ -13,13 +12,16 @@ use super::linux::Linux;
 use super::memory::{GroupId, Memory};
 use super::mistake::Mistake;
 use super::release::Release;
+use super::rule::Rule;
 use super::zone::PAGE;
 
 mod absent;
 pub mod bbm;
+mod request;
 pub mod sbm;
 
 use bbm::BigBlocks;
+pub use request::Request;
 use sbm::SubBlocks;
 
 /// How much memory of one device may be offline before no more is added
@@ -37,30 +39,6 @@ pub struct DeviceSpec {
     pub block_size: u64,
     /// Its node.
     pub node: u32,
-}
-
-/// What the driver asks the device for, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-pub enum Request {
-    /// To plug these.
-    Plug(Range<u64>),
-    /// To unplug these.
-    Unplug(Range<u64>),
-    /// To unplug everything, which a driver asks for that finds memory plugged.
-    UnplugAll,
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plug(range) => write!(f, "plug {:#x}+{}M", range.start, (range.end - range.start) >> 20),
-            Self::Unplug(range) => {
-                write!(f, "unplug {:#x}+{}M", range.start, (range.end - range.start) >> 20)
-            }
-            Self::UnplugAll => f.write_str("unplug all"),
-        }
-    }
 }
 
 /// One device and its driver.
@@ -181,9 +159,11 @@ impl VirtioMem {
         loop {
             match linux.faults.hit(&self.id, point) {
                 None | Some(Failure::Delay) => break,
-                Some(Failure::Nack) if point == Point::Plug => {}
+                Some(Failure::Nack) if point == Point::Plug => linux.memory.meet(Rule::NackIsTriedAgain),
                 Some(answer) => {
-                    self.broken |= answer == Failure::Error;
+                    let breaks = answer == Failure::Error;
+                    linux.memory.meet(if breaks { Rule::ErrorBreaksDriver } else { Rule::AnswerStopsDriver });
+                    self.broken |= breaks;
                     return false;
                 }
             }
@@ -225,6 +205,7 @@ impl Linux {
             let size = spec.block_size.max(memory_block);
             (Mode::Big(BigBlocks::new(&spec.region, size)), size)
         } else {
+            self.memory.meet(Rule::DeviceIsNotTaken);
             (Mode::Refused, memory_block)
         };
         let unit_pages = unit / PAGE;

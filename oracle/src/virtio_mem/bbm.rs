@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
 use crate::mistake::Mistake;
+use crate::rule::Rule;
 use crate::zone::Zone;
 
 /// The big blocks of a device.
@@ -56,14 +57,16 @@ impl BigBlocks {
         let indices = unused.into_iter().chain(self.next..last);
         for (_, index) in (0..count).zip(indices) {
             if !device.could_add(&linux.memory, linux.release, self.size) {
-                return;
+                return linux.memory.meet(Rule::TooMuchOffline);
             }
+            linux.memory.meet(if index < self.next { Rule::UsedBigBlock } else { Rule::NewBigBlock });
             self.next = self.next.max(index + 1);
             if !device.ask(linux, Request::Plug(self.bytes(index))) {
                 return;
             }
             linux.chance.assume_short(device.could_not_add(&self.bytes(index)));
             if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
+                linux.memory.meet(Rule::GivesBack);
                 device.ask(linux, Request::Unplug(self.bytes(index)));
                 return;
             }
@@ -85,6 +88,11 @@ impl BigBlocks {
                 if self.can_be_emptied(linux, device, index)
                     && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
                 {
+                    linux.memory.meet(match pass {
+                        Pass::Offline => Rule::OfflineBigBlockGoes,
+                        Pass::Movable => Rule::MovableBigBlockGoes,
+                        Pass::Any => Rule::KernelBigBlockGoes,
+                    });
                     // Linux does not have it any more, whatever the device says.
                     if !device.ask(linux, Request::Unplug(self.bytes(index))) {
                         return;
@@ -100,6 +108,7 @@ impl BigBlocks {
     fn can_be_emptied(&self, linux: &mut Linux, device: &VirtioMem, index: u64) -> bool {
         let bytes = self.bytes(index);
         if linux.holds_a_page_in(&bytes) {
+            linux.memory.meet(Rule::PassesOverHeld);
             return false;
         }
         let kernel =
