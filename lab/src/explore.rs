@@ -14,12 +14,14 @@
 //! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
 
 pub mod campaign;
+pub mod coverage;
 pub mod dice;
 mod edges;
 mod exact;
+pub mod found;
 pub mod history;
-pub mod hunt;
-mod kept;
+mod interest;
+pub mod kept;
 mod machine;
 pub mod record;
 pub mod shrink;

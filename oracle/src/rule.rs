@@ -117,8 +117,10 @@ rules! {
     NoSingleZoneStays = "no-single-zone-stays",
     /// A notifier refuses that a block goes offline.
     NotifierKeepsOnline = "notifier-keeps-online",
-    /// A notifier refuses that a block goes online; its zone grows and shrinks again.
+    /// A notifier refuses that a block goes online.
     NotifierKeepsOffline = "notifier-keeps-offline",
+    /// A zone that grew for a block in vain ends elsewhere than before.
+    VainGrowthMovesZone = "vain-growth-moves-zone",
     /// A pinned page keeps a block on its way offline.
     PinnedPageWaits = "pinned-page-waits",
     /// A block that waited for a page asks no notifier again.
@@ -217,6 +219,8 @@ rules! {
     KernelBigBlockGoes = "kernel-big-block-goes",
     /// A block keeps its big block, of which all others come back.
     BigBlockStays = "big-block-stays",
+    /// A big block that Linux has removed, and the device has not taken, is given back later.
+    LeftoverIsGivenBack = "leftover-is-given-back",
     /// This release's driver does not take the device.
     DeviceIsNotTaken = "device-is-not-taken",
     /// A PLUG that is answered NACK is sent again.

@@ -175,6 +175,11 @@ impl VirtioMem {
         true
     }
 
+    /// Requests so far, and those that were seen beside: a request that was not seen makes it more.
+    fn unseen(&self) -> usize {
+        self.requests.len() + self.seen.as_ref().map_or(0, VecDeque::len)
+    }
+
     /// Whether a guest was seen to give back what it has just plugged, since it could not add it.
     fn could_not_add(&self, bytes: &Range<u64>) -> bool {
         let next = self.seen.as_ref().and_then(VecDeque::front);
@@ -273,16 +278,18 @@ impl Linux {
     }
 
     /// Lets the drivers try once more to give back what they could not: after 50 to 300 seconds they do so by
-    /// themselves. Without a guest to follow nothing changes.
+    /// themselves. They have when all that they ask for then was seen; without a guest to follow nothing changes.
     pub fn retry_virtio_mem(&mut self) {
         let ids: Vec<String> = self.virtio_mem.keys().cloned().collect();
         for id in ids {
             while self.virtio_mem[&id].can_retry() {
-                let before = self.virtio_mem[&id].plugged();
-                self.run_virtio_mem(&id);
-                if self.virtio_mem[&id].plugged() == before {
+                let (mut after, before) = (self.clone(), &self.virtio_mem[&id]);
+                after.run_virtio_mem(&id);
+                let device = &after.virtio_mem[&id];
+                if device.plugged() == before.plugged() || device.unseen() > before.unseen() {
                     break;
                 }
+                *self = after;
             }
         }
     }

@@ -80,7 +80,7 @@ impl Real {
             if self.vm.rest.ask(Method::GET, &path, None)?.status == NOT_FOUND {
                 return effect(OutcomeWord::Done);
             }
-            if self.reports()?.iter().skip(self.reports).any(|(_, status)| *status != 0x84) {
+            if self.reports()?.iter().any(|(_, status)| *status != 0x84) {
                 return effect(OutcomeWord::Refused);
             }
             std::thread::sleep(LOOK_AGAIN);

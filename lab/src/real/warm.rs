@@ -66,7 +66,7 @@ impl Real {
         Ok(Self {
             vm: self.vm.fork()?,
             resets: self.resets,
-            reports: self.reports,
+            last_event: self.last_event,
             requests: self.requests.clone(),
             log: self.log,
             stuck: self.stuck,

@@ -38,8 +38,12 @@ impl Memory {
         let candidate = self.candidate(index);
         let zone = self.zone_for(&candidate, how).zone;
         self.meet(Rule::NotifierKeepsOffline);
+        let before = self.zone(candidate.node, zone).span.clone();
         self.grow(candidate.node, zone, &candidate.frames);
         self.shrink(index, zone);
+        if self.zone(candidate.node, zone).span != before {
+            self.meet(Rule::VainGrowthMovesZone);
+        }
     }
 
     /// Takes an online block offline (`memory_block_offline`), as far as zones and holes decide; whether its
