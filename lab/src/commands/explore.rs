@@ -75,10 +75,9 @@ impl Explore {
         }
         let crew = self.crew()?;
         let begun = Instant::now();
-        let record = self.campaign(&kernels)?.run(
-            Record::new(self.record.as_deref())?,
-            |seat, task| worker::carry_out(&crew, seat, task),
-        )?;
+        let record = self
+            .campaign(&kernels)?
+            .run(Record::new(self.record.as_deref())?, |seat, task| worker::carry_out(&crew, seat, task))?;
         println!("{}", record.coverage);
         println!("seed {}: {}", self.seed, record.summary(begun.elapsed()));
         Ok(ExitCode::from(u8::from(!record.is_clean())))

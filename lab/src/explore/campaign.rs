@@ -11,7 +11,7 @@ use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 
 use super::found::Found;
-use super::history::{ENDS, FAMILY, History, Rules, history};
+use super::history::{History, Rules, TREE, history};
 use super::kept::Carried;
 use super::record::{Record, Run};
 use super::shrink::{Candidate, shrink};
@@ -42,9 +42,9 @@ pub struct Campaign {
     pub directory: PathBuf,
 }
 
-/// Runs on one machine, which one guest can serve.
+/// Runs with one machine and one beginning on one kernel.
 #[derive(Debug, Clone)]
-struct Family {
+struct Tree {
     runs: std::ops::Range<u64>,
     kernel: String,
     release: Release,
@@ -69,17 +69,17 @@ impl Campaign {
         carry_out: impl Fn(usize, &Task) -> Answer + Sync,
     ) -> io::Result<Record> {
         let begun = Instant::now();
-        let families = Mutex::new(self.families());
+        let trees = Mutex::new(self.trees());
         let work = Work { campaign: self, record: Mutex::new(record), carry_out };
         let in_time = || self.budget.is_none_or(|budget| begun.elapsed() < budget);
         thread::scope(|scope| {
-            let (work, families, in_time) = (&work, &families, &in_time);
-            let next = move || lock(families).pop_front().filter(|_| in_time());
+            let (work, trees, in_time) = (&work, &trees, &in_time);
+            let next = move || lock(trees).pop_front().filter(|_| in_time());
             let seat = |seat| {
                 scope.spawn(move || {
                     let mut waiting = Vec::new();
-                    while let Some(family) = next() {
-                        waiting.extend(work.family(scope, seat, &family, in_time)?);
+                    while let Some(tree) = next() {
+                        waiting.extend(work.tree(scope, seat, &tree, in_time)?);
                     }
                     waiting.into_iter().try_for_each(joined)
                 })
@@ -102,13 +102,13 @@ impl Campaign {
         Rules { release, only_exact: self.only_exact }
     }
 
-    /// The runs that have their machine in common, on each kernel.
-    fn families(&self) -> VecDeque<Family> {
+    /// The runs that have their beginning in common, on each kernel.
+    fn trees(&self) -> VecDeque<Tree> {
         let (start, end) = (self.runs.start, self.runs.end);
-        let firsts = (start / FAMILY..end.div_ceil(FAMILY)).map(|family| family * FAMILY);
-        let runs = firsts.map(|first| first.max(start)..(first + FAMILY).min(end));
+        let firsts = (start / TREE..end.div_ceil(TREE)).map(|tree| tree * TREE);
+        let runs = firsts.map(|first| first.max(start)..(first + TREE).min(end));
         let with = |runs: std::ops::Range<u64>| {
-            self.kernels.iter().map(move |(kernel, release)| Family {
+            self.kernels.iter().map(move |(kernel, release)| Tree {
                 runs: runs.clone(),
                 kernel: kernel.clone(),
                 release: *release,
@@ -121,56 +121,60 @@ impl Campaign {
 type Waiting<'scope> = ScopedJoinHandle<'scope, io::Result<()>>;
 
 impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
-    /// Carries out the runs of one machine. Those that wait for a timer do so while the others go on; they are returned.
-    fn family<'scope>(
+    /// Carries out the runs of one tree. Those that wait for a timer do so while the others go on; they are returned.
+    fn tree<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         seat: usize,
-        family: &Family,
+        tree: &Tree,
         in_time: &dyn Fn() -> bool,
     ) -> io::Result<Vec<Waiting<'scope>>> {
         let (mut waiting, mut known) = (Vec::new(), None);
-        for run in family.runs.clone().take_while(|_| in_time()) {
-            let History { scenario, common } = history(self.campaign.seed, run, self.campaign.rules(family.release));
+        for run in tree.runs.clone().take_while(|_| in_time()) {
+            let History { scenario, common } =
+                history(self.campaign.seed, run, self.campaign.rules(tree.release));
             // What is found in a common beginning is found in all that have it.
-            if let Some((_, found)) = known.as_ref().filter(|(tree, _)| *tree == run / ENDS) {
-                self.note(run, family, &scenario, Answer { found: Found::clone(found), carried: Carried::default() })?;
+            if let Some(found) = known.clone() {
+                self.note(run, tree, &scenario, Answer { found, carried: Carried::default() })?;
                 continue;
             }
-            let task = self.task(family, scenario, vec![0, common]);
+            let task = self.task(tree, scenario, vec![common]);
             if task.waits() {
-                let family = family.clone();
-                waiting.push(scope.spawn(move || self.one(seat, run, &family, &task).map(drop)));
+                let tree = tree.clone();
+                waiting.push(scope.spawn(move || self.one(seat, run, &tree, &task).map(drop)));
                 continue;
             }
-            let found = self.one(seat, run, family, &task)?;
-            known = found.step().filter(|step| *step <= common).map(|_| (run / ENDS, found)).or(known);
+            let found = self.one(seat, run, tree, &task)?;
+            known = found.step().filter(|step| *step <= common).map(|_| found);
         }
         Ok(waiting)
     }
 
-    fn task(&self, family: &Family, scenario: Scenario, keep: Vec<usize>) -> Task {
-        Task { kernel: family.kernel.clone(), scenario, mistake: self.campaign.mistake, keep }
+    fn task(&self, tree: &Tree, scenario: Scenario, keep: Vec<usize>) -> Task {
+        Task { kernel: tree.kernel.clone(), scenario, mistake: self.campaign.mistake, keep }
     }
 
     /// Carries out one run, and shrinks what it shows.
-    fn one(&self, seat: usize, run: u64, family: &Family, task: &Task) -> io::Result<Found> {
+    fn one(&self, seat: usize, run: u64, tree: &Tree, task: &Task) -> io::Result<Found> {
         let answer = (self.carry_out)(seat, task);
         let found = answer.found.clone();
-        self.note(run, family, &task.scenario, answer)?;
+        self.note(run, tree, &task.scenario, answer)?;
         if let Some(step) = found.step() {
-            let file = self.shrunk(seat, run, family, task.scenario.clone(), step, &found)?;
-            let Family { kernel, .. } = family;
-            println!("run {run} on {kernel}: repeat it with: dimmer-lab check {} --kernel {kernel}", file.display());
+            let file = self.shrunk(seat, run, tree, task.scenario.clone(), step, &found)?;
+            let Tree { kernel, .. } = tree;
+            println!(
+                "run {run} on {kernel}: repeat it with: dimmer-lab check {} --kernel {kernel}",
+                file.display()
+            );
         }
         Ok(found)
     }
 
     /// Puts a run on record, and says what came of it.
-    fn note(&self, run: u64, family: &Family, scenario: &Scenario, answer: Answer) -> io::Result<()> {
+    fn note(&self, run: u64, tree: &Tree, scenario: &Scenario, answer: Answer) -> io::Result<()> {
         let Answer { found, carried } = answer;
         let steps = scenario.steps.len();
-        let name = format!("run {run} on {}", family.kernel);
+        let name = format!("run {run} on {}", tree.kernel);
         match &found {
             Found::Nothing { blocks } => println!(
                 "{name}: {steps} steps as the oracle says, {blocks} block checks, {:.1} s",
@@ -181,7 +185,7 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
                 println!("{name}: a difference after step {step} of {steps}{}", indented(lines));
             }
         }
-        let run = Run::new(self.campaign.seed, run, (&family.kernel, family.release), scenario, found, carried);
+        let run = Run::new(self.campaign.seed, run, (&tree.kernel, tree.release), scenario, found, carried);
         lock(&self.record).add(&run)
     }
 
@@ -191,21 +195,21 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
         &self,
         seat: usize,
         run: u64,
-        family: &Family,
+        tree: &Tree,
         scenario: Scenario,
         step: usize,
         found: &Found,
     ) -> io::Result<PathBuf> {
-        let kernel = &family.kernel;
+        let kernel = &tree.kernel;
         // A kernel may be a path.
         let on = kernel.rsplit('/').next().unwrap_or(kernel);
         let file = self.campaign.directory.join(format!("explore-{}-{run}-{on}.toml", self.campaign.seed));
         write(&file, &scenario, kernel)?;
         let kinds = found.kinds();
         let (mut last, mut steps) = (Vec::new(), 0);
-        let rules = self.campaign.rules(family.release);
+        let rules = self.campaign.rules(tree.release);
         let shrunk = shrink(scenario, step, rules, ATTEMPTS, |Candidate { scenario, common }| {
-            let task = self.task(family, scenario.clone(), vec![*common]);
+            let task = self.task(tree, scenario.clone(), vec![*common]);
             let Answer { found, carried } = (self.carry_out)(seat, &task);
             steps += carried.steps;
             if found.kinds().is_disjoint(&kinds) {

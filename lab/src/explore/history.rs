@@ -1,12 +1,13 @@
 //! Random histories: the model runs along, so that every step is possible and, if wanted, has one outcome
 //! only.
 //!
-//! Histories are paths of trees: [`ENDS`] runs in a row have their beginning in common, and part where the model's state is
+//! Histories are paths of trees: [`TREE`] runs in a row have their beginning in common, and part where the model's state is
 //! of interest ([`interest`](super::interest)). Each end has a rule as its goal, by its number, so that in the course of
 //! many runs each rule is asked for.
 
 use dimmer_oracle::release::Release;
 use dimmer_oracle::rule::{Met, Rule};
+use dimmer_oracle::zone::{PAGE, SECTION};
 
 use super::dice::Dice;
 use super::exact::is_exact;
@@ -16,24 +17,29 @@ use super::steps::{self, Moment};
 use crate::predict::Prediction;
 use crate::scenario::{Empty, Scenario, Step};
 
-/// Runs with one machine: a guest and its children can serve them all.
-pub const FAMILY: u64 = 16;
-/// Runs with one beginning.
-pub const ENDS: u64 = 8;
+/// Runs with one machine and one beginning.
+pub const TREE: u64 = 24;
 /// Steps of a beginning, and of an end.
-const BEGINNING: std::ops::RangeInclusive<u64> = 4..=12;
-const END: std::ops::RangeInclusive<u64> = 2..=7;
+const BEGINNING: std::ops::RangeInclusive<u64> = 5..=14;
+const END: std::ops::RangeInclusive<u64> = 2..=5;
 /// How many beginnings are tried for the most interesting one, and ends for one that meets its goal.
 const BEGINNINGS: usize = 5;
 const CANDIDATES: usize = 12;
+/// What meeting its goal counts for an end, and what a boot costs it, where another rule that it meets counts 1. A boot takes
+/// as long as ten other steps.
+const GOAL: i64 = 8;
+const BOOT: i64 = 6;
 /// How often another step is tried when one is not possible, before the history ends as it is.
 const TRIES: usize = 100;
 /// In so many percent of the ends that can, the driver of a virtio-mem device is waited for.
 const WAITS: u64 = 40;
 /// Memory of devices for each byte of boot memory, at most: Linux keeps its books in boot memory.
 const MOST_PER_RAM: u64 = 8;
-/// Blocks that may come, at most: a guest takes its time to show them.
+/// Blocks that may come, at most, and bytes of larger ones: a guest takes its time to have them, and to show them.
 const MOST_BLOCKS: u64 = 96;
+const MOST_LARGE: u64 = 8 << 30;
+/// So many blocks may come, however large they are.
+const LEAST_BLOCKS: u64 = 6;
 
 /// What histories are to be like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +62,7 @@ pub struct History {
 /// The history of one run, which depends on the seed and its number alone.
 pub fn history(seed: u64, run: u64, rules: Rules) -> History {
     let stream = |kind: u64, number: u64| Dice::new(seed, number * 3 + kind);
-    let mut dice = stream(0, run / FAMILY);
+    let mut dice = stream(0, run / TREE);
     let (mut scenario, model) = loop {
         let scenario = machine::scenario(&mut dice, rules.release);
         // Some machines do not fit together.
@@ -65,8 +71,9 @@ pub fn history(seed: u64, run: u64, rules: Rules) -> History {
         }
     };
     let growth = Growth::new(&scenario, model, rules);
-    let beginning = growth.beginning(&mut stream(1, run / ENDS));
-    let goal = Rule::ALL[usize::try_from((seed + run) % Rule::ALL.len() as u64).expect("there are few rules")];
+    let beginning = growth.beginning(&mut stream(1, run / TREE));
+    let goal =
+        Rule::ALL[usize::try_from((seed + run) % Rule::ALL.len() as u64).expect("there are few rules")];
     let end = beginning.end(&mut stream(2, run), goal);
     scenario.shows = format!("Run {run} of seed {seed}");
     scenario.steps = end.steps;
@@ -116,10 +123,9 @@ impl Growth {
         all.max_by_key(|growth| interest(&growth.model, growth.nodes)).expect("there are some")
     }
 
-    /// The first of several ends that meets its goal, or else the one that meets most rules that the beginning has not.
+    /// The best of several ends.
     fn end(&self, dice: &mut Dice, goal: Rule) -> Self {
-        let mut best: Option<(u32, Self)> = None;
-        for _ in 0..CANDIDATES {
+        let all = (0..CANDIDATES).map(|_| {
             let mut end = self.clone();
             end.model.linux.memory.met = Met::new();
             let wanted = self.steps.len() as u64 + dice.number(END);
@@ -127,16 +133,17 @@ impl Growth {
             if end.is_late() && (goal == Rule::TimerTriesAgain || dice.chance(WAITS)) {
                 end.add(Step { settle: Some(Empty {}), ..Step::default() });
             }
-            let met = end.model.linux.memory.met;
-            let new = met.without(self.model.linux.memory.met).count();
-            if met.has(goal) {
-                return end;
-            }
-            if best.as_ref().is_none_or(|(most, _)| new > *most) {
-                best = Some((new, end));
-            }
-        }
-        best.expect("there is one").1
+            (self.worth(&end, goal), end)
+        });
+        all.max_by_key(|(worth, _)| *worth).expect("there are some").1
+    }
+
+    /// What an end counts: the rules that it meets and the beginning has not, its goal more than others, less what it costs.
+    fn worth(&self, end: &Self, goal: Rule) -> i64 {
+        let met = end.model.linux.memory.met;
+        let new = i64::from(met.without(self.model.linux.memory.met).count());
+        let boots = end.steps[self.steps.len()..].iter().filter(|step| step.reboot.is_some()).count() as i64;
+        new + if met.has(goal) { GOAL } else { 0 } - BOOT * boots
     }
 
     /// Adds steps until there are so many, or no further one is found.
@@ -201,5 +208,8 @@ fn plugged(model: &Prediction) -> u64 {
 fn most(model: &Prediction) -> u64 {
     let memory = &model.linux.memory;
     let early: u64 = memory.nodes().flat_map(|(_, zones)| zones).map(|zone| zone.early).sum();
-    (early * dimmer_oracle::zone::PAGE * MOST_PER_RAM).min(MOST_BLOCKS * memory.block_size())
+    let block = memory.block_size();
+    let large = MOST_LARGE.max(LEAST_BLOCKS * block);
+    let most = if block > SECTION * PAGE { large } else { MOST_BLOCKS * block };
+    (early * PAGE * MOST_PER_RAM).min(most)
 }

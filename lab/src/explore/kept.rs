@@ -153,10 +153,7 @@ impl<S: Forks> Kept<S> {
 }
 
 impl<S: Forks> UnderWay<S> {
-    fn boot(
-        wanted: &Wanted<'_>,
-        boot: impl FnOnce() -> Result<S, S::Error>,
-    ) -> Result<Self, CheckError> {
+    fn boot(wanted: &Wanted<'_>, boot: impl FnOnce() -> Result<S, S::Error>) -> Result<Self, CheckError> {
         let (subject, spent) = Spent::booting(boot);
         let mut timed = Timed { subject: subject.map_err(|error| lost(0, error))?, spent };
         let checking = Checking::begin(&mut timed, wanted.scenario, wanted.mistake)?;

@@ -130,8 +130,9 @@ pub struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { runs, steps, differences, lost, carried: Carried { steps: once, blocks, spent }, .. } =
-            self.record;
+        let Record {
+            runs, steps, differences, lost, carried: Carried { steps: once, blocks, spent }, ..
+        } = self.record;
         let minutes = self.time.as_secs_f64() / 60.0;
         write!(f, "{runs} histories of {steps} steps; {once} steps carried out, {blocks} block checks; ")?;
         write!(f, "differences: {differences}, lost: {lost}; ")?;
@@ -171,8 +172,7 @@ mod tests {
         let kinds = [("unplug".to_owned(), (300, 2))].into();
         let spent = Spent { boot: 700, forks: 50, steps: 300, layouts: 450, kinds };
         let carried = Carried { steps: 2, blocks: 100, spent };
-        let run =
-            |found| Run::new(1, 2, ("6.12", Release::new(6, 12)), &scenario, found, carried.clone());
+        let run = |found| Run::new(1, 2, ("6.12", Release::new(6, 12)), &scenario, found, carried.clone());
         record.add(&run(Found::Nothing { blocks: 150 })).unwrap();
         assert!(record.is_clean());
         let difference = Found::Difference { step: 2, lines: vec!["block 1".to_owned()] };

@@ -69,7 +69,8 @@ pub fn carry_out(crew: &Crew, seat: usize, task: &Task) -> Answer {
 pub fn serve(kernels: &[Kernel]) -> io::Result<()> {
     crew::serve_each(|| {
         let mut place = Place(Seat::default());
-        move |task: Task, reply: Reply<Answer>| match kernels.iter().find(|kernel| kernel.name == task.kernel) {
+        move |task: Task, reply: Reply<Answer>| match kernels.iter().find(|kernel| kernel.name == task.kernel)
+        {
             Some(kernel) => place.carry_out(task, kernel, reply),
             None => reply.send(Answer::lost(format!("there is no kernel {:?}", task.kernel))),
         }

@@ -46,8 +46,9 @@ pub(super) fn write(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     Some(Step { write: Some(Write { block, file, word: word.to_owned() }), ..Step::default() })
 }
 
-/// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free.
-const MOST_SEARCHED: u64 = 2 << 30;
+/// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free, which a child then
+/// has to have for itself.
+const MOST_SEARCHED: u64 = 768 << 20;
 
 /// One block that is movable: in others a page may not be free to be pinned.
 pub(super) fn pin(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
@@ -76,8 +77,9 @@ pub(super) fn poison(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
         return None;
     }
     let linux = &moment.model.linux;
-    let is_whole =
-        |index: u64| linux.virtio_mem.values().all(|device| device.unplugged_pages(|other| other == index) == 0);
+    let is_whole = |index: u64| {
+        linux.virtio_mem.values().all(|device| device.unplugged_pages(|other| other == index) == 0)
+    };
     let fits = |block: &Block| !block.is_online() || block.zone() == Some(Zone::Movable);
     let plugged = linux.memory.blocks().iter();
     let plugged = plugged.filter(|(index, block)| !block.early && fits(block) && is_whole(**index));

@@ -51,15 +51,14 @@ pub(super) fn inject(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
 pub(super) fn fault(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let ids: Vec<String> = moment.model.linux.virtio_mem.keys().cloned().collect();
     let id = dice.one_of(&ids)?;
-    let (on, answer) =
-        dice.weighted(&[
-            (4, ("plug", "nack")),
-            (1, ("plug", "error")),
-            (1, ("unplug", "error")),
-            (2, ("plug", "busy")),
-            (1, ("unplug", "busy")),
-            (1, ("unplug", "nack")),
-        ]);
+    let (on, answer) = dice.weighted(&[
+        (4, ("plug", "nack")),
+        (1, ("plug", "error")),
+        (1, ("unplug", "error")),
+        (2, ("plug", "busy")),
+        (1, ("unplug", "busy")),
+        (1, ("unplug", "nack")),
+    ]);
     let (nth, times) = (dice.number(1..=3), dice.number(1..=3));
     let waits = answer == "busy" || (on, answer) == ("unplug", "nack");
     let times = if waits { 1 } else { times };

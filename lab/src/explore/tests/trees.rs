@@ -1,13 +1,13 @@
 //! Histories that go on from machines that were kept are found the same as alone.
 
-use super::super::history::{ENDS, FAMILY};
+use super::super::history::TREE;
 use super::*;
 
 #[test]
 fn runs_with_a_beginning_in_common_part_behind_it() {
-    for run in 0..FAMILY {
+    for run in 0..TREE {
         let one = history(5, run, rules(RELEASE, true));
-        let first = history(5, run / ENDS * ENDS, rules(RELEASE, true));
+        let first = history(5, 0, rules(RELEASE, true));
         assert_eq!(one.common, first.common);
         assert_eq!(one.scenario.steps[..one.common], first.scenario.steps[..one.common]);
         assert_eq!(one.scenario.machine, history(5, 0, rules(RELEASE, true)).scenario.machine);
@@ -19,9 +19,9 @@ fn runs_with_a_beginning_in_common_part_behind_it() {
 fn a_beginning_is_carried_out_once() {
     let mut seat = Seat::default();
     let (mut carried, mut steps) = (0, 0);
-    for run in 0..ENDS {
+    for run in 0..TREE {
         let history = history(5, run, rules(RELEASE, true));
-        let keep = [0, history.common];
+        let keep = [history.common];
         let (found, once) = on_a_seat(&mut seat, &history.scenario, RELEASE, None, &keep);
         assert_eq!(found, on_a_model(&history.scenario, RELEASE, None));
         carried += once.steps;
@@ -39,7 +39,7 @@ fn a_difference_is_found_from_a_kept_machine_as_it_is_alone() {
     let (mut seat, mut differences) = (Seat::default(), 0);
     for run in 0..200 {
         let history = history(1, run, rules(RELEASE, true));
-        let keep = [0, history.common];
+        let keep = [history.common];
         let (found, _) = on_a_seat(&mut seat, &history.scenario, RELEASE, mistake, &keep);
         assert_eq!(found, on_a_model(&history.scenario, RELEASE, mistake), "run {run}");
         differences += usize::from(found.step().is_some());
