@@ -48,7 +48,7 @@ pub(super) fn write(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
 
 /// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free, which a child then
 /// has to have for itself.
-const MOST_SEARCHED: u64 = 768 << 20;
+const MOST_SEARCHED: u64 = 1 << 30;
 
 /// One block that is movable: in others a page may not be free to be pinned.
 pub(super) fn pin(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {

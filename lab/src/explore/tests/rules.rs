@@ -12,6 +12,7 @@ const RUNS: u64 = 4000;
 const ONLY_IN_SCENARIOS: &[(Rule, &str)] = &[
     (Rule::Exists, "a machine plugs nothing where memory is"),
     (Rule::KernelZoneIsLow, OPEN),
+    (Rule::KernelMayGo, OPEN),
     (Rule::BootMemoryMayGo, OPEN),
     (Rule::TakesPartialKernel, OPEN),
     (Rule::TakesKernel, OPEN),
@@ -36,7 +37,7 @@ fn every_rule_is_met_or_there_is_a_reason() {
     let listed = |rule: &Rule| ONLY_IN_SCENARIOS.iter().any(|(other, _)| other == rule);
     let wanted = Rule::ALL.len() - ONLY_IN_SCENARIOS.len();
     let mut all = Met::new();
-    for run in 0..RUNS {
+    for run in (0..RUNS).map(|number| number * STRIDE) {
         for release in [Release::new(5, 10), Release::new(6, 1), RELEASE] {
             let scenario = scenario(1, run, rules(release, true));
             all.add_all(met(&scenario, scenario.steps.len(), release));
