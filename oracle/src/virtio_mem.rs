@@ -55,6 +55,8 @@ pub struct VirtioMem {
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
+    /// Whether the driver's timer runs (`retry_timer`): not where too much is offline, which no time changes.
+    pub timer: bool,
     /// Whether the driver gave the device up, for an answer of it.
     pub broken: bool,
     /// Whether the device takes no driver that does not promise to leave unplugged memory alone, and this one does not.
@@ -164,6 +166,7 @@ impl VirtioMem {
                     let breaks = answer == Failure::Error;
                     linux.memory.meet(if breaks { Rule::ErrorBreaksDriver } else { Rule::AnswerStopsDriver });
                     self.broken |= breaks;
+                    self.timer |= !breaks;
                     return false;
                 }
             }
@@ -222,6 +225,7 @@ impl Linux {
             usable: 0,
             requests: Vec::new(),
             seen: None,
+            timer: false,
             broken: false,
             refused: false,
             id: id.to_owned(),
@@ -251,6 +255,7 @@ impl Linux {
     /// When there is no such device.
     pub fn run_virtio_mem(&mut self, id: &str) {
         let mut device = self.virtio_mem.remove(id).expect("the caller names a device that is there");
+        device.timer = false;
         loop {
             let blocks = self.memory.blocks().len();
             // Nobody asks for the mode while the driver runs.
@@ -266,6 +271,7 @@ impl Linux {
                 break;
             }
         }
+        device.timer |= device.is_too_large() && !device.broken;
         self.virtio_mem.insert(id.to_owned(), device);
     }
 
