@@ -2,24 +2,26 @@
 //! is not where the oracle says.
 //!
 //! ```text
-//!   seed, run ──► dice ──► machine ──► history      (a scenario: pure, the model runs along)
+//!   seed, run ──► dice ──► machine ──► history      (a path of a tree: pure, the model runs along)
 //!                                         │
-//!            a guest or a model ──► hunt ─┤         (check it beside the oracle)
-//!                                         │ a difference
+//!      guests or models, kept where  ──► kept ──► found      (carried out beside the oracle)
+//!      histories part                     │ a difference
 //!                                      shrink ──► explore-SEED-RUN-KERNEL.toml
 //!                                         │
-//!                                      record       (a line for each run, the sum of all)
+//!                                      record, coverage       (a line for each run, the sum of all, the rules that were met)
 //! ```
 //!
 //! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
 
 pub mod campaign;
+pub mod coverage;
 pub mod dice;
 mod edges;
 mod exact;
+pub mod found;
 pub mod history;
-pub mod hunt;
-mod kept;
+mod interest;
+pub mod kept;
 mod machine;
 pub mod record;
 pub mod shrink;

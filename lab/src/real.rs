@@ -25,7 +25,7 @@ pub use warm::Warm;
 
 /// How long something is waited for that is to come on its own, and the time between two looks.
 const SOON: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A scenario could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +57,8 @@ pub struct Real {
     /// The machine.
     pub vm: TestVm,
     resets: u64,
-    /// `_OST` reports seen so far.
-    reports: usize,
+    /// The last event that was looked at.
+    last_event: u64,
     /// virtio-mem requests seen so far.
     requests: RequestLog,
     /// The next record of the kernel's log to look at.
@@ -92,7 +92,7 @@ impl Real {
         Self {
             vm,
             resets: 0,
-            reports: 0,
+            last_event: 0,
             requests: RequestLog::default(),
             log: 0,
             stuck: None,

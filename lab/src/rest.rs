@@ -223,12 +223,23 @@ impl Rest {
     /// # Errors
     /// [`RestError`].
     pub fn events(&self) -> Result<Vec<Value>, RestError> {
+        self.events_since(0)
+    }
+
+    /// Those of them behind the one with this sequence number.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn events_since(&self, since: u64) -> Result<Vec<Value>, RestError> {
         // The stream never ends by itself; what is there now ends with the latest event.
         let last = self.tell(Method::GET, "/vm.info", None)?["last_event"].as_u64().unwrap_or_default();
         let mut events: Vec<Value> = Vec::new();
+        if last <= since {
+            return Ok(events);
+        }
         self.runtime.block_on(async {
             let mut client = Client::connect(&self.path).await?;
-            let mut lines = match client.follow("/events?since=0").await? {
+            let mut lines = match client.follow(&format!("/events?since={since}")).await? {
                 Ok(lines) => lines,
                 Err(client::Answer { status, body }) => {
                     let detail = String::from_utf8_lossy(&body).into_owned();

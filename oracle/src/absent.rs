@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::cost::Shortage;
 use crate::linux::Linux;
+use crate::rule::Rule;
 use crate::words;
 
 /// Memory of an ACPI memory device that Linux did not add. It reports the device as taken all the same
@@ -35,6 +36,21 @@ pub enum Reason {
     Reach(u64),
     /// There is no kernel memory to describe it (mm/sparse-vmemmap.c, `vmemmap_populate`: `ENOMEM`).
     Memory(Shortage),
+}
+
+impl Reason {
+    /// The rule behind it.
+    pub(crate) const fn rule(&self) -> Rule {
+        match self {
+            Self::Start(_) => Rule::WrongStart,
+            Self::Size(_) => Rule::WrongSize,
+            Self::Memmap => Rule::MemmapRefused,
+            Self::Exists => Rule::Exists,
+            Self::Limit(_) => Rule::BehindTheLimit,
+            Self::Reach(_) => Rule::BehindKaslr,
+            Self::Memory(_) => Rule::MemmapIsNotPaid,
+        }
+    }
 }
 
 impl fmt::Display for NotAdded {

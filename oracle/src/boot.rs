@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::memory::{Memory, Part};
 use super::policy::Policy;
 use super::release::Release;
+use super::rule::Rule;
 use super::zone::{PAGE, SECTION, Zone};
 use holes::Ram;
 use movable::Borders;
@@ -70,6 +71,9 @@ impl BootMemory {
     /// Memory as a kernel of this release has it after boot with `kernelcore=` or `movablecore=`, all blocks online.
     pub fn boot_with(&self, release: Release, policy: Policy, core: Core) -> Memory {
         let mut memory = Memory::new(self.block_size(), policy);
+        if self.block_size() > SECTION_BYTES {
+            memory.meet(Rule::LargeBlocks);
+        }
         let frames = self.frames();
         let borders = if policy.movable_node { Borders::default() } else { core.borders(&frames) };
         let ram = Ram { frames: &frames, borders: &borders };

@@ -47,6 +47,7 @@ pub mod mistake;
 pub mod poison;
 pub mod policy;
 pub mod release;
+pub mod rule;
 #[cfg(test)]
 mod tests;
 pub mod virtio_mem;

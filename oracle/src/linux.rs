@@ -9,6 +9,7 @@ use super::memory::{Block, Errno, Memory};
 use super::mistake::Mistake;
 use super::policy::{Decision, OnlinePolicy, OnlineType};
 use super::release::Release;
+use super::rule::Rule;
 use super::virtio_mem::VirtioMem;
 use super::zone::{PAGE, Zone};
 
@@ -109,6 +110,9 @@ impl Linux {
     /// What the write fails with.
     pub fn online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
         self.memory.set_online_type(index, Some(how))?;
+        if self.memory.blocks()[&index].is_online() {
+            self.memory.meet(Rule::WordIsKept);
+        }
         self.device_online(index)
     }
 
@@ -131,6 +135,7 @@ impl Linux {
 
     fn memory_block_online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
         if self.release.refuses_poisoned_blocks() && !self.poisoned_in(index).is_empty() {
+            self.memory.meet(Rule::BrokenStaysOffline);
             return Err(Errno::EHWPOISON);
         }
         if self.injected.online && !self.memory.makes(Mistake::RefusalsAreIgnored) {
@@ -156,7 +161,7 @@ impl Linux {
         }
         self.offline_emptied(index)?;
         if !self.release.has_big_blocks() {
-            self.run_owner(index);
+            self.run_owner(index, Rule::GoesOnAfterOffline);
         }
         Ok(())
     }
@@ -172,10 +177,13 @@ impl Linux {
     fn offline_emptied(&mut self, index: u64) -> Result<(), Errno> {
         if self.injected.offline || self.held.contains(&index) {
             let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
-            return Err(if block.zone().is_none() || block.holes { Errno::EINVAL } else { Errno::EBUSY });
+            let stays = block.zone().is_none() || block.holes;
+            self.memory.meet(if stays { Rule::NoSingleZoneStays } else { Rule::NotifierKeepsOnline });
+            return Err(if stays { Errno::EINVAL } else { Errno::EBUSY });
         }
         let block = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?;
         if self.is_pinned(index) && block.zone().is_some() && !block.holes {
+            self.memory.meet(Rule::PinnedPageWaits);
             return Err(Errno::EINTR);
         }
         self.memory.offline(index)
@@ -183,6 +191,7 @@ impl Linux {
 
     /// Takes a block offline that the notifiers have already let go.
     fn offline_behind_notifiers(&mut self, index: u64) -> Result<(), Errno> {
+        self.memory.meet(Rule::PastTheNotifiers);
         if self.is_pinned(index) { Err(Errno::EINTR) } else { self.memory.offline(index) }
     }
 
@@ -230,13 +239,16 @@ impl Linux {
     fn virtio_mem_retry_after_online(&mut self, index: u64) {
         let goes_on = |device: &VirtioMem| device.goes_on_after_online(&self.memory, self.release);
         if self.owner(index).is_some_and(|id| goes_on(&self.virtio_mem[&id])) {
-            self.run_owner(index);
+            self.run_owner(index, Rule::GoesOnAfterOnline);
         }
     }
 
-    /// Lets the driver of the virtio-mem device work that a block belongs to.
-    fn run_owner(&mut self, index: u64) {
+    /// Lets the driver of the virtio-mem device work that a block belongs to, as a rule says.
+    fn run_owner(&mut self, index: u64, rule: Rule) {
         if let Some(id) = self.owner(index) {
+            if self.virtio_mem[&id].plugged() != self.virtio_mem[&id].requested {
+                self.memory.meet(rule);
+            }
             self.run_virtio_mem(&id);
         }
     }

@@ -7,10 +7,12 @@ use std::ops::Range;
 use super::group::{Group, GroupKind};
 use super::mistake::Mistake;
 use super::policy::{Candidate, Decision, OnlineType, Policy};
+use super::rule::{Met, Rule};
 use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
 pub mod block;
 mod shown;
+mod steps;
 
 pub use block::{Block, Errno, Part};
 pub use shown::{Shown, ShowsZone};
@@ -28,6 +30,8 @@ pub struct Memory {
     pub policy: Policy,
     /// The rule that is planted wrong, if any.
     pub mistake: Option<Mistake>,
+    /// The rules that decided something so far.
+    pub met: Met,
     nodes: BTreeMap<u32, [ZoneState; 4]>,
     blocks: BTreeMap<u64, Block>,
     offline: BTreeSet<u64>,
@@ -44,6 +48,7 @@ impl Memory {
             block_size,
             policy,
             mistake: None,
+            met: Met::new(),
             nodes: BTreeMap::new(),
             blocks: BTreeMap::new(),
             offline: BTreeSet::new(),
@@ -139,6 +144,9 @@ impl Memory {
     /// Puts boot memory in: an online part of one node in one zone. Parts come ascending; `present` of its
     /// pages are RAM, the others are holes of the same section.
     pub fn boot(&mut self, part: Part, present: u64) {
+        if part.zone == Zone::Movable {
+            self.meet(Rule::MovableAtBoot);
+        }
         let state = self.zone_mut(part.node, part.zone);
         state.present += present;
         state.early += present;
@@ -156,6 +164,7 @@ impl Memory {
         if let Some(block) = self.blocks.get_mut(&index) {
             block.holes = true;
             block.shows_zone = shows_zone;
+            self.meet(Rule::HolesAtBoot);
         }
     }
 
@@ -218,90 +227,6 @@ impl Memory {
     pub fn candidate(&self, index: u64) -> Candidate {
         let block = &self.blocks[&index];
         Candidate { frames: self.frames(index), node: block.node(), group: block.group }
-    }
-
-    /// Puts an offline block online (`memory_block_online`).
-    ///
-    /// # Errors
-    /// [`Errno::EINVAL`] when it is online.
-    pub fn online(&mut self, index: u64, how: OnlineType) -> Result<Decision, Errno> {
-        let block = &self.blocks[&index];
-        if block.is_online() {
-            return Err(Errno::EINVAL);
-        }
-        let candidate = self.candidate(index);
-        let decision = self.zone_for(&candidate, how);
-        let Candidate { frames, node, .. } = candidate;
-        let part = Part { frames: frames.clone(), node, zone: decision.zone };
-        let block = self.blocks.get_mut(&index).expect("looked up before");
-        block.parts = vec![part];
-        block.decision = Some(decision.clone());
-        self.offline.remove(&index);
-        self.zone_mut(node, decision.zone).grow(&frames);
-        self.account(index, decision.zone, true);
-        Ok(decision)
-    }
-
-    /// What is left of putting an offline block online when a notifier refuses: its zone grew before, and shrinks again
-    /// to what is online, which need not be where it was (`move_pfn_range_to_zone`, `remove_pfn_range_from_zone`).
-    ///
-    /// # Panics
-    /// When there is no such block.
-    pub fn online_in_vain(&mut self, index: u64, how: OnlineType) {
-        let candidate = self.candidate(index);
-        let zone = self.zone_for(&candidate, how).zone;
-        self.zone_mut(candidate.node, zone).grow(&candidate.frames);
-        self.shrink(index, zone);
-    }
-
-    /// Takes an online block offline (`memory_block_offline`), as far as zones and holes decide; whether its
-    /// pages can be moved is another question.
-    ///
-    /// # Errors
-    /// [`Errno::EINVAL`] when it is offline, has no single zone, or has holes.
-    pub fn offline(&mut self, index: u64) -> Result<(), Errno> {
-        let block = self.blocks.get_mut(&index).ok_or(Errno::EINVAL)?;
-        let zone = block.zone().ok_or(Errno::EINVAL)?;
-        if block.holes {
-            return Err(Errno::EINVAL);
-        }
-        block.take_offline();
-        self.offline.insert(index);
-        self.account(index, zone, false);
-        if !self.makes(Mistake::SpansOnlyGrow) {
-            self.shrink(index, zone);
-        }
-        Ok(())
-    }
-
-    fn shrink(&mut self, index: u64, zone: Zone) {
-        let (frames, node) = (self.frames(index), self.blocks[&index].node());
-        let mut state = self.zone(node, zone).clone();
-        let here = |part: &&Part| part.node == node && part.zone == zone;
-        let before = self.blocks.range(..index).rev().flat_map(|(_, block)| block.parts.iter().rev());
-        let behind = self.blocks.range(index + 1..).flat_map(|(_, block)| &block.parts);
-        let (before, behind) = (before.filter(here), behind.filter(here));
-        state.shrink(&frames, before.map(|part| &part.frames), behind.map(|part| &part.frames));
-        *self.zone_mut(node, zone) = state;
-    }
-
-    /// Counts a block's pages in or out of its zone and group (`adjust_present_page_count`).
-    fn account(&mut self, index: u64, zone: Zone, add: bool) {
-        let pages = self.block_pages();
-        let block = &self.blocks[&index];
-        let (node, group, early) = (block.node(), block.group, block.early);
-        let change = |count: &mut u64| *count = if add { *count + pages } else { *count - pages };
-        let state = self.zone_mut(node, zone);
-        change(&mut state.present);
-        if early {
-            change(&mut state.early);
-        }
-        if let Some(group) = group.and_then(|id| self.groups.get_mut(&id)) {
-            change(match zone {
-                Zone::Movable => &mut group.present_movable,
-                _ => &mut group.present_kernel,
-            });
-        }
     }
 
     /// The zone that the section with page frame `frame` is online in.

@@ -2,6 +2,7 @@
 
 use super::linux::Linux;
 use super::memory::Errno;
+use super::rule::Rule;
 use super::zone::PAGE;
 
 impl Linux {
@@ -13,11 +14,14 @@ impl Linux {
     pub fn poison(&mut self, frame: u64) -> Result<(), Errno> {
         let block = self.memory.blocks().get(&(frame / self.memory.block_pages()));
         if !block.is_some_and(|block| block.is_online()) {
+            self.memory.meet(Rule::OfflineCannotBreak);
             return Err(Errno::ENXIO);
         }
         if !self.poisoned.insert(frame) {
+            self.memory.meet(Rule::BrokenAlready);
             return Err(Errno::EHWPOISON);
         }
+        self.memory.meet(Rule::PageBreaks);
         self.corrupted += 1;
         self.fixed.insert(frame);
         Ok(())
@@ -32,6 +36,7 @@ impl Linux {
     /// pages, but keep counting them.
     pub(super) fn forget_poison(&mut self, index: u64) {
         for frame in self.poisoned_in(index) {
+            self.memory.meet(Rule::BrokenIsForgotten);
             self.poisoned.remove(&frame);
             self.fixed.remove(&frame);
         }
@@ -39,8 +44,12 @@ impl Linux {
 
     /// A block is removed: its poisoned pages, as far as they are remembered, count no more.
     pub(super) fn remove_poison(&mut self, index: u64) {
-        self.corrupted -= self.poisoned_in(index).len() as u64;
-        self.forget_poison(index);
+        for frame in self.poisoned_in(index) {
+            self.memory.meet(Rule::BrokenIsRemoved);
+            self.poisoned.remove(&frame);
+            self.fixed.remove(&frame);
+            self.corrupted -= 1;
+        }
     }
 
     /// `HardwareCorrupted` of /proc/meminfo, in KiB.

@@ -7,6 +7,7 @@ use super::memory::{GroupId, Memory};
 use super::mistake::Mistake;
 use super::zone::{SECTION, Zone};
 
+mod met;
 pub mod why;
 
 pub use why::{Check, Decision, Scope, Why};

@@ -4,7 +4,6 @@
 //! blocks of one or more memory blocks ([`bbm`]).
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 
 use super::faults::{Failure, Point};
@@ -13,13 +12,16 @@ use super::linux::Linux;
 use super::memory::{GroupId, Memory};
 use super::mistake::Mistake;
 use super::release::Release;
+use super::rule::Rule;
 use super::zone::PAGE;
 
 mod absent;
 pub mod bbm;
+mod request;
 pub mod sbm;
 
 use bbm::BigBlocks;
+pub use request::Request;
 use sbm::SubBlocks;
 
 /// How much memory of one device may be offline before no more is added
@@ -39,30 +41,6 @@ pub struct DeviceSpec {
     pub node: u32,
 }
 
-/// What the driver asks the device for, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
-pub enum Request {
-    /// To plug these.
-    Plug(Range<u64>),
-    /// To unplug these.
-    Unplug(Range<u64>),
-    /// To unplug everything, which a driver asks for that finds memory plugged.
-    UnplugAll,
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plug(range) => write!(f, "plug {:#x}+{}M", range.start, (range.end - range.start) >> 20),
-            Self::Unplug(range) => {
-                write!(f, "unplug {:#x}+{}M", range.start, (range.end - range.start) >> 20)
-            }
-            Self::UnplugAll => f.write_str("unplug all"),
-        }
-    }
-}
-
 /// One device and its driver.
 #[derive(Debug, Clone)]
 pub struct VirtioMem {
@@ -77,6 +55,8 @@ pub struct VirtioMem {
     /// What the driver of a real guest asked for and the model has not yet; `None` while there is no guest to
     /// follow.
     pub seen: Option<VecDeque<Request>>,
+    /// Whether the driver's timer runs (`retry_timer`): not where too much is offline, which no time changes.
+    pub timer: bool,
     /// Whether the driver gave the device up, for an answer of it.
     pub broken: bool,
     /// Whether the device takes no driver that does not promise to leave unplugged memory alone, and this one does not.
@@ -181,9 +161,12 @@ impl VirtioMem {
         loop {
             match linux.faults.hit(&self.id, point) {
                 None | Some(Failure::Delay) => break,
-                Some(Failure::Nack) if point == Point::Plug => {}
+                Some(Failure::Nack) if point == Point::Plug => linux.memory.meet(Rule::NackIsTriedAgain),
                 Some(answer) => {
-                    self.broken |= answer == Failure::Error;
+                    let breaks = answer == Failure::Error;
+                    linux.memory.meet(if breaks { Rule::ErrorBreaksDriver } else { Rule::AnswerStopsDriver });
+                    self.broken |= breaks;
+                    self.timer |= !breaks;
                     return false;
                 }
             }
@@ -193,6 +176,11 @@ impl VirtioMem {
         }
         self.requests.push(request);
         true
+    }
+
+    /// Requests so far, and those that were seen beside: a request that was not seen makes it more.
+    fn unseen(&self) -> usize {
+        self.requests.len() + self.seen.as_ref().map_or(0, VecDeque::len)
     }
 
     /// Whether a guest was seen to give back what it has just plugged, since it could not add it.
@@ -225,6 +213,7 @@ impl Linux {
             let size = spec.block_size.max(memory_block);
             (Mode::Big(BigBlocks::new(&spec.region, size)), size)
         } else {
+            self.memory.meet(Rule::DeviceIsNotTaken);
             (Mode::Refused, memory_block)
         };
         let unit_pages = unit / PAGE;
@@ -236,6 +225,7 @@ impl Linux {
             usable: 0,
             requests: Vec::new(),
             seen: None,
+            timer: false,
             broken: false,
             refused: false,
             id: id.to_owned(),
@@ -265,6 +255,7 @@ impl Linux {
     /// When there is no such device.
     pub fn run_virtio_mem(&mut self, id: &str) {
         let mut device = self.virtio_mem.remove(id).expect("the caller names a device that is there");
+        device.timer = false;
         loop {
             let blocks = self.memory.blocks().len();
             // Nobody asks for the mode while the driver runs.
@@ -280,6 +271,7 @@ impl Linux {
                 break;
             }
         }
+        device.timer |= device.is_too_large() && !device.broken;
         self.virtio_mem.insert(id.to_owned(), device);
     }
 
@@ -292,16 +284,18 @@ impl Linux {
     }
 
     /// Lets the drivers try once more to give back what they could not: after 50 to 300 seconds they do so by
-    /// themselves. Without a guest to follow nothing changes.
+    /// themselves. They have when all that they ask for then was seen; without a guest to follow nothing changes.
     pub fn retry_virtio_mem(&mut self) {
         let ids: Vec<String> = self.virtio_mem.keys().cloned().collect();
         for id in ids {
             while self.virtio_mem[&id].can_retry() {
-                let before = self.virtio_mem[&id].plugged();
-                self.run_virtio_mem(&id);
-                if self.virtio_mem[&id].plugged() == before {
+                let (mut after, before) = (self.clone(), &self.virtio_mem[&id]);
+                after.run_virtio_mem(&id);
+                let device = &after.virtio_mem[&id];
+                if device.plugged() == before.plugged() || device.unseen() > before.unseen() {
                     break;
                 }
+                *self = after;
             }
         }
     }

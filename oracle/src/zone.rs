@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::rule::{Met, Rule};
+
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
 /// Pages of a memory section, 128 MiB on x86-64 (`SECTION_SIZE_BITS`).
@@ -80,28 +82,40 @@ impl ZoneState {
         frames.is_empty() || (self.span.start <= frames.start && frames.end <= self.span.end)
     }
 
-    /// Makes the span cover `frames` (`resize_zone_range`).
-    pub fn grow(&mut self, frames: &Range<u64>) {
+    /// Makes the span cover `frames` (`resize_zone_range`). Returns the rules that this met.
+    pub fn grow(&mut self, frames: &Range<u64>) -> Met {
+        let mut met = Met::new();
+        if self.span.is_empty() {
+            met.add(Rule::ZoneBegins);
+        } else if !self.spans(frames) {
+            met.add(Rule::SpanGrows);
+        }
         let start = if self.span.is_empty() { frames.start } else { self.span.start.min(frames.start) };
         self.span = start..self.span.end.max(frames.end);
+        met
     }
 
     /// Takes `frames` out of the span (`shrink_zone_span`): it shrinks only when they are at its start
     /// or, failing that, at its end, and then to the nearest page frames that are online in this zone:
-    /// those `behind` it, ascending, or those `before` it, descending.
+    /// those `behind` it, ascending, or those `before` it, descending. Returns the rule that decided.
     pub fn shrink<'a>(
         &mut self,
         frames: &Range<u64>,
         before: impl Iterator<Item = &'a Range<u64>>,
         behind: impl Iterator<Item = &'a Range<u64>>,
-    ) {
-        if self.span.start == frames.start {
+    ) -> Rule {
+        let rule = if self.span.start == frames.start {
             self.span =
                 smallest(behind, frames.end, self.span.end).map_or(0..0, |first| first..self.span.end);
+            Rule::SpanBeginsLater
         } else if self.span.end == frames.end {
             self.span =
                 biggest(before, self.span.start, frames.start).map_or(0..0, |last| self.span.start..last + 1);
-        }
+            Rule::SpanEndsEarlier
+        } else {
+            Rule::SpanKeepsAHole
+        };
+        if self.span.is_empty() { Rule::SpanIsGone } else { rule }
     }
 }
 

@@ -3,18 +3,20 @@
 use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 use dimmer_oracle::mistake::Mistake;
-use dimmer_oracle::release::Release;
 
 use super::Difference;
 use super::subject::Subject;
-use crate::predict::{Prediction, Seen};
+use crate::predict::Prediction;
 use crate::real::{Real, RealError};
-use crate::scenario::{Action, BlockSet, Effect, Expect, ExpectWord, Scenario};
+use crate::scenario::{BlockSet, Effect, Expect, ExpectWord, Scenario};
 use crate::verdict::{self, Baseline};
 
 mod author;
+mod checking;
 mod effect;
 mod words;
+
+pub use checking::Checking;
 
 /// A scenario could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +41,7 @@ pub enum CheckError {
 }
 
 /// What a check found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Verdict {
     /// The steps after which something was not as expected; step 0 is the boot.
     pub failures: Vec<Failure>,
@@ -67,7 +69,7 @@ pub struct Open {
 }
 
 /// What was not as expected after one step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// The step.
     pub step: usize,
@@ -95,118 +97,20 @@ pub fn check_on<S: Subject>(
     scenario: &Scenario,
     mistake: Option<Mistake>,
 ) -> Result<Verdict, CheckError> {
-    let mut verdict = Verdict::default();
-    let lost = |step| move |error: S::Error| CheckError::Subject { step, error: Box::new(error) };
-    let wrong = |step| move |problem| CheckError::Scenario { step, problem };
-    let layout = subject.layout().map_err(lost(0))?;
-    let mut model = booted(scenario, &layout, mistake).map_err(wrong(0))?;
-    let mut baseline = Baseline::of(&model.linux, &layout);
-    let mut found = differences(&model, baseline, &layout);
-    found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost(0))?));
-    if !found.is_empty() {
-        verdict.failures.push(Failure { step: 0, differences: found });
-        return Ok(verdict);
-    }
-    verdict.blocks = layout.blocks.len() as u64;
-    if scenario.looks_at_the_log() {
-        // What was said before the first step is no part of it.
-        subject.log(&[]).map_err(lost(0))?;
-    }
-    for (step, wanted) in (1..).zip(&scenario.steps) {
-        let action = wanted.action();
-        let before = model.clone();
-        let predicted = model.clone().apply(&action).map_err(wrong(step))?;
-        let awaited = awaited(&predicted, wanted.expect.as_ref());
-        let said = scenario.looks_at_the_log().then(|| said(wanted.expect.as_ref()));
-        let (mut seen, layout, log) = match carried_out(subject, &action, &awaited, said) {
-            Err(_) if predicted.may_lose_the_guest && subject.ran_out_of_memory() => {
-                (verdict.steps, verdict.lost) = (step, true);
-                break;
-            }
-            taken => taken.map_err(lost(step))?,
-        };
-        let mut predicted =
-            model.follow(&action, Seen { effect: &seen, layout: &layout }).map_err(wrong(step))?;
-        if looks_at_the_device(wanted.expect.as_ref(), &seen) {
-            seen.plugged = subject.plugged().map_err(lost(step))?;
-            predicted.plugged = model.plugged_by_the_only_device();
-        }
-        if matches!(action, Action::Reboot | Action::Kexec) {
-            baseline = Baseline::of(&model.linux, &layout);
-        }
-        verdict.note(step, &layout);
-        verdict.open.extend(open(step, &predicted, &model));
-        let (model, predicted, seen, layout) = (&model, &predicted, &seen, &layout);
-        let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
-        let found = moment.judge(wanted.expect.as_ref()).map_err(wrong(step))?;
-        if !found.is_empty() {
-            verdict.failures.push(Failure { step, differences: found });
+    let mut checking = Checking::begin(subject, scenario, mistake)?;
+    for step in &scenario.steps {
+        if checking.is_over() {
             break;
         }
+        checking.step(subject, step)?;
     }
-    Ok(verdict)
-}
-
-/// The model of a guest that has just booted and shows `layout`.
-fn booted(scenario: &Scenario, layout: &Layout, mistake: Option<Mistake>) -> Result<Prediction, String> {
-    let release: Release = layout.kernel.parse().map_err(|error| format!("{error}"))?;
-    Prediction::with_mistake(scenario, release, mistake)
-}
-
-impl Verdict {
-    /// A step was carried out, after which the guest shows `layout`.
-    fn note(&mut self, step: usize, layout: &Layout) {
-        self.steps = step;
-        self.blocks += layout.blocks.len() as u64;
-        self.groups_unknown.clone_from(&layout.groups_unknown);
-    }
-}
-
-/// Has a step carried out; returns what came of it, the layout, and what the log says, if anybody looks at it.
-fn carried_out<S: Subject>(
-    subject: &mut S,
-    action: &Action<'_>,
-    awaited: &Effect,
-    said: Option<&[String]>,
-) -> Result<(Effect, Layout, Vec<String>), S::Error> {
-    let seen = subject.apply(action, awaited)?;
-    let layout = subject.layout()?;
-    let log = said.map_or(Ok(Vec::new()), |said| subject.log(said))?;
-    Ok((seen, layout, log))
-}
-
-/// What is waited for in a step: what the oracle says; where its word does not count, what the author does.
-fn awaited(predicted: &Effect, expected: Option<&Expect>) -> Effect {
-    match expected {
-        Some(Expect::Details(expected)) if expected.oracle == Some(false) => Effect {
-            outcome: expected.outcome.or(predicted.outcome),
-            plugged: expected.plugged.map(|size| size.0),
-            ..predicted.clone()
-        },
-        _ => predicted.clone(),
-    }
+    Ok(checking.verdict())
 }
 
 /// Whether the author says what the machine's virtio-mem device is to have plugged after a step of another kind.
 pub(super) fn looks_at_the_device(expected: Option<&Expect>, seen: &Effect) -> bool {
     seen.plugged.is_none()
         && matches!(expected, Some(Expect::Details(expected)) if expected.plugged.is_some())
-}
-
-/// What the kernel's log is to say.
-fn said(expected: Option<&Expect>) -> &[String] {
-    match expected {
-        Some(Expect::Details(expected)) => &expected.log,
-        _ => &[],
-    }
-}
-
-/// What was open in a step, as the guest has decided it.
-fn open(step: usize, predicted: &Effect, model: &Prediction) -> Option<Open> {
-    let blocks = &predicted.open;
-    let online = |index: &u64| model.linux.memory.blocks().get(index).is_some_and(|block| block.is_online());
-    let online = blocks.iter().copied().filter(online).collect();
-    (!blocks.is_empty()).then(|| Open { step, blocks: BlockSet(blocks.clone()), online: BlockSet(online) })
 }
 
 /// How the guest's memory differs from the model's.

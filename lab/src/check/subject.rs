@@ -46,6 +46,31 @@ pub trait Subject {
     fn ran_out_of_memory(&self) -> bool;
 }
 
+/// A subject of which there can be copies.
+pub trait Forks: Subject + Sized {
+    /// From now on it stands still, and is there for its children.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn stand_still(&mut self) -> Result<(), Self::Error>;
+
+    /// Another one that goes on from where it is.
+    ///
+    /// # Errors
+    /// When there can be none.
+    fn child(&self) -> Result<Self, Self::Error>;
+}
+
+impl Forks for Real {
+    fn stand_still(&mut self) -> Result<(), RealError> {
+        Self::stand_still(self)
+    }
+
+    fn child(&self) -> Result<Self, RealError> {
+        Self::child(self)
+    }
+}
+
 impl Subject for Real {
     type Error = RealError;
 
@@ -80,6 +105,16 @@ impl Subject for Real {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the other model: {0}")]
 pub struct ModelError(pub String);
+
+impl Forks for Prediction {
+    fn stand_still(&mut self) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    fn child(&self) -> Result<Self, ModelError> {
+        Ok(self.clone())
+    }
+}
 
 /// A model in the guest's place: no machine, no time.
 impl Subject for Prediction {

@@ -11,7 +11,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::explore::campaign::Campaign;
 use dimmer_lab::explore::record::Record;
-use dimmer_lab::explore::worker::{self, Task};
+use dimmer_lab::explore::worker;
 use dimmer_lab::host;
 use dimmer_lab::host::crew::Crew;
 use dimmer_oracle::mistake::Mistake;
@@ -75,13 +75,10 @@ impl Explore {
         }
         let crew = self.crew()?;
         let begun = Instant::now();
-        let record = self.campaign(&kernels)?.run(
-            Record::new(self.record.as_deref())?,
-            |seat, kernel, scenario| {
-                let (kernel, scenario) = (kernel.to_owned(), scenario.clone());
-                worker::carry_out(&crew, seat, &Task { kernel, scenario, mistake: self.plant })
-            },
-        )?;
+        let record = self
+            .campaign(&kernels)?
+            .run(Record::new(self.record.as_deref())?, |seat, task| worker::carry_out(&crew, seat, task))?;
+        println!("{}", record.coverage);
         println!("seed {}: {}", self.seed, record.summary(begun.elapsed()));
         Ok(ExitCode::from(u8::from(!record.is_clean())))
     }
@@ -93,6 +90,7 @@ impl Explore {
             runs: self.from..self.from.saturating_add(self.runs),
             kernels: kernels.iter().map(with_release).collect::<Result<_, Box<dyn std::error::Error>>>()?,
             only_exact: !self.inexact,
+            mistake: self.plant,
             jobs: usize::from(self.jobs),
             budget: self.budget,
             directory: self.directory.clone(),

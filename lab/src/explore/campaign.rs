@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 
-use super::history::{FAMILY, Rules, scenario};
-use super::hunt::Found;
+use super::found::Found;
+use super::history::{History, Rules, TREE, history};
+use super::kept::Carried;
 use super::record::{Record, Run};
-use super::shrink::shrink;
-use super::worker::Answer;
+use super::shrink::{Candidate, shrink};
+use super::worker::{Answer, Task};
 use crate::scenario::Scenario;
 
 /// Candidates that are carried out to shrink one scenario, at most.
@@ -29,6 +32,8 @@ pub struct Campaign {
     pub kernels: Vec<(String, Release)>,
     /// Whether steps that Linux may end in more than one way are kept out.
     pub only_exact: bool,
+    /// What the oracle is to get wrong.
+    pub mistake: Option<Mistake>,
     /// How many runs are carried out at a time.
     pub jobs: usize,
     /// After this time no further run begins.
@@ -37,64 +42,73 @@ pub struct Campaign {
     pub directory: PathBuf,
 }
 
-/// Runs on one machine, which one guest can serve.
-#[derive(Debug)]
-struct Family {
+/// Runs with one machine and one beginning on one kernel.
+#[derive(Debug, Clone)]
+struct Tree {
     runs: std::ops::Range<u64>,
     kernel: String,
     release: Release,
 }
 
+/// A campaign at work.
+struct Work<'a, C> {
+    campaign: &'a Campaign,
+    record: Mutex<Record>,
+    carry_out: C,
+}
+
 impl Campaign {
-    /// Carries out all runs, each on every kernel, with `carry_out`; says on standard output what comes of
-    /// each.
+    /// Carries out all runs, each on every kernel, with `carry_out`, which is told the seat; says on standard output what
+    /// comes of each.
     ///
     /// # Errors
     /// When the record or a scenario cannot be written.
     pub fn run(
         &self,
         record: Record,
-        carry_out: impl Fn(usize, &str, &Scenario) -> Answer + Sync,
+        carry_out: impl Fn(usize, &Task) -> Answer + Sync,
     ) -> io::Result<Record> {
         let begun = Instant::now();
-        let families = Mutex::new(self.families());
-        let record = Mutex::new(record);
-        let next = || lock(&families).pop_front();
+        let trees = Mutex::new(self.trees());
+        let work = Work { campaign: self, record: Mutex::new(record), carry_out };
         let in_time = || self.budget.is_none_or(|budget| begun.elapsed() < budget);
-        let work = |seat| {
-            while let Some(Family { runs, kernel, release }) = next() {
-                for run in runs.take_while(|_| in_time()) {
-                    let carry_out = |scenario: &Scenario| carry_out(seat, &kernel, scenario);
-                    self.one(run, &kernel, release, &record, &carry_out)?;
-                }
-            }
-            io::Result::Ok(())
-        };
-        std::thread::scope(|scope| {
-            let work = &work;
-            let seats: Vec<_> = (0..self.jobs).map(|seat| scope.spawn(move || work(seat))).collect();
-            let panicked = |_| Err(io::Error::other("a run panicked"));
-            seats.into_iter().try_for_each(|seat| seat.join().unwrap_or_else(panicked))
+        thread::scope(|scope| {
+            let (work, trees, in_time) = (&work, &trees, &in_time);
+            let next = move || lock(trees).pop_front().filter(|_| in_time());
+            let seat = |seat| {
+                scope.spawn(move || {
+                    let mut waiting = Vec::new();
+                    while let Some(tree) = next() {
+                        waiting.extend(work.tree(scope, seat, &tree, in_time)?);
+                    }
+                    waiting.into_iter().try_for_each(joined)
+                })
+            };
+            let seats: Vec<_> = (0..self.jobs).map(seat).collect();
+            seats.into_iter().try_for_each(joined)
         })?;
-        Ok(record.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(work.record.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All runs, each with its kernel's name.
     pub fn scenarios(&self) -> impl Iterator<Item = (&str, Scenario)> {
         let all = self.runs.clone().flat_map(|run| self.kernels.iter().map(move |kernel| (run, kernel)));
         all.map(|(run, (kernel, release))| {
-            let rules = Rules { release: *release, only_exact: self.only_exact };
-            (kernel.as_str(), scenario(self.seed, run, rules))
+            (kernel.as_str(), history(self.seed, run, self.rules(*release)).scenario)
         })
     }
 
-    /// The runs that have their machine in common, on each kernel.
-    fn families(&self) -> VecDeque<Family> {
+    const fn rules(&self, release: Release) -> Rules {
+        Rules { release, only_exact: self.only_exact }
+    }
+
+    /// The runs that have their beginning in common, on each kernel.
+    fn trees(&self) -> VecDeque<Tree> {
         let (start, end) = (self.runs.start, self.runs.end);
-        let firsts = (start / FAMILY..end.div_ceil(FAMILY)).map(|family| family * FAMILY);
-        let runs = firsts.map(|first| first.max(start)..(first + FAMILY).min(end));
+        let firsts = (start / TREE..end.div_ceil(TREE)).map(|tree| tree * TREE);
+        let runs = firsts.map(|first| first.max(start)..(first + TREE).min(end));
         let with = |runs: std::ops::Range<u64>| {
-            self.kernels.iter().map(move |(kernel, release)| Family {
+            self.kernels.iter().map(move |(kernel, release)| Tree {
                 runs: runs.clone(),
                 kernel: kernel.clone(),
                 release: *release,
@@ -102,72 +116,113 @@ impl Campaign {
         };
         runs.flat_map(with).collect()
     }
+}
 
-    fn one(
-        &self,
-        run: u64,
-        kernel: &str,
-        release: Release,
-        record: &Mutex<Record>,
-        carry_out: &impl Fn(&Scenario) -> Answer,
-    ) -> io::Result<()> {
-        let rules = Rules { release, only_exact: self.only_exact };
-        let scenario = scenario(self.seed, run, rules);
-        let name = format!("run {run} on {kernel}");
-        let Answer { found, times } = carry_out(&scenario);
-        lock(record).add(&Run::new(self.seed, run, kernel, &scenario, found.clone(), times))?;
-        let seconds = times.total().as_secs_f64();
-        match &found {
-            Found::Nothing { blocks } => {
-                println!(
-                    "{name}: {} steps as the oracle says, {blocks} block checks, {seconds:.1} s",
-                    scenario.steps.len()
-                );
+type Waiting<'scope> = ScopedJoinHandle<'scope, io::Result<()>>;
+
+impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
+    /// Carries out the runs of one tree. Those that wait for a timer do so while the others go on; they are returned.
+    fn tree<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        seat: usize,
+        tree: &Tree,
+        in_time: &dyn Fn() -> bool,
+    ) -> io::Result<Vec<Waiting<'scope>>> {
+        let (mut waiting, mut known) = (Vec::new(), None);
+        for run in tree.runs.clone().take_while(|_| in_time()) {
+            let History { scenario, common } =
+                history(self.campaign.seed, run, self.campaign.rules(tree.release));
+            // What is found in a common beginning is found in all that have it.
+            if let Some(found) = known.clone() {
+                self.note(run, tree, &scenario, Answer { found, carried: Carried::default() })?;
+                continue;
             }
+            let task = self.task(tree, scenario, vec![common]);
+            if task.waits() {
+                let tree = tree.clone();
+                waiting.push(scope.spawn(move || self.one(seat, run, &tree, &task).map(drop)));
+                continue;
+            }
+            let found = self.one(seat, run, tree, &task)?;
+            known = found.step().filter(|step| *step <= common).map(|_| found);
+        }
+        Ok(waiting)
+    }
+
+    fn task(&self, tree: &Tree, scenario: Scenario, keep: Vec<usize>) -> Task {
+        Task { kernel: tree.kernel.clone(), scenario, mistake: self.campaign.mistake, keep }
+    }
+
+    /// Carries out one run, and shrinks what it shows.
+    fn one(&self, seat: usize, run: u64, tree: &Tree, task: &Task) -> io::Result<Found> {
+        let answer = (self.carry_out)(seat, task);
+        let found = answer.found.clone();
+        self.note(run, tree, &task.scenario, answer)?;
+        if let Some(step) = found.step() {
+            let file = self.shrunk(seat, run, tree, task.scenario.clone(), step, &found)?;
+            let Tree { kernel, .. } = tree;
+            println!(
+                "run {run} on {kernel}: repeat it with: dimmer-lab check {} --kernel {kernel}",
+                file.display()
+            );
+        }
+        Ok(found)
+    }
+
+    /// Puts a run on record, and says what came of it.
+    fn note(&self, run: u64, tree: &Tree, scenario: &Scenario, answer: Answer) -> io::Result<()> {
+        let Answer { found, carried } = answer;
+        let steps = scenario.steps.len();
+        let name = format!("run {run} on {}", tree.kernel);
+        match &found {
+            Found::Nothing { blocks } => println!(
+                "{name}: {steps} steps as the oracle says, {blocks} block checks, {:.1} s",
+                Duration::from_millis(carried.spent.total()).as_secs_f64()
+            ),
             Found::Lost { why } => println!("{name}: the guest was lost: {why}"),
             Found::Difference { step, lines } => {
-                println!(
-                    "{name}: a difference after step {step} of {}{}",
-                    scenario.steps.len(),
-                    indented(lines)
-                );
-                let file = self.shrunk(run, kernel, scenario, &found, rules, carry_out)?;
-                println!("{name}: repeat it with: dimmer-lab check {} --kernel {kernel}", file.display());
+                println!("{name}: a difference after step {step} of {steps}{}", indented(lines));
             }
         }
-        Ok(())
+        let run = Run::new(self.campaign.seed, run, (&tree.kernel, tree.release), scenario, found, carried);
+        lock(&self.record).add(&run)
     }
 
     /// Shrinks a scenario that shows a difference, and writes it to a file. Only candidates count that show something of
     /// the same kind: another difference would be another finding.
     fn shrunk(
         &self,
+        seat: usize,
         run: u64,
-        kernel: &str,
+        tree: &Tree,
         scenario: Scenario,
+        step: usize,
         found: &Found,
-        rules: Rules,
-        carry_out: &impl Fn(&Scenario) -> Answer,
     ) -> io::Result<PathBuf> {
+        let kernel = &tree.kernel;
         // A kernel may be a path.
         let on = kernel.rsplit('/').next().unwrap_or(kernel);
-        let file = self.directory.join(format!("explore-{}-{run}-{on}.toml", self.seed));
+        let file = self.campaign.directory.join(format!("explore-{}-{run}-{on}.toml", self.campaign.seed));
         write(&file, &scenario, kernel)?;
-        let (step, kinds) = (found.step().unwrap_or(scenario.steps.len()), found.kinds());
-        let mut last = Vec::new();
-        let shrunk = shrink(scenario, step, rules, ATTEMPTS, |candidate| {
-            let again = carry_out(candidate).found;
-            if again.kinds().is_disjoint(&kinds) {
+        let kinds = found.kinds();
+        let (mut last, mut steps) = (Vec::new(), 0);
+        let rules = self.campaign.rules(tree.release);
+        let shrunk = shrink(scenario, step, rules, ATTEMPTS, |Candidate { scenario, common }| {
+            let task = self.task(tree, scenario.clone(), vec![*common]);
+            let Answer { found, carried } = (self.carry_out)(seat, &task);
+            steps += carried.steps;
+            if found.kinds().is_disjoint(&kinds) {
                 return None;
             }
-            let Found::Difference { step, lines } = again else { return None };
-            println!("run {run} on {kernel}: {} steps still differ", candidate.steps.len().min(step));
+            let Found::Difference { step, lines } = found else { return None };
+            println!("run {run} on {kernel}: {} steps still differ", scenario.steps.len().min(step));
             last = lines;
             Some(step)
         });
         write(&file, &shrunk.scenario, kernel)?;
         println!(
-            "run {run} on {kernel}: {} steps are left after {} attempts{}\n{}",
+            "run {run} on {kernel}: {} steps are left after {} attempts, for which {steps} steps were carried out{}\n{}",
             shrunk.scenario.steps.len(),
             shrunk.attempts,
             indented(&last),
@@ -175,6 +230,10 @@ impl Campaign {
         );
         Ok(file)
     }
+}
+
+fn joined(thread: Waiting<'_>) -> io::Result<()> {
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a run panicked")))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -23,6 +23,12 @@ pub fn is_exact(before: &Prediction, action: &Action<'_>, effect: &Effect) -> bo
             let device = before.linux.virtio_mem.get(&resize.id);
             before.linux.injected.offline && device.is_some_and(|device| resize.to.0 < device.plugged())
         }
+        // Nothing else makes a driver try again.
+        Action::Settle => before
+            .linux
+            .virtio_mem
+            .values()
+            .any(|device| device.plugged() != device.requested && !device.timer),
         // The write is only interrupted when it is a step `offline`.
         Action::Write(_) => effect.refused.iter().any(|(_, errno)| *errno == Errno::EINTR),
         _ => false,

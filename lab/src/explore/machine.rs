@@ -10,12 +10,14 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// From here on memory blocks are larger.
 const LARGE: u64 = 64 * GIB;
+/// Before this release Debian's cloud flavours take no page for broken.
+const BREAKS: Release = Release::new(6, 12);
 /// Slots for ACPI memory devices.
 pub const SLOTS: usize = 16;
 
 /// A scenario without steps.
 pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
-    let mut guest = guest(dice);
+    let mut guest = guest(dice, release);
     let mut ram =
         MIB * dice.weighted(&[(1, 256), (1, 384), (1, 512), (1, 576), (1, 768), (1, 1024), (1, 2048)]);
     if dice.chance(35) {
@@ -27,12 +29,13 @@ pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
         memory: memory(dice, ram),
         numa: numa(dice, ram, nodes),
         memory_hotplug: windows(dice, nodes),
+        cpu_vendor: guest.machine_checks.then(|| "intel".to_owned()),
         ..Machine::default()
     };
     Scenario { shows: String::new(), kernels: Vec::new(), machine, guest, steps: Vec::new() }
 }
 
-fn guest(dice: &mut Dice) -> Guest {
+fn guest(dice: &mut Dice, release: Release) -> Guest {
     let auto_movable = dice.chance(80);
     Guest {
         online_policy: if auto_movable { PolicyWord::AutoMovable } else { PolicyWord::ContigZones },
@@ -41,6 +44,7 @@ fn guest(dice: &mut Dice) -> Guest {
         auto_online_blocks: online_word(dice),
         memmap_on_memory: if dice.chance(10) { MemmapOnMemory::On } else { MemmapOnMemory::Off },
         movable_node: dice.chance(8),
+        machine_checks: dice.chance(25) && release >= BREAKS,
         kaslr: dice.chance(8),
         ..Guest::default()
     }

@@ -6,10 +6,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use dimmer_oracle::release::Release;
+use dimmer_oracle::rule::{Met, Rule};
 use serde::{Deserialize, Serialize};
 
-use super::hunt::Found;
-use super::timed::Times;
+use super::coverage::Coverage;
+use super::found::Found;
+use super::history::met;
+use super::kept::Carried;
 use crate::scenario::{Machine, Scenario, Step};
 
 /// One run, as a line of the record has it.
@@ -25,19 +29,32 @@ pub struct Run {
     pub machine: Machine,
     /// The guest's settings.
     pub guest: crate::scenario::Guest,
-    /// The steps.
+    /// The steps, from the boot on.
     pub steps: Vec<Step>,
     /// How it ended.
     pub result: Found,
-    /// How long it took, in milliseconds.
-    pub times: Times,
+    /// The rules that were met, as far as it was held against the oracle.
+    pub rules: Vec<Rule>,
+    /// What was carried out for it alone, with times in milliseconds.
+    pub carried: Carried,
 }
 
 impl Run {
-    /// The run of a scenario.
-    pub fn new(seed: u64, run: u64, kernel: &str, scenario: &Scenario, result: Found, times: Times) -> Self {
+    /// The run of a scenario on a kernel.
+    pub fn new(
+        seed: u64,
+        run: u64,
+        (kernel, release): (&str, Release),
+        scenario: &Scenario,
+        result: Found,
+        carried: Carried,
+    ) -> Self {
+        let rules = match &result {
+            Found::Lost { .. } => Vec::new(),
+            found => met(scenario, found.steps(scenario.steps.len()), release).iter().collect(),
+        };
         let Scenario { machine, guest, steps, .. } = scenario.clone();
-        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, times }
+        Self { seed, run, kernel: kernel.to_owned(), machine, guest, steps, result, rules, carried }
     }
 }
 
@@ -47,10 +64,11 @@ pub struct Record {
     file: Option<File>,
     runs: u64,
     steps: u64,
-    blocks: u64,
     differences: u64,
     lost: u64,
-    times: Times,
+    carried: Carried,
+    /// The rules that were met.
+    pub coverage: Coverage,
 }
 
 impl Record {
@@ -68,17 +86,16 @@ impl Record {
     /// When it cannot be written.
     pub fn add(&mut self, run: &Run) -> io::Result<()> {
         self.runs += 1;
-        self.times += run.times;
-        self.steps += match &run.result {
-            Found::Difference { step, .. } => *step as u64,
-            Found::Nothing { .. } => run.steps.len() as u64,
-            Found::Lost { .. } => 0,
-        };
+        self.steps += run.result.steps(run.steps.len()) as u64;
+        self.carried += run.carried.clone();
         match &run.result {
-            Found::Nothing { blocks } => self.blocks += blocks,
+            Found::Nothing { .. } => {}
             Found::Difference { .. } => self.differences += 1,
             Found::Lost { .. } => self.lost += 1,
         }
+        let mut met = Met::new();
+        run.rules.iter().for_each(|rule| met.add(*rule));
+        self.coverage.add(&run.kernel, met);
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut line = serde_json::to_vec(run)?;
         line.push(b'\n');
@@ -96,6 +113,14 @@ impl Record {
     }
 }
 
+impl std::ops::AddAssign for Carried {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.blocks += other.blocks;
+        self.spent += other.spent;
+    }
+}
+
 /// See [`Record::summary`].
 #[derive(Debug)]
 pub struct Summary<'a> {
@@ -105,23 +130,31 @@ pub struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { runs, steps, blocks, differences, lost, times, .. } = self.record;
+        let Record {
+            runs, steps, differences, lost, carried: Carried { steps: once, blocks, spent }, ..
+        } = self.record;
         let minutes = self.time.as_secs_f64() / 60.0;
-        write!(
-            f,
-            "{runs} histories, {steps} steps, {blocks} block checks; differences: {differences}, lost: {lost}; "
-        )?;
+        write!(f, "{runs} histories of {steps} steps; {once} steps carried out, {blocks} block checks; ")?;
+        write!(f, "differences: {differences}, lost: {lost}; ")?;
         let rate = *runs as f64 / minutes.max(1e-9);
-        write!(f, "{minutes:.1} minutes, {rate:.1} histories a minute; ")?;
-        let percent = |part: u64| part * 100 / times.all.max(1);
-        let (boot, steps, layouts) = (percent(times.boot), percent(times.steps), percent(times.layouts));
-        write!(f, "{boot} % of the time for booting, {steps} % for steps, {layouts} % for layouts")
+        writeln!(f, "{minutes:.1} minutes, {rate:.1} histories a minute")?;
+        let percent = |part: u64| part * 100 / spent.total().max(1);
+        let (boot, forks) = (percent(spent.boot), percent(spent.forks));
+        let (steps, layouts) = (percent(spent.steps), percent(spent.layouts));
+        write!(f, "of the time: {boot} % boots, {forks} % forks, {steps} % steps, {layouts} % layouts; ")?;
+        write!(f, "milliseconds for a step:")?;
+        for (number, (kind, (time, count))) in spent.kinds.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            write!(f, "{comma} {kind} {}", time / (*count).max(1))?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::explore::timed::Spent;
 
     #[test]
     fn runs_are_counted_and_written() {
@@ -136,21 +169,24 @@ mod tests {
             guest: crate::scenario::Guest::default(),
             steps,
         };
-        let run = |found| {
-            Run::new(1, 2, "6.12", &scenario, found, Times { boot: 700, steps: 300, layouts: 450, all: 1500 })
-        };
-        record.add(&run(Found::Nothing { blocks: 100 })).unwrap();
+        let kinds = [("unplug".to_owned(), (300, 2))].into();
+        let spent = Spent { boot: 700, forks: 50, steps: 300, layouts: 450, kinds };
+        let carried = Carried { steps: 2, blocks: 100, spent };
+        let run = |found| Run::new(1, 2, ("6.12", Release::new(6, 12)), &scenario, found, carried.clone());
+        record.add(&run(Found::Nothing { blocks: 150 })).unwrap();
         assert!(record.is_clean());
-        record.add(&run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] })).unwrap();
+        let difference = Found::Difference { step: 2, lines: vec!["block 1".to_owned()] };
+        record.add(&run(difference.clone())).unwrap();
         record.add(&run(Found::Lost { why: "gone".to_owned() })).unwrap();
         assert!(!record.is_clean());
         let text = std::fs::read_to_string(path).unwrap();
         let lines: Vec<Run> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines[1], run(Found::Difference { step: 2, lines: vec!["block 1".to_owned()] }));
+        assert_eq!(lines[1], run(difference));
         assert_eq!(
             record.summary(Duration::from_secs(90)).to_string(),
-            "3 histories, 5 steps, 100 block checks; differences: 1, lost: 1; 1.5 minutes, 2.0 histories a minute; \
-             46 % of the time for booting, 20 % for steps, 30 % for layouts"
+            "3 histories of 5 steps; 6 steps carried out, 300 block checks; differences: 1, lost: 1; 1.5 minutes, 2.0 \
+             histories a minute\nof the time: 46 % boots, 3 % forks, 20 % steps, 30 % layouts; milliseconds for a step: \
+             unplug 150"
         );
     }
 }

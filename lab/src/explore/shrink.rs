@@ -10,6 +10,15 @@ mod machine;
 mod rebase;
 mod steps;
 
+/// A scenario to try.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// How many steps at its beginning are those of the smallest one so far: others will have them, too.
+    pub common: usize,
+}
+
 /// The smallest scenario that was found, and what it took.
 #[derive(Debug)]
 pub struct Shrunk {
@@ -19,7 +28,7 @@ pub struct Shrunk {
     pub attempts: usize,
 }
 
-/// Shrinks `scenario`. `differs` carries a candidate out and gives the step after which guest and oracle
+/// Shrinks `scenario`. `differs` carries out a candidate and gives the step after which guest and oracle
 /// differ, or `None`: also when the guest was lost, which shows nothing. At most `most` candidates are
 /// carried out.
 pub fn shrink(
@@ -27,29 +36,38 @@ pub fn shrink(
     step: usize,
     rules: Rules,
     most: usize,
-    mut differs: impl FnMut(&Scenario) -> Option<usize>,
+    mut differs: impl FnMut(&Candidate) -> Option<usize>,
 ) -> Shrunk {
     scenario.steps.truncate(step);
     let mut seen = HashSet::from([key(&scenario)]);
     let mut attempts = 0;
-    let mut attempt = |mut candidate: Scenario| {
-        if attempts == most || !seen.insert(key(&candidate)) || !is_possible(&candidate, rules) {
+    let mut attempt = |smallest: &Scenario, scenario: Scenario| {
+        if attempts == most || !seen.insert(key(&scenario)) || !is_possible(&scenario, rules) {
             return None;
         }
         attempts += 1;
+        let mut candidate = Candidate { common: common(smallest, &scenario), scenario };
         let step = differs(&candidate)?;
-        candidate.steps.truncate(step);
-        seen.insert(key(&candidate));
-        Some(candidate)
+        candidate.scenario.steps.truncate(step);
+        seen.insert(key(&candidate.scenario));
+        Some(candidate.scenario)
     };
     loop {
-        let smaller = candidates(&scenario, rules).find_map(&mut attempt);
+        let smaller = candidates(&scenario, rules).find_map(|smaller| attempt(&scenario, smaller));
         match smaller {
             Some(smaller) => scenario = smaller,
             None => break,
         }
     }
     Shrunk { scenario, attempts }
+}
+
+/// How many steps two scenarios have in common before they part; none when their machines or settings differ.
+fn common(one: &Scenario, other: &Scenario) -> usize {
+    if (&one.machine, &one.guest) != (&other.machine, &other.guest) {
+        return 0;
+    }
+    one.steps.iter().zip(&other.steps).take_while(|(one, other)| one == other).count()
 }
 
 /// What tells one candidate from another.

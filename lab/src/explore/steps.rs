@@ -23,6 +23,8 @@ pub struct Moment<'a> {
     pub nodes: u64,
     /// Bytes that may still be plugged.
     pub room: u64,
+    /// Whether pages may break.
+    pub breaks: bool,
 }
 
 /// A step, or none when the kind of step that the dice fell on makes no sense now.
@@ -37,9 +39,10 @@ pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
         (5, blocks::write),
         (2, blocks::pin),
         (4, blocks::unpin),
+        (6, blocks::poison),
         (12, guest::set),
         (4, guest::inject),
-        (2, guest::fault),
+        (3, guest::fault),
         (1, |_, _| Some(Step { reboot: Some(Empty {}), ..Step::default() })),
     ]);
     make(dice, moment)

@@ -20,6 +20,10 @@ use serde_json::Value;
 
 use super::bound;
 
+mod serve;
+
+pub use serve::{Reply, serve, serve_each};
+
 /// Tasks at a time in an emulated host, which has one processor: one waits while the other works.
 pub const SEATS: usize = 2;
 
@@ -209,42 +213,6 @@ fn listen(stdout: impl BufRead, waiting: &Waiting) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The worker's side: goes where there is hardware-assisted KVM, and answers tasks from standard input on standard output
-/// until there are no more. Each seat has what `worker` makes for it.
-///
-/// # Errors
-/// When the streams fail, or a line is no task.
-pub fn serve<T, A, W>(worker: impl Fn() -> W + Sync) -> io::Result<()>
-where
-    T: DeserializeOwned + Send,
-    A: Serialize,
-    W: FnMut(T) -> A,
-{
-    super::reexec_if_needed();
-    let work = |orders: &Receiver<Order<T>>| -> io::Result<()> {
-        let mut carry_out = worker();
-        for Order { id, task, .. } in orders {
-            let line = serde_json::to_string(&Answer { id, answer: carry_out(task) })?;
-            writeln!(io::stdout().lock(), "{line}")?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let mut seats = BTreeMap::new();
-        for line in io::stdin().lock().lines() {
-            let order: Order<T> = serde_json::from_str(&line?)?;
-            let (send, _) = seats.entry(order.seat).or_insert_with(|| {
-                let (send, orders) = channel();
-                (send, scope.spawn(move || work(&orders)))
-            });
-            send.send(order).map_err(|_| io::Error::other("a worker's seat has ended"))?;
-        }
-        let threads: Vec<_> = seats.into_values().map(|(_, thread)| thread).collect();
-        let panicked = |_| Err(io::Error::other("a worker panicked"));
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
-    })
 }
 
 #[cfg(test)]

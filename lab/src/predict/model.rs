@@ -9,6 +9,7 @@ use dimmer_oracle::memory::Errno;
 use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::policy::OnlineType;
 use dimmer_oracle::release::Release;
+use dimmer_oracle::rule::Rule;
 use dimmer_oracle::virtio_mem::{Request, VirtioMem};
 
 use crate::scenario::{
@@ -92,6 +93,10 @@ impl Prediction {
         let settings = if keeps { before.settings } else { settings(&self.guest, before.release) };
         let mut memory = self.addresses.boot.boot_with(self.linux.release, policy, core(&self.guest));
         memory.mistake = before.memory.mistake;
+        memory.met.add_all(before.memory.met);
+        if before.memory.policy != memory.policy || before.settings != settings {
+            memory.meet(Rule::ResetForgets);
+        }
         self.used.clear();
         let faults = std::mem::take(&mut self.linux.faults);
         self.linux = Linux::new(self.linux.release, settings, memory);
@@ -137,6 +142,7 @@ impl Prediction {
         self.linux.retry_virtio_mem();
         let mut effect = self.act(action)?;
         self.linux.retry_virtio_mem();
+        self.linux.memory.meet_shown();
         let chance = std::mem::take(&mut self.linux.chance);
         effect.open = chance.open() | chance.unpaid();
         effect.unpaid = chance.unpaid().clone();
@@ -240,11 +246,14 @@ impl Prediction {
 
     /// Virtio-mem drivers try again what did not work.
     fn settle(&mut self) -> Result<Effect, String> {
+        let late = |device: &VirtioMem| device.plugged() != device.requested;
+        if self.linux.virtio_mem.values().any(late) {
+            self.linux.memory.meet(Rule::TimerTriesAgain);
+        }
         let ids: Vec<String> = self.linux.virtio_mem.keys().cloned().collect();
         for id in &ids {
             self.linux.run_virtio_mem(id);
         }
-        let late = |device: &VirtioMem| device.plugged() != device.requested;
         if self.linux.virtio_mem.values().any(late) {
             return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
         }

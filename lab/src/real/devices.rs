@@ -14,6 +14,8 @@ use crate::scenario::{Effect, FaultText, NotifyWord, OutcomeWord, Plug, Resize, 
 const PATIENCE: u32 = 240;
 /// A driver of a virtio-mem device tries again after up to 300 seconds.
 const TRIES_AGAIN: Duration = Duration::from_secs(400);
+/// Between two looks at what takes that long, while other guests want the processor.
+const LOOK_LATER: Duration = Duration::from_millis(500);
 /// The status of a device that is not there.
 const NOT_FOUND: u16 = 404;
 
@@ -80,7 +82,7 @@ impl Real {
             if self.vm.rest.ask(Method::GET, &path, None)?.status == NOT_FOUND {
                 return effect(OutcomeWord::Done);
             }
-            if self.reports()?.iter().skip(self.reports).any(|(_, status)| *status != 0x84) {
+            if self.reports()?.iter().any(|(_, status)| *status != 0x84) {
                 return effect(OutcomeWord::Refused);
             }
             std::thread::sleep(LOOK_AGAIN);
@@ -160,7 +162,7 @@ impl Real {
             if !devices.as_array().is_some_and(|all| all.iter().any(late)) {
                 return Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() });
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(LOOK_LATER);
         }
         Ok(Effect { outcome: Some(OutcomeWord::InProgress), ..Effect::default() })
     }

@@ -102,12 +102,11 @@ impl Real {
 
     pub(super) fn inject(&mut self, inject: &Inject) -> Result<Effect, RealError> {
         self.vm.guest().load_module("memory-notifier-error-inject")?;
-        for (action, on) in
-            [("MEM_GOING_OFFLINE", inject.going_offline), ("MEM_GOING_ONLINE", inject.going_online)]
-        {
-            let errno = if on { -16 } else { 0 };
-            self.vm.shell(&format!("echo {errno} > {ERRORS}/{action}/error"))?;
-        }
+        let errno = |on: bool| if on { -16 } else { 0 };
+        let (offline, online) = (errno(inject.going_offline), errno(inject.going_online));
+        let write = |errno: i32, action: &str| format!("echo {errno} > {ERRORS}/{action}/error");
+        let (offline, online) = (write(offline, "MEM_GOING_OFFLINE"), write(online, "MEM_GOING_ONLINE"));
+        self.vm.shell(&format!("{offline} && {online}"))?;
         Ok(Effect::default())
     }
 }

@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How far the log of each device was read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestLog {
     last: BTreeMap<String, u64>,
 }

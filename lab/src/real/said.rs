@@ -61,24 +61,30 @@ impl Real {
     /// last report comes after the change has ended.
     pub(super) fn new_reports(&mut self, expected: usize) -> Result<Vec<(u32, u32)>, RealError> {
         let end = Instant::now() + SOON;
+        let mut all = Vec::new();
         loop {
-            let reports = self.reports()?;
-            if reports.len() >= self.reports + expected || Instant::now() >= end {
-                let new = reports.iter().skip(self.reports).copied().collect();
-                self.reports = reports.len();
-                return Ok(new);
+            let events = self.vm.rest.events_since(self.last_event)?;
+            let last = events.last().and_then(|event| event["sequence"].as_u64());
+            self.last_event = last.unwrap_or(self.last_event);
+            all.extend(reports(&events));
+            if all.len() >= expected || Instant::now() >= end {
+                return Ok(all);
             }
             std::thread::sleep(LOOK_AGAIN);
         }
     }
 
-    /// All `_OST` pairs so far.
+    /// The `_OST` pairs since this was last asked, which the next one to ask is told as well.
     pub(super) fn reports(&self) -> Result<Vec<(u32, u32)>, RealError> {
-        let events = self.vm.rest.events()?;
-        let number = |event: &Value, key: &str| {
-            event[key].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX)
-        };
-        let reports = events.iter().filter(|event| event["event"] == "ost");
-        Ok(reports.map(|event| (number(event, "source"), number(event, "status"))).collect())
+        Ok(reports(&self.vm.rest.events_since(self.last_event)?))
     }
+}
+
+/// The `_OST` pairs among events.
+fn reports(events: &[Value]) -> Vec<(u32, u32)> {
+    let number = |event: &Value, key: &str| {
+        event[key].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX)
+    };
+    let reports = events.iter().filter(|event| event["event"] == "ost");
+    reports.map(|event| (number(event, "source"), number(event, "status"))).collect()
 }

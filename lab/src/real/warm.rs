@@ -6,14 +6,12 @@ use dimmer_images::Kernel;
 
 use super::{Real, RealError};
 use crate::scenario::{self, Action, Effect, Parameters, Scenario};
-use crate::vm::TestVm;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Warm {
-    vm: TestVm,
+    real: Real,
     settings: scenario::Guest,
-    block_size: u64,
 }
 
 impl Warm {
@@ -24,8 +22,8 @@ impl Warm {
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
         let mut real = Real::boot(scenario, kernel)?;
         real.layout()?;
-        real.vm.rest.tell(Method::PUT, "/vm.pause", None)?;
-        Ok(Self { vm: real.vm, settings: scenario.guest.clone(), block_size: real.block_size })
+        real.stand_still()?;
+        Ok(Self { real, settings: scenario.guest.clone() })
     }
 
     /// A child for a scenario with this machine, and with no other settings than can be changed while a guest runs.
@@ -33,7 +31,8 @@ impl Warm {
     /// # Errors
     /// [`RealError`].
     pub fn child(&self, scenario: &Scenario) -> Result<Real, RealError> {
-        let mut real = Real::new(self.vm.fork()?, scenario, self.block_size);
+        let mut real = self.real.child()?;
+        real.cmdline = super::kernels::cmdline(scenario);
         let guest = &scenario.guest;
         if *guest != self.settings {
             let parameters = Parameters {
@@ -46,5 +45,36 @@ impl Warm {
             real.apply(&Action::Set(&parameters), &Effect::default())?;
         }
         Ok(real)
+    }
+}
+
+impl Real {
+    /// From now on the machine stands still, and is there for its children.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn stand_still(&mut self) -> Result<(), RealError> {
+        self.vm.rest.tell(Method::PUT, "/vm.pause", None)?;
+        Ok(())
+    }
+
+    /// A child, of which all is known that is known of this machine.
+    ///
+    /// # Errors
+    /// [`RealError`].
+    pub fn child(&self) -> Result<Self, RealError> {
+        Ok(Self {
+            vm: self.vm.fork()?,
+            resets: self.resets,
+            last_event: self.last_event,
+            requests: self.requests.clone(),
+            log: self.log,
+            stuck: self.stuck,
+            pinned: self.pinned.clone(),
+            poisoned: self.poisoned.clone(),
+            block_size: self.block_size,
+            cmdline: self.cmdline.clone(),
+            restores: self.restores,
+        })
     }
 }

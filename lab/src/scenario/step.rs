@@ -205,6 +205,11 @@ impl Step {
         self.actions().pop().expect("a checked step has an action")
     }
 
+    /// Whether it waits for a driver's timer, for most of a minute or longer.
+    pub const fn waits(&self) -> bool {
+        self.settle.is_some()
+    }
+
     /// Whether it makes sense in itself.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::cost::{Cost, Fit, Shortage};
 use crate::kaslr::Behind;
 use crate::memory::{Errno, GroupId};
 use crate::policy::OnlineType;
+use crate::rule::Rule;
 use crate::zone::{SECTION, Zone};
 
 impl Linux {
@@ -31,9 +32,18 @@ impl Linux {
         for index in indices.clone() {
             self.memory.add(index, node, group, memmap).map_err(|_| Reason::Exists)?;
         }
-        let Some(how) = self.settings.auto_online else { return Ok(()) };
-        for index in indices {
+        if memmap > 0 {
+            self.memory.meet(Rule::MemmapOnMemory);
+        }
+        let Some(how) = self.settings.auto_online else {
+            self.memory.meet(Rule::ComesOffline);
+            return Ok(());
+        };
+        for index in indices.clone() {
             if self.memory_block_online(index, how).is_err() {
+                if index + 1 < indices.end {
+                    self.memory.meet(Rule::RestStaysOffline);
+                }
                 break;
             }
         }
@@ -58,7 +68,10 @@ impl Linux {
         let (cost, means) = (Cost::of(pages, memmap), self.means());
         let fails = match means.fit(cost) {
             Fit::Fits => false,
-            Fit::Open => self.chance.is_short(indices),
+            Fit::Open => {
+                self.memory.meet(Rule::MemmapMayNotBePaid);
+                self.chance.is_short(indices)
+            }
             Fit::Fails => true,
         };
         if fails {
@@ -82,6 +95,9 @@ impl Linux {
             }
             let zone = block.zone();
             if let Err(error) = self.offline_emptied(index) {
+                if !offlined.is_empty() {
+                    self.memory.meet(Rule::BigBlockStays);
+                }
                 // Each goes back to the kind of zone that it was in.
                 for (index, zone) in offlined {
                     let how =

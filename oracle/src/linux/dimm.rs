@@ -7,6 +7,7 @@ use super::super::absent::{NotAdded, Reason};
 use super::super::group::GroupKind;
 use super::super::memory::{Errno, GroupId};
 use super::super::mistake::Mistake;
+use super::super::rule::Rule;
 use super::super::zone::PAGE;
 use super::Linux;
 
@@ -76,9 +77,16 @@ impl Linux {
     /// The guest checks a device with these ranges of bytes, in the order of `_CRS`. The report is
     /// `_OST(1, 0)` whatever comes of it; the device is only bound when a range could be added.
     pub fn plug_dimm(&mut self, id: &str, ranges: &[Range<u64>], node: u32) {
+        let all = ranges.iter().filter(|range| !range.is_empty()).count();
         let ranges = merged(ranges);
         if ranges.is_empty() {
             return;
+        }
+        if ranges.len() < all {
+            self.memory.meet(Rule::RangesAreJoined);
+        }
+        if ranges.len() > 1 {
+            self.memory.meet(Rule::SeveralRanges);
         }
         let max_pages = ranges.iter().map(|range| range.end - range.start).sum::<u64>().div_ceil(PAGE);
         let group = self.release.has_groups();
@@ -107,23 +115,35 @@ impl Linux {
             };
             match reason {
                 None => blocks.extend(indices),
-                Some(reason) => not_added.push(NotAdded { range: range.clone(), reason }),
+                Some(reason) => {
+                    self.memory.meet(reason.rule());
+                    not_added.push(NotAdded { range: range.clone(), reason });
+                }
             }
         }
+        self.bind_dimm(id, PluggedDimm { node, blocks, group }, not_added);
+    }
+
+    /// The driver is bound to a device of which something could be added.
+    fn bind_dimm(&mut self, id: &str, dimm: PluggedDimm, not_added: Vec<NotAdded>) {
         self.not_added.remove(id);
         if !not_added.is_empty() {
             self.not_added.insert(id.to_owned(), not_added);
         }
-        match group {
-            Some(group) if blocks.is_empty() => self.memory.unregister(group),
-            _ if blocks.is_empty() => {}
-            _ => drop(self.dimms.insert(id.to_owned(), PluggedDimm { node, blocks, group })),
+        if !dimm.blocks.is_empty() {
+            self.dimms.insert(id.to_owned(), dimm);
+            return;
+        }
+        self.memory.meet(Rule::NoDriver);
+        if let Some(group) = dimm.group {
+            self.memory.unregister(group);
         }
     }
 
     /// The guest is asked to let a device go (`acpi_scan_hot_remove`).
     pub fn eject_dimm(&mut self, id: &str) -> Ejected {
         if !self.settings.eject_enabled {
+            self.memory.meet(Rule::EjectIsOff);
             return Ejected::Disabled;
         }
         self.eject_rest(id, BTreeSet::new(), None)
@@ -134,8 +154,9 @@ impl Linux {
         let before = self.stuck.take()?;
         self.memory.set_going_offline(before.block, false);
         let ejected = self.eject_rest(&before.id, before.offlined.clone(), Some(before.block));
-        if let Some(stuck) = &mut self.stuck {
-            stuck.by_guest = before.by_guest;
+        match &mut self.stuck {
+            Some(stuck) => stuck.by_guest = before.by_guest,
+            None => self.memory.meet(Rule::EjectionGoesOn),
         }
         Some((before, ejected))
     }
@@ -146,6 +167,7 @@ impl Linux {
         // A device that the driver is not bound to has nothing to take offline.
         let Some(dimm) = self.dimms.get(id).cloned() else {
             self.not_added.remove(id);
+            self.memory.meet(Rule::DimmWithoutDriverGoes);
             return Ejected::Gone;
         };
         // All are tried, and those that failed once more; it ends with the first that fails twice.
@@ -159,6 +181,7 @@ impl Linux {
                 };
                 match online.then(|| offline(self)) {
                     Some(Err(Errno::EINTR)) => {
+                        self.memory.meet(Rule::EjectionWaits);
                         // No signal reaches the kernel's own thread.
                         self.memory.set_going_offline(*index, true);
                         self.stuck =
@@ -172,10 +195,13 @@ impl Linux {
             }
         }
         let Some(block) = refused else {
+            self.memory.meet(Rule::DimmGoes);
             self.remove_dimm(id);
             return Ejected::Gone;
         };
+        self.memory.meet(Rule::DimmStays);
         for index in dimm.blocks.iter().filter(|index| offlined.contains(index)) {
+            self.meet_kept_word(*index);
             // By the policy of now, not to the zone it was in. What cannot come back stays offline.
             let _ = self.device_online(*index);
         }

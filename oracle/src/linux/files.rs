@@ -2,6 +2,7 @@
 
 use super::super::memory::Errno;
 use super::super::policy::OnlineType;
+use super::super::rule::Rule;
 use super::Linux;
 
 impl Linux {
@@ -27,10 +28,20 @@ impl Linux {
     pub fn write_online(&mut self, index: u64, word: &str) -> Result<(), Errno> {
         let online = self.memory.blocks().get(&index).ok_or(Errno::EINVAL)?.is_online();
         match word {
-            "1" if !online => self.device_online(index).map(drop),
+            "1" if !online => {
+                self.meet_kept_word(index);
+                self.device_online(index).map(drop)
+            }
             "0" if online => self.offline(index),
             "0" | "1" => Ok(()),
             _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// A block is about to go online in a way that nobody names now.
+    pub(super) fn meet_kept_word(&mut self, index: u64) {
+        if self.memory.blocks()[&index].online_type.is_some() {
+            self.memory.meet(Rule::KeptWordCounts);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Block, Memory, Mistake, OnlineType, Zone};
+use super::{Block, Memory, Mistake, OnlineType, Rule, Zone};
 
 /// What a block shows in `state` and `valid_zones`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,14 @@ impl Memory {
             zones.sort_unstable();
         }
         Shown { online: false, going_offline, zones }
+    }
+
+    /// Notes what offline blocks show: a kernel zone first, or the movable one.
+    pub fn meet_shown(&mut self) {
+        for index in self.offline.clone() {
+            let movable = self.shown(index).zones[0] == Some(Zone::Movable);
+            self.meet(if movable { Rule::ShowsMovableFirst } else { Rule::ShowsKernelFirst });
+        }
     }
 
     /// The words of `valid_zones` of a block.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Linux, Request, VirtioMem};
 use crate::mistake::Mistake;
+use crate::rule::Rule;
 use crate::zone::Zone;
 
 /// The big blocks of a device.
@@ -16,6 +17,8 @@ pub struct BigBlocks {
     first: u64,
     next: u64,
     plugged: BTreeSet<u64>,
+    /// Those that are plugged, and that Linux does not have: the device did not take them when it was asked to.
+    left: BTreeSet<u64>,
 }
 
 /// The order in which big blocks are looked at for unplugging.
@@ -32,15 +35,18 @@ enum Pass {
 impl BigBlocks {
     pub(super) fn new(region: &Range<u64>, size: u64) -> Self {
         let first = region.start.div_ceil(size);
-        Self { size, first, next: first, plugged: BTreeSet::new() }
+        Self { size, first, next: first, plugged: BTreeSet::new(), left: BTreeSet::new() }
     }
 
     pub(super) fn plugged(&self) -> u64 {
-        self.plugged.len() as u64 * self.size
+        (self.plugged.len() + self.left.len()) as u64 * self.size
     }
 
     /// Brings the plugged size nearer to the requested one, once.
     pub(super) fn run(&mut self, linux: &mut Linux, device: &mut VirtioMem) {
+        if !self.clean_up(linux, device) {
+            return;
+        }
         let (plugged, requested) = (self.plugged(), device.requested);
         if requested > plugged {
             self.plug(linux, device, (requested - plugged) / self.size);
@@ -49,22 +55,38 @@ impl BigBlocks {
         }
     }
 
+    /// Gives back what is left of earlier runs (`virtio_mem_cleanup_pending_mb`). Returns whether the device did as asked.
+    fn clean_up(&mut self, linux: &mut Linux, device: &mut VirtioMem) -> bool {
+        while let Some(index) = self.left.first().copied() {
+            if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                return false;
+            }
+            linux.memory.meet(Rule::LeftoverIsGivenBack);
+            self.left.remove(&index);
+        }
+        true
+    }
+
     fn plug(&mut self, linux: &mut Linux, device: &mut VirtioMem, count: u64) {
-        let unused: Vec<u64> =
-            (self.first..self.next).filter(|index| !self.plugged.contains(index)).collect();
+        let is_unused = |index: &u64| !self.plugged.contains(index) && !self.left.contains(index);
+        let unused: Vec<u64> = (self.first..self.next).filter(is_unused).collect();
         let last = (device.spec.region.start + device.usable) / self.size;
         let indices = unused.into_iter().chain(self.next..last);
         for (_, index) in (0..count).zip(indices) {
             if !device.could_add(&linux.memory, linux.release, self.size) {
-                return;
+                return linux.memory.meet(Rule::TooMuchOffline);
             }
+            linux.memory.meet(if index < self.next { Rule::UsedBigBlock } else { Rule::NewBigBlock });
             self.next = self.next.max(index + 1);
             if !device.ask(linux, Request::Plug(self.bytes(index))) {
                 return;
             }
             linux.chance.assume_short(device.could_not_add(&self.bytes(index)));
             if linux.add_memory(self.blocks(linux, index), device.spec.node, device.group, 0).is_err() {
-                device.ask(linux, Request::Unplug(self.bytes(index)));
+                linux.memory.meet(Rule::GivesBack);
+                if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                    self.left.insert(index);
+                }
                 return;
             }
             self.plugged.insert(index);
@@ -85,11 +107,17 @@ impl BigBlocks {
                 if self.can_be_emptied(linux, device, index)
                     && linux.offline_and_remove(self.blocks(linux, index)).is_ok()
                 {
+                    linux.memory.meet(match pass {
+                        Pass::Offline => Rule::OfflineBigBlockGoes,
+                        Pass::Movable => Rule::MovableBigBlockGoes,
+                        Pass::Any => Rule::KernelBigBlockGoes,
+                    });
                     // Linux does not have it any more, whatever the device says.
+                    self.plugged.remove(&index);
                     if !device.ask(linux, Request::Unplug(self.bytes(index))) {
+                        self.left.insert(index);
                         return;
                     }
-                    self.plugged.remove(&index);
                     count -= 1;
                 }
             }
@@ -100,6 +128,7 @@ impl BigBlocks {
     fn can_be_emptied(&self, linux: &mut Linux, device: &VirtioMem, index: u64) -> bool {
         let bytes = self.bytes(index);
         if linux.holds_a_page_in(&bytes) {
+            linux.memory.meet(Rule::PassesOverHeld);
             return false;
         }
         let kernel =

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{Linux, VirtioMem};
+use crate::rule::Rule;
 use crate::zone::{PAGE, Zone};
 
 mod plug;
@@ -81,6 +82,9 @@ impl SubBlocks {
                 if self.partial[&index].is_empty() {
                     self.partial.remove(&index);
                     self.remove_empty(linux, index);
+                    if self.unused.contains(&index) {
+                        linux.memory.meet(Rule::EmptyBlockGoesLater);
+                    }
                 }
             }
         }
@@ -103,6 +107,7 @@ impl SubBlocks {
         if linux.offline_and_remove(index..index + 1).is_ok() {
             self.unused.insert(index);
         } else {
+            linux.memory.meet(Rule::EmptyBlockStays);
             self.put_back(index, BTreeSet::new());
         }
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use dimmer_oracle::memory::Block;
 use dimmer_oracle::zone::Zone;
 
 use super::Moment;
 use crate::explore::dice::Dice;
-use crate::scenario::{BlockFile, BlockSet, Blocks, OnlineWord, Step, Write};
+use crate::scenario::{BlockFile, BlockSet, Blocks, OnlineWord, PageWord, Poison, PoisonWord, Step, Write};
 
 pub(super) fn offline(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let memory = &moment.model.linux.memory;
@@ -45,8 +46,9 @@ pub(super) fn write(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     Some(Step { write: Some(Write { block, file, word: word.to_owned() }), ..Step::default() })
 }
 
-/// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free.
-const MOST_SEARCHED: u64 = 2 << 30;
+/// Most memory of a guest in which a page is pinned: looking for one, the agent asks for all that is free, which a child then
+/// has to have for itself.
+const MOST_SEARCHED: u64 = 1 << 30;
 
 /// One block that is movable: in others a page may not be free to be pinned.
 pub(super) fn pin(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
@@ -67,6 +69,30 @@ pub(super) fn unpin(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let pinned = moment.model.linux.fixed.iter().map(|frame| frame / memory.block_pages());
     let block = dice.one_of(&pinned.collect::<Vec<_>>())?;
     Some(Step { unpin: Some(BlockSet([block].into())), ..Step::default() })
+}
+
+/// A page of a block that was plugged: of a movable one, in which nobody uses it, or of one that is offline.
+pub(super) fn poison(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
+    if !moment.breaks {
+        return None;
+    }
+    let linux = &moment.model.linux;
+    let is_whole = |index: u64| {
+        linux.virtio_mem.values().all(|device| device.unplugged_pages(|other| other == index) == 0)
+    };
+    let fits = |block: &Block| !block.is_online() || block.zone() == Some(Zone::Movable);
+    let plugged = linux.memory.blocks().iter();
+    let plugged = plugged.filter(|(index, block)| !block.early && fits(block) && is_whole(**index));
+    let block = dice.one_of(&plugged.map(|(index, _)| *index).collect::<Vec<_>>())?;
+    let by = dice.weighted(&[
+        (4, PoisonWord::HardOffline),
+        (2, PoisonWord::SoftOffline),
+        (2, PoisonWord::MachineCheck),
+    ]);
+    // The machine reports no error of memory that nobody uses.
+    let online = linux.memory.blocks()[&block].is_online();
+    let by = if online { by } else { PoisonWord::HardOffline };
+    Some(Step { poison: Some(Poison { block, by, page: PageWord::Free }), ..Step::default() })
 }
 
 /// Some blocks of `all`: one, often the first or the last, or a few neighbours, or all of them.

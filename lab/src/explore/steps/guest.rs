@@ -46,14 +46,22 @@ pub(super) fn inject(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     Some(Step { inject: Some(inject), ..Step::default() })
 }
 
-/// Answers of a virtio-mem device to its driver's next requests that are no ACK; or none any more. Only those after which
-/// the driver waits for no timer: it asks again at once, or gives the device up.
+/// Answers of a virtio-mem device to its driver's next requests that are no ACK; or none any more. The driver asks again at
+/// once, gives the device up, or waits for its timer; that one comes once, since it waits twice as long the next time.
 pub(super) fn fault(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     let ids: Vec<String> = moment.model.linux.virtio_mem.keys().cloned().collect();
     let id = dice.one_of(&ids)?;
-    let (on, answer) =
-        dice.weighted(&[(6, ("plug", "nack")), (1, ("plug", "error")), (1, ("unplug", "error"))]);
+    let (on, answer) = dice.weighted(&[
+        (4, ("plug", "nack")),
+        (1, ("plug", "error")),
+        (1, ("unplug", "error")),
+        (2, ("plug", "busy")),
+        (1, ("unplug", "busy")),
+        (1, ("unplug", "nack")),
+    ]);
     let (nth, times) = (dice.number(1..=3), dice.number(1..=3));
+    let waits = answer == "busy" || (on, answer) == ("unplug", "nack");
+    let times = if waits { 1 } else { times };
     let text = format!("device={id},on={on},do={answer},nth={nth},times={times}");
     let fault = text.parse().expect("these words make a fault");
     Some(Step { fault: Some(if dice.chance(80) { vec![fault] } else { Vec::new() }), ..Step::default() })

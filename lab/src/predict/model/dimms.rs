@@ -5,6 +5,7 @@ use std::ops::Range;
 use dimmer_oracle::faults::{Failure, Point};
 use dimmer_oracle::linux::Ejected;
 use dimmer_oracle::mistake::Mistake;
+use dimmer_oracle::rule::Rule;
 
 use super::Prediction;
 use crate::scenario::{Effect, NotifyWord, OutcomeWord, Plug};
@@ -96,7 +97,10 @@ impl Prediction {
         let outcome = Some(self.ejected(number, &ejected));
         let ost = match ejected {
             Ejected::Disabled => Vec::new(),
-            _ => own(&ejected.ost()),
+            _ => {
+                self.linux.memory.meet(Rule::GuestEjects);
+                own(&ejected.ost())
+            }
         };
         Ok(Effect { outcome, ost, ..Effect::default() })
     }

@@ -1,8 +1,9 @@
 //! In which order sub-blocks are plugged.
 
-use super::{Linux, Place, SubBlocks, VirtioMem};
+use super::{Linux, Place, SubBlocks, VirtioMem, place};
 use crate::mistake::Mistake;
 use crate::release::Release;
+use crate::rule::Rule;
 use crate::virtio_mem::Request;
 
 impl SubBlocks {
@@ -18,11 +19,15 @@ impl SubBlocks {
             }
         }
         let last = (device.spec.region.start + device.usable) / self.memory_block;
-        while count > 0 && device.could_add(&linux.memory, linux.release, self.memory_block) {
+        while count > 0 {
+            if !device.could_add(&linux.memory, linux.release, self.memory_block) {
+                return linux.memory.meet(Rule::TooMuchOffline);
+            }
             let again = self.unused.first().copied();
             let Some(index) = again.or(Some(self.next).filter(|next| *next < last)) else { return };
             self.unused.remove(&index);
             self.next = self.next.max(index + 1);
+            linux.memory.meet(if again.is_some() { Rule::UsedBlock } else { Rule::NewBlock });
             let some = count.min(self.per_block());
             if !self.plug_new(linux, device, index, some) {
                 return;
@@ -40,6 +45,7 @@ impl SubBlocks {
         }
         linux.chance.assume_short(device.could_not_add(&self.bytes(index, 0..count)));
         if linux.add_memory(index..index + 1, device.spec.node, device.group, 0).is_err() {
+            linux.memory.meet(Rule::GivesBack);
             device.ask(linux, Request::Unplug(self.bytes(index, 0..count)));
             self.unused.insert(index);
             return false;
@@ -61,6 +67,11 @@ impl SubBlocks {
         while let Some(start) = (0..per_block).find(|sub| !plugged.contains(sub)).filter(|_| *count > 0) {
             let run = (start..per_block).take_while(|sub| !plugged.contains(sub)).count() as u64;
             let run = run.min(*count);
+            linux.memory.meet(match place(linux, index) {
+                Place::Kernel => Rule::FillsKernel,
+                Place::Movable => Rule::FillsMovable,
+                Place::Offline => Rule::FillsOffline,
+            });
             went_well = device.ask(linux, Request::Plug(self.bytes(index, start..start + run)));
             if !went_well {
                 break;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Linux, Place, SubBlocks, VirtioMem, place};
 use crate::mistake::Mistake;
 use crate::release::Release;
+use crate::rule::Rule;
 use crate::virtio_mem::Request;
 
 impl SubBlocks {
@@ -71,6 +72,13 @@ impl SubBlocks {
         } else {
             self.partial.remove(&index).unwrap_or_default()
         };
+        linux.memory.meet(match (place(linux, index), whole) {
+            (Place::Offline, _) => Rule::TakesOffline,
+            (Place::Movable, true) => Rule::TakesMovable,
+            (Place::Movable, false) => Rule::TakesPartialMovable,
+            (Place::Kernel, true) => Rule::TakesKernel,
+            (Place::Kernel, false) => Rule::TakesPartialKernel,
+        });
         let went_well = if place(linux, index) == Place::Offline {
             self.unplug_offline(linux, device, index, &mut plugged, count)
         } else {
@@ -120,6 +128,7 @@ impl SubBlocks {
         if whole && self.can_take(linux, device, index, 0..per_block) {
             let went_well = device.ask(linux, Request::Unplug(self.bytes(index, 0..per_block)));
             if went_well {
+                linux.memory.meet(Rule::TakesABlockAtOnce);
                 plugged.clear();
                 *count -= per_block;
             }
@@ -142,6 +151,7 @@ impl SubBlocks {
     fn can_take(&self, linux: &mut Linux, device: &VirtioMem, index: u64, subs: Range<u64>) -> bool {
         let bytes = self.bytes(index, subs);
         if linux.held.contains(&index) || linux.holds_a_page_in(&bytes) {
+            linux.memory.meet(Rule::PassesOverHeld);
             return false;
         }
         if place(linux, index) == Place::Kernel {
