@@ -25,7 +25,7 @@ pub use warm::Warm;
 
 /// How long something is waited for that is to come on its own, and the time between two looks.
 const SOON: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A scenario could not be carried out.
 #[derive(Debug, thiserror::Error)]

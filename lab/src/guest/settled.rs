@@ -11,7 +11,7 @@ use crate::layout::{Layout, difference};
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How many times the duration of a report to leave it alone, so that watching a small guest does
 /// not take the CPU that it needs to get on.
-const SHARE: u32 = 2;
+const SHARE: u32 = 5;
 
 impl Guest {
     /// The memory layout once two reports in a row agree and neither knows of anything under way.
