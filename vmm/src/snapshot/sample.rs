@@ -1,5 +1,7 @@
 //! The state of a machine with one of each device, for the unit tests of this crate, to be changed as each test needs.
 
+pub mod chain;
+
 use std::fs::File;
 use std::time::Duration;
 

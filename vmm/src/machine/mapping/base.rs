@@ -31,8 +31,9 @@ const PAGE: u64 = 4096;
 const ENTRY: u64 = 8;
 /// Entries that are read at once.
 const ENTRIES: u64 = 16 << 10;
-/// Runs of a file in one part, at most: a process has some 65,000 mappings (`vm.max_map_count`) for all parts.
-const MOST_RUNS: usize = 64;
+/// Runs of files that an area has, at most, but for parts that are laid over one as a whole: each of them makes two mappings more,
+/// of which a process has some 65,000 (`vm.max_map_count`), and most of them are for slots.
+const MOST_RUNS: usize = 256;
 /// Bits 63 and 62: the page is in memory, or was swapped out (Linux, Documentation/admin-guide/mm/pagemap.rst).
 const THERE: u64 = 0b11 << 62;
 
@@ -54,7 +55,8 @@ impl Mapping {
             return Err(MappingError::NoBase);
         }
         const STEP: &str = "map a snapshot over";
-        let runs = runs(file, part, place).map_err(at(STEP, size))?;
+        let most = MOST_RUNS.saturating_sub(lock(&self.bases).len());
+        let runs = runs(file, part, place, most).map_err(at(STEP, size))?;
         for part in runs {
             let place = place + (part.start - start);
             self.lay_over(&part, file, place).map_err(at(STEP, size))?;
@@ -145,19 +147,20 @@ impl Base {
     }
 }
 
-/// The runs of `part` over which `file`, from `place` on, is to be laid: where it has data, rounded to huge pages, or more
-/// where that would be too many runs.
-fn runs(file: &File, part: &Range<u64>, place: u64) -> io::Result<Vec<Range<u64>>> {
+/// The runs of `part` over which `file`, from `place` on, is to be laid: where it has data, rounded to huge pages, or to more
+/// where that would be more than `most` runs; all of the part where there may be none.
+fn runs(file: &File, part: &Range<u64>, place: u64, most: usize) -> io::Result<Vec<Range<u64>>> {
     let data = sparse::data(file, place..place + (part.end - part.start))?;
-    let mut runs: Vec<_> =
-        data.into_iter().map(|data| data.start - place + part.start..data.end - place + part.start).collect();
+    if most == 0 && !data.is_empty() {
+        return Ok(vec![part.clone()]);
+    }
+    let back = |at: u64| at - place + part.start;
+    let data = data.into_iter().map(|data| back(data.start)..back(data.end)).collect();
     let mut grain = ALIGN;
-    loop {
-        runs = rounded(runs, grain);
-        if runs.len() <= MOST_RUNS {
-            break;
-        }
+    let mut runs = rounded(data, grain);
+    while runs.len() > most {
         grain *= 2;
+        runs = rounded(runs, grain);
     }
     let cut = |run: Range<u64>| run.start.max(part.start)..run.end.min(part.end);
     Ok(runs.into_iter().map(cut).collect())

@@ -156,6 +156,9 @@ impl Ledger {
     /// [`HostError`] when KVM refuses; all is as before then.
     pub fn watch(&mut self, watched: bool) -> Result<(), HostError> {
         let before = std::mem::replace(&mut self.watched, watched);
+        if before == watched {
+            return Ok(());
+        }
         let told: Vec<_> = self.told.iter().map(|(number, told)| (*number, told.clone())).collect();
         let changed = told.iter().try_for_each(|(number, told)| self.set(*number, told));
         changed.map_err(|error| {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::super::memory::{PAGE, PageSum, save};
 use super::*;
+use crate::snapshot::sample::chain::{Snap, layers};
 
 /// Pages of guest-physical addresses.
 const ALL: u64 = 40;
@@ -23,21 +24,6 @@ fn step() -> impl Strategy<Value = Step> {
     let there = prop::collection::vec(prop::bool::weighted(0.7), usize::try_from(ALL).unwrap());
     let written = prop::collection::btree_map(0..ALL, 0..3_u8, 0..10);
     (there, written).prop_map(|(there, written)| Step { there, written })
-}
-
-/// What one snapshot has.
-struct Snap {
-    pieces: Vec<Piece>,
-    runs: Option<Vec<Range<u64>>>,
-    file: Arc<File>,
-    length: u64,
-    sum: u32,
-}
-
-impl Snap {
-    fn has(&self) -> Has<'_> {
-        Has { pieces: &self.pieces, runs: self.runs.as_deref() }
-    }
 }
 
 /// A snapshot of `memory`, with only the pages of `changed` if there are any to be a difference to.
@@ -72,15 +58,6 @@ fn snap(memory: &BTreeMap<u64, u8>, changed: Option<&dyn Fn(u64) -> bool>) -> Sn
     let mut sum = PageSum::default();
     save(&file, parts, read, &|| true, Some(&mut sum)).unwrap();
     Snap { pieces, runs: changed.map(|_| runs), file: Arc::new(file), length, sum: sum.finish() }
-}
-
-fn layers(snaps: &[Snap]) -> Vec<Layer> {
-    let found = find(&snaps.iter().rev().map(Snap::has).collect::<Vec<_>>()).unwrap();
-    let layer = |(snap, parts): (&Snap, Vec<Part>)| {
-        let (file, path) = (snap.file.clone(), PathBuf::from("memory"));
-        Layer { path, file, length: snap.length, sum: Some(snap.sum), parts }
-    };
-    snaps.iter().zip(found.into_iter().rev()).map(layer).collect()
 }
 
 proptest! {

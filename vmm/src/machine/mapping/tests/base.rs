@@ -151,3 +151,57 @@ fn a_base_outlives_whoever_gave_it() {
     assert!(reads_as(&mapping, 3 * MIB..4 * MIB, 2));
     assert_eq!(content(&mapping, 2 * MIB..5 * MIB), [(3 * MIB, 4 * MIB)]);
 }
+
+/// Mappings of an area, and how many of them lie over a file.
+fn mappings(mapping: &Mapping) -> (usize, usize) {
+    let (start, end) = (mapping.start.addr() as u64, mapping.start.addr() as u64 + mapping.size);
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let lines = maps.lines().filter(|line| {
+        let first = u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+        (start..end).contains(&first)
+    });
+    lines.fold((0, 0), |(all, files), line| {
+        let inode = line.split_whitespace().nth(4).unwrap();
+        (all + 1, files + usize::from(inode != "0"))
+    })
+}
+
+/// An area of so many bytes over a file with a page of 1s in every fourth MiB, which it takes in such parts.
+fn scattered(size: u64, part: u64) -> (Mapping, impl Iterator<Item = Range<u64>>) {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(size).unwrap();
+    let pages = || (0..size / (4 * MIB)).map(|at| at * 4 * MIB + MIB..at * 4 * MIB + MIB + PAGE);
+    pages().for_each(|page| file.write_all_at(&vec![1; len(PAGE)], page.start).unwrap());
+    let file = Arc::new(file);
+    let spec = spec(Backing::Anon);
+    let mapping =
+        Mapping::new(size, Stores::open(&spec.backing).unwrap().next(size).unwrap(), &spec).unwrap();
+    for start in (0..size).step_by(len(part)) {
+        mapping.reveal(&(start..start + part), &[]).unwrap();
+        mapping.base(&(start..start + part), &[], &file, start).unwrap();
+    }
+    (mapping, pages())
+}
+
+#[test]
+fn only_what_the_file_has_lies_over_it() {
+    let mapping = based(&snapshot());
+    // Huge pages of the area: its first and second MiB, of which the first is bare; then its third and fourth.
+    assert_eq!(mappings(&mapping).1, 1, "the last two MiB are memory like any other");
+    let (mapping, pages) = scattered(1024 * MIB, 1024 * MIB);
+    assert_eq!(mappings(&mapping), (512, 256));
+    assert!(pages.into_iter().all(|page| reads_as(&mapping, page, 1)));
+}
+
+#[test]
+fn data_in_many_places_does_not_take_all_mappings_of_the_process() {
+    // The first 8 of 32 parts have 32 runs each, which are all that there may be; the others lie over the file as a whole.
+    let (mapping, mut pages) = scattered(4096 * MIB, 128 * MIB);
+    let (all, files) = mappings(&mapping);
+    assert!(all <= 2 * 256 + 1 && files <= 256 + 1, "{all} mappings, {files} of files");
+    assert!(
+        pages
+            .all(|page| reads_as(&mapping, page.clone(), 1)
+                && reads_as(&mapping, page.end..page.end + PAGE, 0))
+    );
+}

@@ -1,15 +1,13 @@
 //! Differences between moments of a machine's memory, against plain maps of what is in it and what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::layers::{self, Has, Layer};
 use crate::snapshot::memory::{PageSum, Piece, Pieces};
+use crate::snapshot::sample::chain::{Snap, layers};
 use crate::spec::RestoredMemory;
 
 const PAGE: u64 = 4096;
@@ -52,20 +50,6 @@ fn page(index: u64) -> u64 {
         0..10 => index * 100 * PAGE,
         10..50 => WINDOW + (index - 10) / 2 * BLOCK + if index.is_multiple_of(2) { 0 } else { BLOCK - PAGE },
         _ => DIMM.start + (index - 50) * 12 * MIB,
-    }
-}
-
-struct Snap {
-    pieces: Vec<Piece>,
-    runs: Option<Vec<Range<u64>>>,
-    file: Arc<File>,
-    length: u64,
-    sum: u32,
-}
-
-impl Snap {
-    fn has(&self) -> Has<'_> {
-        Has { pieces: &self.pieces, runs: self.runs.as_deref() }
     }
 }
 
@@ -152,20 +136,11 @@ impl Tracked {
         self.snaps.push(Snap { pieces, runs, file: Arc::new(file), length, sum: sum.finish() });
     }
 
-    fn layers(&self) -> Vec<Layer> {
-        let found = layers::find(&self.snaps.iter().rev().map(Snap::has).collect::<Vec<_>>()).unwrap();
-        let layer = |(snap, parts): (&Snap, _)| {
-            let (file, path) = (snap.file.clone(), PathBuf::from("memory"));
-            Layer { path, file, length: snap.length, sum: Some(snap.sum), parts }
-        };
-        self.snaps.iter().zip(found.into_iter().rev()).map(layer).collect()
-    }
-
     /// Another machine's memory, which goes on from the last snapshot.
     fn restored(&self, backing: Backing, how: RestoredMemory) -> Bench {
         let bench = bench_with(backing, 100);
         let pieces = &self.snaps.last().unwrap().pieces;
-        bench.ram.load(&Contents { pieces, layers: &self.layers() }, how, &[]).unwrap();
+        bench.ram.load(&Contents { pieces, layers: &layers(&self.snaps) }, how, &[]).unwrap();
         bench
     }
 
@@ -266,6 +241,6 @@ fn too_many_parts_are_read_over_what_is_mapped() {
         tracked.write(true, page, 0);
     }
     tracked.snapshot();
-    assert!(tracked.layers()[1].parts.len() == 2000);
+    assert!(layers(&tracked.snaps)[1].parts.len() == 2000);
     tracked.assert_restored();
 }
