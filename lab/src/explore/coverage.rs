@@ -5,6 +5,9 @@ use std::fmt;
 
 use dimmer_oracle::rule::{Met, Rule};
 
+/// Columns of a terminal.
+const WIDTH: usize = 100;
+
 /// Histories that met each rule, by kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -54,8 +57,21 @@ impl fmt::Display for Coverage {
             }
             writeln!(f)?;
         }
-        let never: Vec<&str> = self.never().map(Rule::name).collect();
-        write!(f, "never met: {}", if never.is_empty() { "none".to_owned() } else { never.join(", ") })
+        let mut never = self.never().map(Rule::name).peekable();
+        if never.peek().is_none() {
+            return f.write_str("never met: none");
+        }
+        f.write_str("never met:")?;
+        let mut column = WIDTH;
+        for name in never {
+            if column + name.len() >= WIDTH {
+                f.write_str("\n ")?;
+                column = 1;
+            }
+            write!(f, " {name}")?;
+            column += 1 + name.len();
+        }
+        Ok(())
     }
 }
 
@@ -77,7 +93,10 @@ mod tests {
             line("ratio-is-zero").unwrap().split_whitespace().map(str::to_owned).collect();
         assert_eq!(words, ["ratio-is-zero", "-", "2"]);
         assert_eq!(line("contig-both"), None);
-        let never = line("never met").unwrap();
-        assert!(never.contains("contig-both") && !never.contains("ratio-is-zero"), "{never}");
+        let (_, never) = text.split_once("never met:\n").unwrap();
+        let names: Vec<&str> = never.split_whitespace().collect();
+        assert_eq!(names.len(), Rule::ALL.len() - 1);
+        assert!(names.contains(&"contig-both") && !names.contains(&"ratio-is-zero"), "{never}");
+        assert!(never.lines().all(|line| line.starts_with("  ") && line.len() <= WIDTH), "{never}");
     }
 }
