@@ -141,6 +141,11 @@ impl DimmSlots {
         self.log.about(id)
     }
 
+    /// The latest `_OST` reports, oldest first.
+    pub fn all_ost(&self) -> Vec<OstReport> {
+        self.log.all()
+    }
+
     fn occupied(&self) -> impl Iterator<Item = (u16, &Occupant)> {
         (0_u16..).zip(&self.slots).filter_map(|(index, slot)| Some((index, slot.occupant.as_ref()?)))
     }

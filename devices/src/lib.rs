@@ -11,6 +11,7 @@ pub mod ged;
 pub mod i8042;
 pub mod irq;
 pub mod memory;
+pub mod memory_map;
 pub mod pci;
 pub mod placement;
 pub mod power;

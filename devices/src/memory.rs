@@ -47,9 +47,9 @@ impl GuestRange {
 #[error("{0}")]
 pub struct HostError(pub String);
 
-/// Host memory behind the windows of memory devices.
+/// Host memory behind the windows of memory devices, and behind boot RAM.
 ///
-/// Every call either happens as a whole or leaves everything as it was.
+/// Every call but [`release`](Self::release) either happens as a whole or leaves everything as it was.
 pub trait HostMemory: Send + Sync + std::fmt::Debug {
     /// Lets the guest reach `range`, which reads as zeroes. Nothing of `range` is backed yet;
     /// `owner` is the id of the memory device that it is for.
@@ -58,6 +58,20 @@ pub trait HostMemory: Send + Sync + std::fmt::Debug {
     /// Takes `range` away from the guest and gives its memory back to the host. All of `range` is
     /// backed for `owner`; it need not be what one call of [`back`](Self::back) was about.
     fn unback(&self, owner: &str, range: GuestRange) -> Result<(), HostError>;
+
+    /// Gives back what is behind `ranges`, whole pages in any order, as far as they are backed, and lets the guest reach them as
+    /// before: it gets other memory there when it touches them. Returns how many bytes that was about; none where
+    /// memory is of a kind that cannot be had again for sure. What was given back before an error stays so.
+    fn release(&self, ranges: &[GuestRange], afterwards: Afterwards) -> Result<u64, HostError>;
+}
+
+/// What memory may read as when it is touched again after it was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// As anything that the guest has had there.
+    Anything,
+    /// As zeroes, or as it did.
+    ZeroesOrSame,
 }
 
 /// What a memory device reaches outside itself.

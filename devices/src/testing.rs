@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::alarm::{Alarm, Purpose};
 use crate::bus::lock;
 use crate::irq::IrqLine;
-use crate::memory::{EventSink, GuestRange, HostError, HostMemory, MemoryEvent, MemoryStatus, Outcome};
+use crate::memory::{
+    Afterwards, EventSink, GuestRange, HostError, HostMemory, MemoryEvent, MemoryStatus, Outcome,
+};
 
 /// An interrupt line that can be looked at.
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ impl Write for Output {
 pub(crate) enum Call {
     Back(GuestRange),
     Unback(GuestRange),
+    Release(GuestRange, Afterwards),
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +117,7 @@ impl FakeHost {
         match call {
             Call::Back(range) => host.back(owner, range),
             Call::Unback(range) => host.unback(owner, range),
+            Call::Release(..) => {}
         }
         host.calls.push(call);
         Ok(())
@@ -159,6 +163,11 @@ impl HostMemory for FakeHost {
 
     fn unback(&self, owner: &str, range: GuestRange) -> Result<(), HostError> {
         self.record(Call::Unback(range), owner)
+    }
+
+    fn release(&self, ranges: &[GuestRange], afterwards: Afterwards) -> Result<u64, HostError> {
+        ranges.iter().try_for_each(|range| self.record(Call::Release(*range, afterwards), ""))?;
+        Ok(ranges.iter().map(|range| range.size).sum())
     }
 }
 

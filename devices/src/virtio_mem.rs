@@ -37,7 +37,7 @@ mod unplugged;
 mod usable;
 
 pub use config::{VirtioMemConfig, VirtioMemError};
-pub use log::{RequestLog, RequestRecord};
+pub use log::{RequestCounts, RequestLog, RequestRecord};
 pub use request::{BlockState, Malformed, Request, Response, Span};
 pub use state::{HeldState, VirtioMemState};
 
@@ -59,6 +59,8 @@ pub struct VirtioMem {
     /// A request that a fault delays.
     held: Option<Held>,
     log: RequestLog,
+    /// What was asked for since this process has the device.
+    counts: RequestCounts,
     outside: Outside,
     wrong: Said,
     busy: Said,
@@ -85,6 +87,7 @@ impl VirtioMem {
             last: None,
             held: None,
             log: RequestLog::default(),
+            counts: RequestCounts::default(),
             outside,
             wrong: Said::default(),
             busy: Said::default(),
@@ -125,6 +128,18 @@ impl VirtioMem {
     /// The latest 4096 requests of the driver, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.log.records(self.block_size)
+    }
+
+    /// How often the driver asked for what and was answered how, since this process has the device.
+    pub const fn request_counts(&self) -> &RequestCounts {
+        &self.counts
+    }
+
+    /// Notes what the driver asked for.
+    fn note(&mut self, request: Result<Request, Malformed>, response: Option<Response>) {
+        let count = self.counts.entry(log::words(request, response)).or_default();
+        *count = count.saturating_add(1);
+        self.log.push(request, response);
     }
 
     /// Sets the size that the driver is to reach.

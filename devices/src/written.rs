@@ -1,18 +1,14 @@
 //! Which pages of guest memory were written since some moment: the guest's map says so of every write of ours that goes
 //! through it, and KVM's dirty log of the guest's.
 //!
-//! Whatever writes into guest memory has a [`MemoryMap`], whose regions mark what is written by their type; so no device and
+//! Whatever writes into guest memory has a [`MemoryMap`](crate::memory_map::MemoryMap), whose regions mark what is written by their type; so no device and
 //! no loader can forget to.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use vm_memory::GuestMemoryMmap;
 use vm_memory::bitmap::{Bitmap, NewBitmap, RefSlice, WithBitmapSlice};
-
-/// The map of guest memory that devices read and write.
-pub type MemoryMap = GuestMemoryMmap<Written>;
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;

@@ -131,7 +131,7 @@ impl<'a> Apt<'a> {
     }
 
     fn update(&mut self) -> Result<(), Error> {
-        eprintln!("Fetching the package lists of Debian {}", self.suite);
+        crate::progress::say(format_args!("Fetching the package lists of Debian {}", self.suite));
         let (_, complaints) = self.show(["update"], None)?;
         self.complaints = complaints;
         Ok(())
@@ -185,7 +185,7 @@ impl<'a> Apt<'a> {
     /// [`Error`].
     pub fn download(&self, package: &Package, into: &Path) -> Result<PathBuf, Error> {
         let Package { name, version } = package;
-        eprintln!("Downloading {name} {version}");
+        crate::progress::say(format_args!("Downloading {name} {version}"));
         let (done, complaints) = self.show(["download", &format!("{name}={version}")], Some(into))?;
         let entries = fs::read_dir(into).map_err(|cause| Error::File { path: into.into(), cause })?;
         let mut paths = entries.flatten().map(|entry| entry.path());
@@ -204,7 +204,7 @@ impl<'a> Apt<'a> {
     pub fn download_all(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>, Error> {
         let file = |cause| Error::File { path: into.into(), cause };
         fs::create_dir_all(into.join("partial")).map_err(file)?;
-        eprintln!("Downloading {name} and what it depends on");
+        crate::progress::say(format_args!("Downloading {name} and what it depends on"));
         let archives = format!("Dir::Cache::archives={}", into.display());
         let install = ["install", "--download-only", "--yes", "--quiet", "--no-install-recommends"];
         let options = ["--option", &archives, name];

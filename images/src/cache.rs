@@ -81,7 +81,10 @@ impl Cache {
         let path = self.root.join("lock");
         let file = File::options().create(true).append(true).open(&path).map_err(used("open", &path))?;
         if file.try_lock().is_err() {
-            eprintln!("Waiting for another process that fills {}", self.root.display());
+            crate::progress::say(format_args!(
+                "Waiting for another process that fills {}",
+                self.root.display()
+            ));
             file.lock().map_err(used("lock", &path))?;
         }
         Ok(Lock { _file: file })

@@ -67,7 +67,7 @@ fn download(cache: &Cache, lock: &Lock, apt: &Apt<'_>, source: &Source) -> Resul
             let own = staged.join(&package.name);
             fs::create_dir(&own).map_err(|cause| Error::Read { path: own.clone(), cause })?;
             let archive = apt.download(package, &own)?;
-            eprintln!("Unpacking {}", package.name);
+            crate::progress::say(format_args!("Unpacking {}", package.name));
             deb::unpack(&archive, &staged.join("files"))?;
         }
         let prepared = staged.join("kernel");

@@ -23,11 +23,20 @@ const GUEST_MODULES: [&str; 8] = [
     "evdev",
     "pvpanic-mmio",
 ];
-/// What tests may load in a guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 4] = ["memory-notifier-error-inject", "hwpoison-inject", "nd_e820", "nd_pmem"];
-/// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports.
-const HOST_MODULES: [&str; 7] =
-    ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "irqbypass", "kvm-amd"];
+/// Drivers of devices that a machine may have, and what tests may load in a guest, where the kernel has it.
+const OPTIONAL_MODULES: [&str; 8] = [
+    "virtio_blk",
+    "virtio_net",
+    "virtio-rng",
+    "virtio_balloon",
+    "memory-notifier-error-inject",
+    "hwpoison-inject",
+    "nd_e820",
+    "nd_pmem",
+];
+/// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports, and TAP devices.
+const HOST_MODULES: [&str; 8] =
+    ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay", "irqbypass", "kvm-amd", "tun"];
 
 const DIRECTORIES: [&str; 12] = [
     "bin",

@@ -10,7 +10,10 @@
 //! | [`deb`], [`vmlinux`], [`elf`] | unpacking them |
 //! | [`modules`] | kernel modules and what they depend on |
 //! | [`qemu`] | QEMU of the emulated host |
+//! | [`prune`] | removing what is superseded |
 //! | [`initramfs`], [`busybox`] | the cpio archive and the shell in it |
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod apt;
 pub mod busybox;
@@ -22,6 +25,8 @@ pub mod initramfs;
 pub mod kernel;
 pub mod kernels;
 pub mod modules;
+mod progress;
+mod prune;
 pub mod qemu;
 pub mod vmlinux;
 
@@ -29,6 +34,7 @@ pub use cache::Cache;
 pub use fetch::fetch;
 pub use initramfs::{host_initramfs, initramfs};
 pub use kernel::{Kernel, list};
+pub use prune::{Removed, prune};
 pub use qemu::Qemu;
 
 /// The static agent, PID 1 of every guest.

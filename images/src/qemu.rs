@@ -88,7 +88,7 @@ impl Qemu {
         let staged = cache.stage(lock)?;
         let (archives, files, kept) = (staged.join("archives"), staged.join("files"), staged.join("kept"));
         let packages = apt.download_all(PACKAGE, &archives)?;
-        eprintln!("Unpacking {} packages", packages.len());
+        crate::progress::say(format_args!("Unpacking {} packages", packages.len()));
         packages.iter().try_for_each(|package| deb::unpack(package, &files))?;
         for part in [PROGRAM, LIBRARIES].into_iter().chain(FIRMWARE) {
             keep(&files.join(part), &kept.join(part))?;
@@ -97,6 +97,17 @@ impl Qemu {
         cache.stage(lock)?;
         cache.write(CURRENT, format!("{version}\n").as_bytes())?;
         Ok(Self { root, version })
+    }
+
+    /// A copy of it in the directory `to`.
+    ///
+    /// # Errors
+    /// [`Error::Use`].
+    pub fn copied(&self, to: &Path) -> Result<Self, Error> {
+        for part in [PROGRAM, LIBRARIES].into_iter().chain(FIRMWARE) {
+            copy(&self.root.join(part), &to.join(part))?;
+        }
+        Ok(Self { root: to.into(), version: self.version.clone() })
     }
 
     /// The command that runs it, without any argument of its own but where its firmware is.
@@ -113,7 +124,7 @@ impl Qemu {
 }
 
 /// Its place in the cache. A version may have an epoch, whose colon would part paths of a library path.
-fn directory(version: &str) -> String {
+pub(crate) fn directory(version: &str) -> String {
     format!("qemu-{}", version.rsplit(':').next().unwrap_or(version))
 }
 
@@ -121,6 +132,21 @@ fn keep(from: &Path, to: &Path) -> Result<(), Error> {
     let parent = to.parent().expect("a part of a package has a parent");
     let moved = fs::create_dir_all(parent).and_then(|()| fs::rename(from, to));
     moved.map_err(|cause| Error::Use { path: from.into(), cause })
+}
+
+/// Copies a file, or a directory with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let cannot = |cause| Error::Use { path: from.into(), cause };
+    if from.is_dir() {
+        fs::create_dir_all(to).map_err(cannot)?;
+        let mut names = fs::read_dir(from).map_err(cannot)?.map(|entry| entry.map(|entry| entry.file_name()));
+        return names.try_for_each(|name| {
+            let name = name.map_err(cannot)?;
+            copy(&from.join(&name), &to.join(&name))
+        });
+    }
+    fs::create_dir_all(to.parent().expect("a file has a directory")).map_err(cannot)?;
+    fs::copy(from, to).map(drop).map_err(cannot)
 }
 
 #[cfg(test)]
@@ -140,5 +166,23 @@ mod tests {
         let program = Path::new(command.get_program());
         assert!(program.starts_with(cache.root()) && program.ends_with(LOADER), "{command:?}");
         assert!(command.get_args().any(|argument| Path::new(argument).ends_with(PROGRAM)), "{command:?}");
+    }
+
+    #[test]
+    fn a_copy_has_all_that_it_needs() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = Cache::at(place.path().join("cache")).unwrap();
+        cache.write(CURRENT, b"1\n").unwrap();
+        let parts = [PROGRAM.into(), format!("{LIBRARIES}/{LOADER}"), format!("{LIBRARIES}/qemu/more.so")];
+        let firmware = FIRMWARE.map(|directory| format!("{directory}/rom"));
+        for part in parts.iter().chain(&firmware) {
+            cache.write(Path::new("qemu-1").join(part), part.as_bytes()).unwrap();
+        }
+        let to = place.path().join("copy");
+        let copy = Qemu::find(&cache).unwrap().copied(&to).unwrap();
+        for part in parts.iter().chain(&firmware) {
+            assert_eq!(fs::read_to_string(to.join(part)).unwrap(), *part);
+        }
+        assert_eq!(Path::new(copy.command().get_program()), to.join(LIBRARIES).join(LOADER));
     }
 }

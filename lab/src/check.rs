@@ -10,7 +10,8 @@
 //! | [`run`] | batches on several guests at a time |
 //! | [`away`] | the same in emulated hosts |
 //! | [`entry`] | what became of one scenario on one kernel |
-//! | [`report`] | all of it for people, as JSON, as JUnit's XML and as TAP |
+//! | [`frame`] | what a guest showed after one step; [`witness`] notes it |
+//! | [`report`] | all of it for people, as JSON, as JUnit's XML, as TAP, and as a page of HTML |
 //!
 //! No result depends on what ran before: a scenario that does not end as expected on a guest that has run others is run
 //! once more on a fresh one, and only that counts.
@@ -18,6 +19,7 @@
 pub mod away;
 mod difference;
 pub mod entry;
+pub mod frame;
 pub mod guest;
 pub mod judge;
 pub mod model;
@@ -26,9 +28,11 @@ pub mod report;
 pub mod run;
 pub mod shard;
 pub mod subject;
+pub mod witness;
 
 pub use difference::{By, Difference};
 pub use entry::{Entry, Outcome};
+pub use frame::{Frame, Run};
 pub use guest::Seat;
 pub use judge::check;
 pub use plan::{Batch, Plan};

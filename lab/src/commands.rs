@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+pub mod bench;
 pub mod check;
-pub mod copies;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
@@ -13,10 +13,14 @@ pub mod guest;
 pub mod host;
 pub mod images;
 pub mod layout;
+pub mod map;
 pub mod predict;
 mod question;
 pub mod scenario;
 pub mod soak;
+
+/// Exit status of what ended early because nobody reads what it prints any more.
+pub const UNREAD: u8 = 2;
 
 /// The exit status to end with, or an error that `main` prints before it ends with status 2.
 pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use dimmer::units::Bytes;
+use dimmer_oracle::linux::{Linux, PluggedDimm};
+use dimmer_oracle::virtio_mem::VirtioMem;
 use serde_json::Value;
 
 use crate::layout::Layout;
@@ -64,6 +66,24 @@ impl Devices {
     /// Reads the body of `GET /memory-devices`.
     pub fn read(body: &Value) -> Self {
         Self(body.as_array().into_iter().flatten().map(Device::read).collect())
+    }
+
+    /// The devices of a model, by the blocks and regions that they have.
+    pub fn of(linux: &Linux) -> Self {
+        let size = linux.memory.block_size();
+        let dimm = |(id, dimm): (&String, &PluggedDimm)| Device {
+            id: id.clone(),
+            is_dimm: true,
+            ranges: dimm.blocks.iter().map(|index| index * size..(index + 1) * size).collect(),
+            plugged: dimm.blocks.len() as u64 * size,
+        };
+        let virtio_mem = |(id, device): (&String, &VirtioMem)| Device {
+            id: id.clone(),
+            is_dimm: false,
+            ranges: vec![device.spec.region.clone()],
+            plugged: device.plugged(),
+        };
+        Self(linux.dimms.iter().map(dimm).chain(linux.virtio_mem.iter().map(virtio_mem)).collect())
     }
 
     /// The device that holds block `index`; empty for boot RAM.

@@ -81,11 +81,11 @@ pub struct Options {
 pub fn run(options: &Options, invocation: Invocation) -> Result<u8, Error> {
     let kvm = detect::here();
     if kvm.is_hardware() && !options.emulated {
-        eprintln!("dimmer-lab: host: this machine: {kvm}");
+        crate::output::complain(format_args!("dimmer-lab: host: this machine: {kvm}"));
         return Ok(direct::run(options.timeout, &invocation)?);
     }
     let why = if options.emulated { "asked for with --emulated".to_owned() } else { kvm.to_string() };
-    eprintln!("dimmer-lab: host: emulated (QEMU, several times slower): {why}");
+    crate::output::complain(format_args!("dimmer-lab: host: emulated (QEMU, several times slower): {why}"));
     let mut invocation = invocation;
     invocation.environment.retain(|(name, _)| name != VARIABLE.as_bytes());
     invocation.environment.push((VARIABLE.into(), EMULATED.into()));
@@ -127,7 +127,7 @@ pub fn reexec_if_needed() {
         return;
     }
     let status = reexec(kvm).unwrap_or_else(|error| {
-        eprintln!("dimmer-lab: {}", crate::chain(&error));
+        crate::output::complain(format_args!("dimmer-lab: {}", crate::chain(&error)));
         2
     });
     process::exit(i32::from(status))
@@ -147,6 +147,9 @@ fn reexec(kvm: Kvm) -> Result<u8, Error> {
 /// Says why `program` could not be started, and gives the exit status that a shell would: 127 when it is not there, 126
 /// when it is no program.
 fn not_started(program: &[u8], cause: &std::io::Error) -> u8 {
-    eprintln!("dimmer-lab: Cannot run {}: {cause}", String::from_utf8_lossy(program));
+    crate::output::complain(format_args!(
+        "dimmer-lab: Cannot run {}: {cause}",
+        String::from_utf8_lossy(program)
+    ));
     if cause.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
 }

@@ -19,8 +19,10 @@
 //! # }
 //! ```
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod bench;
 pub mod check;
-pub mod copies;
 pub mod demo;
 pub mod devices;
 pub mod expect;
@@ -29,6 +31,9 @@ pub mod guest;
 pub mod host;
 pub mod layout;
 pub mod library;
+pub mod map;
+pub mod output;
+pub mod page;
 pub mod picture;
 pub mod predict;
 pub mod promised;

@@ -1,11 +1,13 @@
 //! `dimmer-lab`, the laboratory: one subcommand per file in `commands/`.
 //!
 //! Exit status, for every subcommand: 0 done, 1 an expectation failed or the guest refused, 2 bad usage or a bad host.
-//! `host` and `guest exec` pass on the status of the command they ran.
+//! `host` and `guest exec` pass on the status of the command they ran. That nobody reads what is printed changes no status,
+//! but for what ends early then, with 2: the demo, the explorer, and the soak test.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dimmer_lab::output::{complain, is_closed};
 
 mod commands;
 
@@ -19,6 +21,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure Dimmer and other machine monitors side by side.
+    Bench(commands::bench::Bench),
     /// Run scenarios on real guests, and say where these differ from the oracle or from what is expected.
     Check(commands::check::Check),
     /// Show an unmodified kernel reproduce the layouts that memory groups promised, block by block.
@@ -37,14 +41,14 @@ enum Command {
     Images(commands::images::Images),
     /// Print a guest's memory layout.
     Layout(commands::layout::Layout),
+    /// Show a guest's memory on the terminal, live, with keys to plug, resize, eject, and put blocks on- and offline.
+    Map(commands::map::Map),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
     /// Boot many guests and put them under stress, to see whether hosts lose any.
     Soak(commands::soak::Soak),
-    /// Measure what a restore and a fork take, beside a boot.
-    Copies(commands::copies::Copies),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         return status;
     }
     let result = match Arguments::parse().command {
+        Command::Bench(bench) => bench.run(),
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
@@ -61,13 +66,16 @@ fn main() -> ExitCode {
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),
         Command::Layout(layout) => layout.run(),
+        Command::Map(map) => map.run(),
         Command::Predict(predict) => predict.run(),
         Command::Scenario(scenario) => scenario.run(),
         Command::Soak(soak) => soak.run(),
-        Command::Copies(copies) => copies.run(),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref()));
+        if is_closed() {
+            return commands::UNREAD.into();
+        }
+        complain(format_args!("dimmer-lab: {}", dimmer_lab::chain(error.as_ref())));
         ExitCode::from(2)
     })
 }

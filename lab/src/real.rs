@@ -72,8 +72,8 @@ pub struct Real {
     block_size: u64,
     /// The command line of a kernel that the guest starts itself.
     cmdline: String,
-    /// How often the machine went on elsewhere, if it is to.
-    restores: Option<usize>,
+    /// How the machine has come to be where it is, if it is to go on elsewhere.
+    restores: Option<elsewhere::Journey>,
 }
 
 impl Real {

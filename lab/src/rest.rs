@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use dimmer::audit::Audit;
+use dimmer::control::VcpuStatus;
 use dimmer::ctl::client::{self, Client, ClientError, Method, segment};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -177,6 +178,14 @@ impl Rest {
     /// [`RestError`].
     pub fn audit(&self) -> Result<Audit, RestError> {
         read("/vm.audit", self.tell(Method::GET, "/vm.audit", None)?)
+    }
+
+    /// Where the machine's vCPUs are.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub fn vcpus(&self) -> Result<Vec<VcpuStatus>, RestError> {
+        read("/vcpus", self.tell(Method::GET, "/vcpus", None)?)
     }
 
     /// How many occasions each fault that is set has seen.

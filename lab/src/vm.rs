@@ -8,8 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use dimmer::control::VcpuStatus;
 use dimmer::ctl::client::Method;
 use dimmer::printable::printable;
+use dimmer_agent::protocol::Status;
 
 use crate::guest::{Guest, GuestError};
 use crate::layout::Layout;
@@ -166,11 +168,15 @@ impl TestVm {
         let executed = self.guest().exec(&["/bin/sh", "-c", command], b"");
         let executed = executed.map_err(|cause| self.explain(cause))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if executed.status == dimmer_agent::protocol::Status::Code(0) {
+        if executed.status == Status::Code(0) {
             return Ok(text(&executed.stdout.0));
         }
-        let (status, stderr) = (executed.status, text(&executed.stderr.0));
-        let cause = io::Error::other(format!("{command:?} ended with {status:?}: {stderr}"));
+        let stderr = text(&executed.stderr.0);
+        let status = match executed.status {
+            Status::Code(code) => format!("exit status {code}"),
+            Status::Signal(signal) => format!("signal {signal}"),
+        };
+        let cause = io::Error::other(format!("{command:?} ended with {status}: {stderr}"));
         Err(VmError::Host { step: "run a command in the guest", cause })
     }
 
@@ -271,14 +277,15 @@ impl TestVm {
         VmError::Guest { cause, context: self.context() }
     }
 
-    /// The last lines of log and console, for messages.
+    /// The last lines of log and console, and where the vCPUs are, for messages.
     fn context(&self) -> String {
         let tail = |name: &str, text: String| {
             let lines: Vec<_> = text.lines().rev().take(30).collect();
             let lines: String = lines.iter().rev().map(|line| format!("\n  {}", printable(line))).collect();
             if lines.is_empty() { String::new() } else { format!("\n{name}:{lines}") }
         };
-        tail("dimmer", self.log()) + &tail("console", self.console())
+        let vcpus: Vec<_> = self.rest.vcpus().iter().flatten().map(VcpuStatus::to_string).collect();
+        tail("dimmer", self.log()) + &tail("console", self.console()) + &tail("vCPUs", vcpus.join("\n"))
     }
 }
 

@@ -111,6 +111,11 @@ impl Linux {
         Some(format!("it lies in the region of {id}: {}", device.why_not_more(self)))
     }
 
+    /// Why the virtio-mem device `id` has no more memory than it has, if there is such a device.
+    pub fn why_not_more(&self, id: &str) -> Option<String> {
+        self.virtio_mem.get(id).map(|device| device.why_not_more(self))
+    }
+
     /// The memory of an ACPI memory device in these bytes that could not be added, with the device's name.
     fn not_added_in(&self, bytes: &Range<u64>) -> Option<(&str, &NotAdded)> {
         let all = self.not_added.iter().flat_map(|(id, all)| all.iter().map(move |one| (id.as_str(), one)));

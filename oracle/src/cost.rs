@@ -14,6 +14,7 @@ use std::fmt;
 
 use crate::absent::size;
 use crate::linux::Linux;
+use crate::mistake::Mistake;
 use crate::zone::{PAGE, SECTION, Zone};
 
 /// Pages in a mebibyte.
@@ -126,7 +127,7 @@ impl Linux {
         Means {
             kernel,
             memmaps: memory.memmaps(),
-            set_aside: self.settings.set_aside / PAGE,
+            set_aside: if memory.makes(Mistake::SetAsideIsFree) { 0 } else { self.settings.set_aside / PAGE },
             least_used: used(LEAST_USED),
             most_used: used(MOST_USED) + kept_back + self.in_use / PAGE,
         }

@@ -9,6 +9,7 @@
 //! - since 6.15, and in 6.1.192 and 6.12.95: with `CONFIG_ZONE_DEVICE`, which distributions set, the direct map stays whole.
 
 use crate::linux::Linux;
+use crate::mistake::Mistake;
 use crate::release::Release;
 use crate::zone::PAGE;
 
@@ -49,7 +50,8 @@ pub const fn reach(end: u64) -> u64 {
 impl Linux {
     /// The first address that it cannot have memory at, as far as KASLR has its way.
     pub fn reach(&self) -> Option<u64> {
-        if !self.settings.kaslr || self.release.behind_kaslr() == Behind::Nothing {
+        let leaves_all = self.memory.makes(Mistake::KaslrLeavesAll);
+        if leaves_all || !self.settings.kaslr || self.release.behind_kaslr() == Behind::Nothing {
             return None;
         }
         let early = self.memory.blocks().values().filter(|block| block.early);

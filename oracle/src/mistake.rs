@@ -85,4 +85,20 @@ mistakes! {
     ResetKeepsParameters = "reset-keeps-parameters",
     /// `movable_node` decides whatever zones span a block.
     MovableNodeDecides = "movable-node-decides",
+    /// The memmap of memory that comes takes no kernel memory.
+    MemmapIsFree = "memmap-is-free",
+    /// Memory that holds its own memmap pays for it as all other does.
+    OwnMemmapIsPaid = "own-memmap-is-paid",
+    /// What is set aside for a crash kernel, or as huge pages, can be had for memmaps.
+    SetAsideIsFree = "set-aside-is-free",
+    /// A DIMM comes as far as it fills memory blocks, wherever it begins and ends.
+    HalfBlocksCome = "half-blocks-come",
+    /// DIMMs lie at the lowest free multiple of 128 MiB, whatever is said of `align=` or known of memory blocks.
+    DimmsLieClose = "dimms-lie-close",
+    /// Kernel memory below 4 GiB goes to the zone Normal, as all other does.
+    LowMemoryIsNormal = "low-memory-is-normal",
+    /// `mem=` keeps no device's memory away while Linux boots.
+    MemKeepsNothingAway = "mem-keeps-nothing-away",
+    /// KASLR leaves room for all memory.
+    KaslrLeavesAll = "kaslr-leaves-all",
 }

@@ -85,7 +85,8 @@ impl Memory {
     /// The first of DMA and DMA32 that spans any of it, else Normal (`default_kernel_zone_for_pfn`).
     pub fn kernel_zone(&self, candidate: &Candidate) -> Zone {
         let spans = |zone: &Zone| self.zone(candidate.node, *zone).intersects(&candidate.frames);
-        [Zone::Dma, Zone::Dma32].into_iter().find(spans).unwrap_or(Zone::Normal)
+        let low = [Zone::Dma, Zone::Dma32].into_iter().find(spans);
+        low.filter(|_| !self.makes(Mistake::LowMemoryIsNormal)).unwrap_or(Zone::Normal)
     }
 
     fn contig(&self, candidate: &Candidate, kernel: Zone) -> Decision {

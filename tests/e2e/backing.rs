@@ -11,7 +11,7 @@ use dimmer_lab::rest::Rest;
 use dimmer_lab::vm::{Setup, TestVm};
 use serde_json::{Value, json};
 
-use crate::{MIB, Outcome};
+use crate::{GIB, MIB, Outcome};
 
 crate::tests!("backing":
     anonymous_memory,
@@ -20,6 +20,7 @@ crate::tests!("backing":
     an_unnamed_file,
     a_named_file,
     preallocation,
+    a_machine_that_answers_while_a_reset_populates_its_memory,
     a_machine_that_answers_while_memory_is_populated,
     reservation,
     memory_of_a_node_of_the_host,
@@ -128,6 +129,49 @@ fn plugged_is_held(kernel: &Kernel, memory: &str) -> Outcome {
 
 fn preallocation(kernel: &Kernel) -> Outcome {
     plugged_is_held(kernel, "backing=memfd,prealloc=on")
+}
+
+/// A look at the machine is answered between the reset's begin and the guest's; what changes it comes behind.
+fn a_machine_that_answers_while_a_reset_populates_its_memory(kernel: &Kernel) -> Outcome {
+    let mut vm = setup(kernel, "backing=memfd,prealloc=on").boot()?;
+    vm.rest.add_dimm("d0", GIB)?;
+    vm.settled()?;
+    let socket = vm.api_socket();
+    let ask = |method: Method, path: &'static str, body: Option<Value>| {
+        let socket = &socket;
+        move || -> Result<u16, String> {
+            let rest = Rest::new(socket).map_err(|error| error.to_string())?;
+            let answer = rest.ask(method, path, body.as_ref());
+            answer.map(|answer| answer.status).map_err(|error| error.to_string())
+        }
+    };
+    let mut during = Vec::new();
+    std::thread::scope(|scope| -> Outcome {
+        let reboot = scope.spawn(ask(Method::PUT, "/vm.reboot", None));
+        let mut resize = None;
+        while !reboot.is_finished() {
+            let info = vm.rest.tell(Method::GET, "/vm.info", None)?;
+            if info["resets"] == 1 {
+                during.push(info["last_event"].as_u64().ok_or("no number")?);
+                let body = json!({"requested_size": 128 * MIB});
+                resize
+                    .get_or_insert_with(|| scope.spawn(ask(Method::PATCH, "/memory-devices/m", Some(body))));
+            }
+        }
+        assert_eq!(reboot.join().expect("it does not panic"), Ok(204));
+        let resize = resize.ok_or("nothing was answered during the reset")?;
+        assert_eq!(resize.join().expect("it does not panic"), Ok(202));
+        Ok(())
+    })?;
+    vm.settled()?;
+    let events = vm.rest.events()?;
+    let seq = |kind: &str| events.iter().rfind(|event| event["event"] == kind)?["sequence"].as_u64();
+    let (reset, start) = (seq("resetting").ok_or("no reset")?, seq("booting").ok_or("no start")?);
+    let count = during.iter().filter(|last| (reset..start).contains(last)).count();
+    assert!(count > 0, "nothing was answered between events {reset} and {start}, but at {during:?}");
+    assert_eq!(vm.rest.audit()?.problems, Vec::<String>::new());
+    assert_eq!(held_by_files(&vm)?, GIB + (512 + 128) * MIB);
+    Ok(())
 }
 
 /// To populate a GiB takes far longer than to answer; two devices at a time come one after the other.

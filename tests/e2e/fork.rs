@@ -1,6 +1,7 @@
 //! Machines that are forked: what a child has of its parent, that neither sees what the other does, and what no child can be.
 
 use std::error::Error;
+use std::fs;
 
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
@@ -16,10 +17,12 @@ crate::tests!("fork":
     a_child_of_a_guest_at_work,
     children_of_children_keep_apart,
     children_of_one_that_stands_still_are_alike,
+    a_hundred_children,
     a_child_outlives_its_parent,
     a_request_under_way_goes_on_in_both,
     a_child_has_a_snapshot,
     memory_of_other_kinds,
+    memory_that_is_the_childs_own_from_the_start,
     what_no_child_can_be,
     the_guest_is_told,
 );
@@ -27,7 +30,7 @@ crate::tests!("fork":
 const PLUGGED: &str = "0 none, 1-3 DMA32, 32-39 Movable, 64-71 Movable";
 
 fn a_child_of_a_guest_at_work(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).boot()?;
     vm.rest.add_dimm("d0", GIB)?;
     vm.rest.resize("vmem0", GIB)?;
     start_work(&mut vm)?;
@@ -51,18 +54,18 @@ fn a_child_of_a_guest_at_work(kernel: &Kernel) -> Outcome {
 /// What a machine's guest has written, with which it is told from the others. No more than that: each page of 4 KiB that the
 /// host has to copy takes an emulated host a millisecond.
 fn name(vm: &mut TestVm, name: &str) -> Outcome {
-    vm.shell(&format!("dd if=/dev/zero bs=64k count=16 2> /dev/null | tr '\\0' {name} > /tmp/name"))
+    vm.shell(&format!("dd if=/dev/zero bs=64k count=2 2> /dev/null | tr '\\0' {name} > /tmp/name"))
         .map(drop)?;
     Ok(())
 }
 
 fn assert_name(vm: &mut TestVm, name: &str) -> Outcome {
-    assert_eq!(vm.shell(&format!("tr -d {name} < /tmp/name | wc -c; wc -c < /tmp/name"))?, "0\n1048576\n");
+    assert_eq!(vm.shell(&format!("tr -d {name} < /tmp/name | wc -c; wc -c < /tmp/name"))?, "0\n131072\n");
     Ok(())
 }
 
 fn children_of_children_keep_apart(kernel: &Kernel) -> Outcome {
-    let mut machines = vec![setup(kernel).boot()?];
+    let mut machines = vec![setup(kernel).forked()?];
     name(&mut machines[0], "a")?;
     for letter in ["b", "c", "d"] {
         let parent = machines.last_mut().ok_or("a machine")?;
@@ -80,7 +83,7 @@ fn children_of_children_keep_apart(kernel: &Kernel) -> Outcome {
 
 /// One image serves them all; and what changes of the machine ends that.
 fn children_of_one_that_stands_still_are_alike(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).forked()?;
     name(&mut vm, "a")?;
     vm.rest.tell(Method::PUT, "/vm.pause", None)?;
     for _ in 0..3 {
@@ -99,8 +102,44 @@ fn children_of_one_that_stands_still_are_alike(kernel: &Kernel) -> Outcome {
     assert_name(&mut vm.fork()?, "c")
 }
 
+/// All of them live beside each other, and each has memory of its own. Those whose turn it is not stand still: a hundred idle
+/// guests keep an emulated host busy.
+fn a_hundred_children(kernel: &Kernel) -> Outcome {
+    let arguments = "--memory size=256M --memory-hotplug method=virtio-mem,size=1G";
+    let mut vm = Setup::new(kernel).cmdline(MOVABLE).arguments(arguments).boot()?;
+    vm.shell("echo parent > /tmp/who")?;
+    vm.rest.tell(Method::PUT, "/vm.pause", None)?;
+    // Some of them write, and some of these have more memory than the others.
+    let (writes, grows) =
+        (|number: usize| number.is_multiple_of(4), |number: usize| number.is_multiple_of(12));
+    let mut children = Vec::new();
+    for number in 0..100 {
+        let mut child = vm.fork()?;
+        if writes(number) {
+            assert_eq!(child.shell(&format!("cat /tmp/who; echo {number} > /tmp/who"))?, "parent\n");
+        }
+        if grows(number) {
+            child.rest.resize("vmem0", 128 * MIB)?;
+        }
+        child.rest.tell(Method::PUT, "/vm.pause", None)?;
+        children.push(child);
+    }
+    for (number, mut child) in children.into_iter().enumerate() {
+        child.rest.tell(Method::PUT, "/vm.resume", None)?;
+        if number % 4 < 2 {
+            let who = if writes(number) { number.to_string() } else { "parent".to_owned() };
+            assert_eq!(child.shell("cat /tmp/who")?, format!("{who}\n"));
+        }
+        let size = if grows(number) { 128 * MIB } else { 0 };
+        assert_eq!(child.rest.device("vmem0")?["plugged_size"], size);
+    }
+    vm.rest.tell(Method::PUT, "/vm.resume", None)?;
+    assert_eq!(vm.shell("cat /tmp/who")?, "parent\n");
+    assert_layout(&mut vm, "0 none, 1 DMA32")
+}
+
 fn a_child_outlives_its_parent(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).forked()?;
     vm.rest.add_dimm("d0", GIB)?;
     name(&mut vm, "a")?;
     let (mut killed, mut ended) = (vm.fork()?, vm.fork()?);
@@ -117,7 +156,7 @@ fn a_child_outlives_its_parent(kernel: &Kernel) -> Outcome {
 }
 
 fn a_request_under_way_goes_on_in_both(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).forked()?;
     vm.rest.set_faults(
         &json!([{"device": "vmem0", "on": "plug", "do": "delay", "nth": 2, "milliseconds": 3000}]),
     )?;
@@ -133,7 +172,7 @@ fn a_request_under_way_goes_on_in_both(kernel: &Kernel) -> Outcome {
 
 fn a_child_has_a_snapshot(kernel: &Kernel) -> Outcome {
     let (_dir, place) = place()?;
-    let mut vm = setup(kernel).boot()?;
+    let mut vm = setup(kernel).forked()?;
     name(&mut vm, "a")?;
     let child = vm.fork()?;
     child.snapshot(&place)?;
@@ -157,9 +196,29 @@ fn memory_of_other_kinds(kernel: &Kernel) -> Outcome {
     Ok(())
 }
 
+fn memory_that_is_the_childs_own_from_the_start(kernel: &Kernel) -> Outcome {
+    let mut vm = setup(kernel).forked()?;
+    vm.rest.add_dimm("d0", GIB)?;
+    name(&mut vm, "a")?;
+    let (lies_over_it, mut child) = (vm.fork()?, vm.copy()?);
+    let own = |vm: &TestVm| -> Result<u64, Box<dyn Error>> {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", vm.pid()))?;
+        let kib = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix("kB"));
+        Ok(kib.ok_or("no Anonymous")?.trim().parse::<u64>()? * 1024)
+    };
+    assert!(own(&child)? > own(&lies_over_it)? + 48 * MIB, "{} bytes are its own", own(&child)?);
+    name(&mut vm, "b")?;
+    assert_name(&mut child, "a")?;
+    name(&mut child, "c")?;
+    assert_name(&mut vm, "b")?;
+    assert_eq!(child.rest.remove_dimm("d0")?.status, 200);
+    assert_layout(&mut child, "0 none, 1-3 DMA32")?;
+    assert_layout(&mut vm, "0 none, 1-3 DMA32, 32-39 Movable")
+}
+
 fn what_no_child_can_be(kernel: &Kernel) -> Outcome {
     let (dir, _) = place()?;
-    let mut vm = setup(kernel).boot()?;
+    let mut vm = setup(kernel).forked()?;
     let fork = |vm: &TestVm, change: Value| -> Result<(u16, String), Box<dyn Error>> {
         let path = |name: &str| dir.path().join(name);
         let mut body =

@@ -18,6 +18,7 @@ crate::tests!("hugetlb":
     pages_of_2_mib,
     a_page_of_1_gib,
     a_pool_that_is_too_small_for_boot_ram,
+    a_child_has_pages_of_its_own,
 );
 
 /// The pools are the whole host's: one test at a time.
@@ -143,5 +144,27 @@ fn a_pool_that_is_too_small_for_boot_ram(kernel: &Kernel) -> Outcome {
         "{error}"
     );
     assert_eq!(pool.free()?, 8);
+    Ok(())
+}
+
+/// Huge pages cannot be shared until one writes: a child needs as many as its parent has, or is refused.
+fn a_child_has_pages_of_its_own(kernel: &Kernel) -> Outcome {
+    let pool = Pool::new(2 * MIB)?;
+    pool.resize(256 + 64 + 8)?;
+    let mut vm = setup(kernel, "backing=hugetlb").boot()?;
+    vm.rest.add_dimm("d0", 128 * MIB)?;
+    vm.shell("echo parent > /tmp/who")?;
+    let error = vm.fork().map(drop).expect_err("there are too few pages").to_string();
+    assert!(error.contains("256 huge pages of 2 MiB (512 MiB): 8 of its 328 are free"), "{error}");
+    assert_eq!(pool.free()?, 8, "nothing is left half done");
+    pool.resize(2 * (256 + 64))?;
+    let mut child = vm.fork()?;
+    assert_eq!(pool.free()?, 0);
+    assert_eq!(child.shell("cat /tmp/who; echo child > /tmp/who")?, "parent\n");
+    use_memory(&mut child)?;
+    assert_eq!(vm.shell("cat /tmp/who")?, "parent\n");
+    assert_eq!(child.rest.remove_dimm("d0")?.status, 200);
+    assert_eq!(pool.free()?, 64);
+    assert_eq!(vm.rest.audit()?.problems, Vec::<String>::new());
     Ok(())
 }

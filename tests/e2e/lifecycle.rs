@@ -6,6 +6,8 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use dimmer::control::{Activity, VcpuStatus};
+use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
 use dimmer_lab::guest::GuestError;
 use dimmer_lab::promised;
@@ -15,7 +17,6 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
 use crate::{GIB, Outcome};
-use dimmer::ctl::client::Method;
 
 crate::tests!("lifecycle":
     a_reboot_keeps_the_devices,
@@ -30,6 +31,7 @@ crate::tests!("lifecycle":
     a_panic_that_the_driver_tells,
     words_on_the_console,
     a_triple_fault,
+    a_guest_that_does_not_answer,
 );
 
 /// Waits for the end, and checks exit status and message.
@@ -198,4 +200,25 @@ fn words_on_the_console(kernel: &Kernel) -> Outcome {
     // It ends before the agent can answer.
     let _ = watched.shell(words);
     assert_end(&mut watched, 1, "the guest's kernel panicked: \\u{1b}[2Jno")
+}
+
+fn a_guest_that_does_not_answer(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel).cmdline("unknown_nmi_panic").arguments("--cpus 2").boot()?;
+    vm.shell("(while :; do :; done) > /dev/null 2>&1 &")?;
+    wait_until("one in a program and one in the kernel", || {
+        let vcpus = vm.rest.vcpus()?;
+        let is = |user: bool, activity| {
+            let here = |vcpu: &&VcpuStatus| (vcpu.user, vcpu.activity) == (user, activity);
+            vcpus.iter().filter(here).any(|vcpu| (vcpu.rip >> 63 == 0) == user && vcpu.cr3 != 0)
+        };
+        Ok(vcpus.len() == 2 && is(true, Activity::Running) && is(false, Activity::Halted))
+    })?;
+    // A machine that is paused meets it when it goes on.
+    vm.rest.tell(Method::PUT, "/vm.pause", None)?;
+    let before = vm.rest.vcpus()?;
+    vm.rest.tell(Method::PUT, "/vm.nmi", None)?;
+    assert_eq!(vm.rest.vcpus()?, before, "they stand still");
+    vm.rest.tell(Method::PUT, "/vm.resume", None)?;
+    // What the kernel says in such an interrupt reaches the console only behind it, and so behind the end.
+    assert_end(&mut vm, 1, "the guest's kernel panicked")
 }

@@ -12,6 +12,7 @@ mod agent;
 mod api;
 mod audit;
 mod backing;
+mod balloon;
 mod bare;
 mod boot;
 mod check;
@@ -20,7 +21,9 @@ mod dimm_announced;
 mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
+mod disk;
 mod fleet;
+mod foreign;
 mod fork;
 mod hugetlb;
 mod input;
@@ -29,6 +32,8 @@ mod kexec;
 mod layouts;
 mod library;
 mod lifecycle;
+mod map;
+mod net;
 mod numa;
 mod patience;
 mod poison;
@@ -96,14 +101,18 @@ macro_rules! tests {
 }
 
 /// Files about what the guest's kernel makes of memory devices.
-const ABOUT_THE_GUEST: [&str; 12] = [
+const ABOUT_THE_GUEST: [&str; 16] = [
+    "balloon",
     "check",
     "dimm",
     "dimm_announced",
     "dimm_faults",
     "dimm_stuck",
+    "disk",
     "layouts",
     "lifecycle",
+    "map",
+    "net",
     "poison",
     "snapshot",
     "virtio_mem",
@@ -162,10 +171,11 @@ fn is_about_the_guest(test: &str) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 28] = [
+    let files: [&[Test]; 33] = [
         layouts::TESTS,
         snapshot::TESTS,
         snapshot_diff::TESTS,
+        foreign::TESTS,
         fork::TESTS,
         snapshot_files::TESTS,
         boot::TESTS,
@@ -185,12 +195,16 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         numa::TESTS,
         shapes::TESTS,
         reach::TESTS,
+        disk::TESTS,
+        net::TESTS,
+        balloon::TESTS,
         kexec::TESTS,
         backing::TESTS,
         hugetlb::TESTS,
         audit::TESTS,
         input::TESTS,
         check::TESTS,
+        map::TESTS,
     ];
     let case = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());

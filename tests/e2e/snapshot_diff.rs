@@ -94,7 +94,7 @@ fn a_chain_while_memory_comes_and_goes(kernel: &Kernel) -> Outcome {
     const SECOND: &str = "0 none, 1-3 DMA32, 32-39 Movable, 64-71 Movable";
     const THIRD: &str = "0 none, 1-3 DMA32, 32-35 Movable, 64-67 Movable";
     let place = Place::new()?;
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).forked()?;
     start_work(&mut vm)?;
     vm.rest.add_dimm("d0", GIB)?;
     write(&mut vm, "one")?;
@@ -134,7 +134,7 @@ fn a_chain_while_memory_comes_and_goes(kernel: &Kernel) -> Outcome {
 
 fn tracking_goes_on_behind_a_restore_and_a_reset(kernel: &Kernel) -> Outcome {
     let place = Place::new()?;
-    let mut vm = setup(kernel).cmdline(MOVABLE).boot()?;
+    let mut vm = setup(kernel).forked()?;
     vm.rest.resize("vmem0", GIB)?;
     write(&mut vm, "one")?;
     vm.snapshot(&place.at("a"))?;
@@ -210,7 +210,7 @@ fn assert_refused(vm: &TestVm, body: Value, status: u16, why: &str) -> Outcome {
 fn what_no_difference_can_be_had_of(kernel: &Kernel) -> Outcome {
     let place = Place::new()?;
     let at = |name: &str| place.at(name);
-    let mut vm = setup(kernel).boot()?;
+    let mut vm = setup(kernel).forked()?;
     let difference = |name: &str, base: &Path| json!({"destination": at(name), "base": base});
     place.snapshot(&vm, "a", json!({}))?;
     assert_refused(&vm, difference("b", &at("a")), 409, "what is written is not tracked")?;

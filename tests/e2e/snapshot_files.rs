@@ -41,7 +41,8 @@ fn refusal(place: &Path, more: &str) -> Result<String, Box<dyn std::error::Error
     }
 }
 
-fn assert_refused(place: &Path, more: &str, why: &str) -> Outcome {
+/// Fails unless `dimmer run` refuses `place`, and says `why`.
+pub fn assert_refused(place: &Path, more: &str, why: &str) -> Outcome {
     let said = refusal(place, more)?;
     assert!(said.contains(why), "{why:?} is not in: {said}");
     Ok(())
@@ -98,7 +99,7 @@ fn forged(place: &Path, change: impl FnOnce(&mut Value)) -> std::io::Result<()> 
 
 fn what_is_damaged_is_refused(kernel: &Kernel) -> Outcome {
     let (dir, place) = place()?;
-    let vm = setup(kernel).boot()?;
+    let vm = setup(kernel).forked()?;
     vm.rest.add_dimm("d0", GIB)?;
     vm.snapshot(&place)?;
     drop(vm);
@@ -106,7 +107,7 @@ fn what_is_damaged_is_refused(kernel: &Kernel) -> Outcome {
     for name in ["manifest.json", "state.json", "memory"] {
         with(&place, name, |path| fs::remove_file(path), || assert_refused(&place, "", name))?;
         with(&place, name, truncate, || assert_refused(&place, "", name))?;
-        let version = replace("\"version\": 2", "\"version\": 7");
+        let version = replace("\"version\": 3", "\"version\": 7");
         with(&place, "manifest.json", version, || assert_refused(&place, "", "in version 7 of the format"))?;
     }
     with(&place, "state.json", flip, || {
@@ -272,7 +273,7 @@ fn a_machine_that_is_ended_meanwhile(kernel: &Kernel) -> Outcome {
 
 fn what_cannot_be_snapshot(kernel: &Kernel) -> Outcome {
     let (dir, place) = place()?;
-    let mut vm = setup(kernel).boot()?;
+    let mut vm = setup(kernel).forked()?;
     let take = |vm: &TestVm, body: Value| -> Result<(u16, String), Box<dyn std::error::Error>> {
         let answer = vm.rest.ask(Method::PUT, "/vm.snapshot", Some(&body))?;
         Ok((answer.status, answer.body["detail"].as_str().unwrap_or_default().to_owned()))

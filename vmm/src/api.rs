@@ -15,20 +15,31 @@
 //! | 400 | not JSON, or a bad query |
 //! | 404 | no such path, or no such device |
 //! | 405 | the path has no such method |
+//! | 408 | the body did not come in time |
 //! | 409 | right in itself, but not now; of a change with `?wait`: refused or done in part, with the reason |
 //! | 413 | the body is larger than 64 KiB |
 //! | 422 | JSON, but not the object that is valid here |
-//! | 500 | the host could not do it |
+//! | 500 | the host could not do it; or the request met a defect of Dimmer, and the machine goes on |
+//! | 501 | another monitor's call that has nothing behind it here |
+//! | 503 | as many as may already wait for a change, or listen to events |
 //! | 504 | with `?wait`: still in progress |
 
 mod body;
+mod cloud_hypervisor;
 mod connections;
 mod devices;
 mod errors;
+mod event_stream;
 mod events;
 mod faults;
+mod firecracker;
+mod limits;
+mod line;
 mod machine;
+mod metrics;
+mod missing;
 mod openapi;
+mod panics;
 mod problem;
 mod server;
 #[cfg(test)]
@@ -38,13 +49,16 @@ mod wait;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::control::{Command, Mailbox, Reply};
-use crate::events::Hub;
+use crate::access::Access;
+use crate::control::{Command, Reply};
+use crate::socket_server::Stopping;
 
+pub use crate::socket_server::Server;
 pub use problem::Problem;
-pub use server::{Server, start};
+pub use server::start;
 pub use wait::{BadWait, parse_wait};
 
 /// Where all paths begin.
@@ -53,10 +67,11 @@ pub const BASE: &str = "/api/v1";
 /// What handlers need.
 #[derive(Debug)]
 struct Api {
-    mailbox: Arc<Mailbox>,
-    hub: Arc<Hub>,
+    access: Access,
+    /// Places for requests that last.
+    long: Arc<Semaphore>,
     /// Becomes true when the server has to end.
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
     /// The OpenAPI document as JSON.
     document: String,
 }
@@ -64,7 +79,17 @@ struct Api {
 type Shared = axum::extract::State<Arc<Api>>;
 
 impl Api {
+    fn new(access: Access, long: usize, stopping: Stopping, document: String) -> Self {
+        Self { access, long: Arc::new(Semaphore::new(long)), stopping, document }
+    }
+
     async fn call(&self, command: Command) -> Result<Reply, Problem> {
-        Ok(self.mailbox.call(command).await?)
+        Ok(self.access.call(command).await?)
+    }
+
+    /// A place for a request that lasts; it is free again when it is dropped.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let full = "as many clients as may already wait for a change or listen to events; without wait the change would be made";
+        self.long.clone().try_acquire_owned().map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, full))
     }
 }

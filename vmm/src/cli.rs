@@ -4,14 +4,17 @@
 //! To add a flag: a field with its help text in [`RunArgs`] (or a key in the parser of its flag), its
 //! meaning in [`RunArgs::into_spec`], and its rule in `spec/check.rs`.
 
+mod balloon;
 mod ctl;
 mod dimm;
+mod disk;
 mod fault;
 mod firmware;
 mod hotplug;
 mod keys;
 mod memory;
 mod merge;
+mod net;
 mod numa;
 mod restore;
 mod run;
@@ -21,6 +24,7 @@ mod tests;
 
 use clap::{Parser, Subcommand};
 
+pub use balloon::LONGEST as LONGEST_INTERVAL;
 pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
 pub use dimm::{DimmArg, RangesArg};
 pub use fault::FaultArg;

@@ -3,7 +3,7 @@
 use dimmer_devices::dimm::OstReport;
 use dimmer_devices::fault::{Fault, FaultStatus};
 use dimmer_devices::memory::MemoryStatus;
-use dimmer_devices::virtio_mem::RequestRecord;
+use dimmer_devices::virtio_mem::{RequestCounts, RequestRecord};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -15,6 +15,11 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::audit::Audit;
 use crate::events::Followed;
 use crate::spec::{DimmSpec, ForkSpec, SnapshotSpec};
+pub use devices::{BalloonStatus, DiskStatus, NetStatus};
+pub use vcpus::{Activity, MceSeverity, VcpuStatus};
+
+mod devices;
+mod vcpus;
 
 /// What the machine can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +43,18 @@ pub enum Command {
     ResizeTotal(u64),
     /// Ask the guest to let a memory device go.
     Remove(String),
+    /// Ask the guest to have so many bytes in the balloon.
+    SetBalloon(u64),
+    /// Ask the guest every so many seconds how its memory is.
+    SetBalloonInterval(u32),
     /// Show the `_OST` reports about a DIMM, which may be gone by now.
     Ost(String),
+    /// Show the `_OST` reports about all DIMMs and slots.
+    AllOst,
     /// Show what a virtio-mem device's driver asked for.
     Requests(String),
+    /// Count what the drivers of the virtio-mem devices asked for, and why vCPUs came out of the guest.
+    Counts,
     /// Hold the machine's books against each other.
     Audit,
     /// Show the faults that are set.
@@ -59,6 +72,10 @@ pub enum Command {
         /// How bad it is.
         severity: MceSeverity,
     },
+    /// Send the guest a non-maskable interrupt.
+    InjectNmi,
+    /// Show where the vCPUs are, which stand still meanwhile.
+    Vcpus,
     /// Stop the vCPUs.
     Pause,
     /// Let the vCPUs run.
@@ -80,7 +97,9 @@ impl Command {
                 | Self::Devices
                 | Self::Device(_)
                 | Self::Ost(_)
+                | Self::AllOst
                 | Self::Requests(_)
+                | Self::Counts
                 | Self::Audit
                 | Self::Faults
                 | Self::Shutdown
@@ -103,10 +122,14 @@ pub enum Reply {
     Ost(Vec<OstReport>),
     /// Requests of a virtio-mem driver, oldest first.
     Requests(Vec<RequestRecord>),
+    /// What was counted.
+    Counts(Counts),
     /// What the audit found.
     Audit(Audit),
     /// The faults that are set now.
     Faults(Vec<FaultStatus>),
+    /// Where the vCPUs are.
+    Vcpus(Vec<VcpuStatus>),
     /// The child that there is now.
     Forked(Forked),
     /// The guest was asked to change a memory device.
@@ -117,6 +140,15 @@ pub enum Reply {
         /// Where the change's end shows.
         end: Followed,
     },
+}
+
+/// What was counted since this process has the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// How often the driver asked for what and was answered how, by virtio-mem device.
+    pub requests: Vec<(String, RequestCounts)>,
+    /// How often vCPUs came out of the guest, by reason.
+    pub exits: Vec<(&'static str, u64)>,
 }
 
 /// A child of the machine; the answer of `POST /vm.fork`.
@@ -145,7 +177,7 @@ pub struct VmInfo {
     pub cpus: u32,
     /// Bytes of boot RAM.
     pub boot_memory: u64,
-    /// Bytes of boot RAM and of all plugged memory.
+    /// Bytes of boot RAM and of all plugged memory, less what is in the balloon.
     pub memory_actual_size: u64,
     /// Times the machine was reset.
     pub resets: u64,
@@ -158,30 +190,14 @@ pub struct VmInfo {
     pub last_event: u64,
     /// The memory devices.
     pub memory_devices: Vec<MemoryStatus>,
+    /// The balloon, if there is one.
+    pub balloon: Option<BalloonStatus>,
+    /// The disks.
+    pub disks: Vec<DiskStatus>,
+    /// The network devices.
+    pub nets: Vec<NetStatus>,
     /// What is to go wrong.
     pub faults: Vec<FaultStatus>,
-}
-
-/// How bad a memory error is (Intel SDM volume 3, section 16.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MceSeverity {
-    /// Action optional: found by the memory scrubber.
-    Ao,
-    /// Action required: a program is using the memory.
-    Ar,
-    /// Uncorrected, no action required: nobody has used the memory.
-    Ucna,
-}
-
-impl std::fmt::Display for MceSeverity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ao => "ao",
-            Self::Ar => "ar",
-            Self::Ucna => "ucna",
-        })
-    }
 }
 
 /// Whether the vCPUs run.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done, or without `--wait`: accepted |
 //! | 1 | refused, done in part, or still in progress at the end of `--wait`; the message says which. Of `audit`: the books do not agree |
-//! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, or a failing host |
+//! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, a failing host, or a request that met a defect of Dimmer |
 
 pub mod client;
 mod render;
@@ -27,6 +27,8 @@ use crate::audit::Audit;
 use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
 use crate::control::Forked;
 use client::{Answer, Client, ClientError, Method, segment};
+
+pub use render::what;
 
 /// Exit status: done or accepted.
 const DONE: u8 = 0;
@@ -99,8 +101,15 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Fork(fork) => talk.fork(fork).await,
         Action::Reboot => talk.tell("/vm.reboot").await,
         Action::PowerButton => talk.tell("/vm.power-button").await,
+        Action::Nmi => talk.tell("/vm.nmi").await,
+        Action::Vcpus => talk.show("/vcpus", |vcpus: Vec<_>| render::vcpus(&vcpus)).await,
         Action::Shutdown => talk.tell("/vm.shutdown").await,
         Action::Resize(resize) => talk.resize(resize).await,
+        Action::Balloon { size: None } => talk.show("/vm.info", |info| render::balloon(&info)).await,
+        Action::Balloon { size: Some(size) } => {
+            let body = Resize { desired_balloon: Some(*size), ..Resize::default() };
+            talk.change(Method::PUT, "/vm.resize", None, Some(&body)).await
+        }
         Action::Dimm(DimmAction::Add(dimm)) => talk.add(dimm).await,
         Action::Dimm(DimmAction::Remove { id, wait }) => {
             talk.change(Method::DELETE, &format!("/memory-devices/{}", segment(id)), *wait, None::<&()>).await
@@ -168,6 +177,7 @@ impl Talk<'_> {
             api_socket: from_the_root(&fork.api)?,
             agent_socket: fork.agent.as_deref().map(from_the_root).transpose()?,
             serial: serial.transpose()?,
+            restore_memory: fork.restore_memory,
             paused: fork.paused,
             attached: false,
         };
@@ -184,7 +194,13 @@ impl Talk<'_> {
                     .await
             }
             None => {
-                self.change(Method::PUT, "/vm.resize", resize.wait, Some(&Resize { desired_ram: size })).await
+                self.change(
+                    Method::PUT,
+                    "/vm.resize",
+                    resize.wait,
+                    Some(&Resize { desired_ram: Some(size), ..Resize::default() }),
+                )
+                .await
             }
         }
     }
@@ -208,8 +224,9 @@ impl Talk<'_> {
     async fn audit(&mut self) -> Result<(), Failure> {
         let answer = self.client.ask(Method::GET, "/vm.audit", None::<&()>).await?;
         let ok = answer.status >= 400 || serde_json::from_slice::<Audit>(&answer.body)?.ok;
-        self.print(answer, |audit: Audit| render::audit(&audit))?;
-        if ok { Ok(()) } else { Err(Failure::Disagreement) }
+        let printed = self.print(answer, |audit: Audit| render::audit(&audit));
+        // Whether or not anybody reads it.
+        if ok { printed } else { Err(Failure::Disagreement) }
     }
 
     async fn set_faults(&mut self, faults: &[FaultArg]) -> Result<(), Failure> {

@@ -1,4 +1,9 @@
-//! Panics: each is a defect of Dimmer. The machine ends, says so, and has an exit status of its own.
+//! Panics: each is a defect of Dimmer.
+//!
+//! One that may leave a part of the machine half done (on a vCPU's thread, in the event loop) ends the machine, which says
+//! so and has an exit status of its own. So does one of the API's thread, behind which nobody controls the machine any more.
+//! One that only a request met, on the way to the machine (an API handler) or while the machine goes on without it (populating
+//! a DIMM's memory, writing a snapshot), is that request's answer: a guest is not lost for it.
 
 use std::any::Any;
 

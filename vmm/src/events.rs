@@ -2,8 +2,8 @@
 //! whoever listens.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::lock;
@@ -13,16 +13,20 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use crate::control::MceSeverity;
-
 mod follow;
+mod tally;
+mod what;
 
 pub use follow::{ChangeEnd, Followed};
+pub use tally::Tally;
+pub use what::{Cause, MachineEvent, What};
 
 use follow::Followers;
 
 /// Events kept for listeners that come later.
 const KEPT: usize = 16 * 1024;
+/// Most events that a listener gets at once.
+const MOST: usize = 1024;
 
 /// One event; a line of `GET /events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -35,63 +39,6 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub what: What,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum What {
-    /// To a memory device.
-    Memory(MemoryEvent),
-    /// To the machine.
-    Machine(MachineEvent),
-}
-
-/// What happens to the machine as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum MachineEvent {
-    /// The vCPUs start, for the first time or after a reset.
-    Booting,
-    /// The vCPUs were stopped.
-    Paused,
-    /// The vCPUs run again.
-    Resumed,
-    /// The machine goes on from a snapshot; what happened before has lower numbers.
-    Restored,
-    /// The machine has a child, which begins as a copy of it.
-    Forked {
-        /// Its name.
-        id: String,
-        /// Its process.
-        pid: u32,
-    },
-    /// A snapshot of the machine was taken.
-    SnapshotTaken {
-        /// Where it is.
-        #[schema(value_type = String)]
-        destination: PathBuf,
-    },
-    /// The machine is reset, by the guest or through the API.
-    Resetting,
-    /// The power button was pressed.
-    PowerButton,
-    /// The guest's kernel said, through the pvpanic device, that it panicked.
-    Panicked,
-    /// It said so, and that its crash kernel takes over.
-    CrashLoaded,
-    /// A hardware memory error was reported to the guest.
-    MachineCheck {
-        /// Guest-physical address.
-        address: u64,
-        /// How bad it is.
-        severity: MceSeverity,
-    },
-    /// The machine ends.
-    Ended {
-        /// Why, in words.
-        reason: String,
-    },
 }
 
 /// What is saved of the events.
@@ -111,6 +58,7 @@ struct Kept {
     events: VecDeque<Event>,
     last: u64,
     followers: Followers,
+    tally: Tally,
 }
 
 /// Where events are put, and where they are read.
@@ -121,6 +69,8 @@ pub struct Hub {
     before: Mutex<Duration>,
     kept: Mutex<Kept>,
     last: watch::Sender<u64>,
+    /// Events that a listener wanted when they were no longer kept.
+    missed: AtomicU64,
 }
 
 impl Default for Hub {
@@ -130,6 +80,7 @@ impl Default for Hub {
             before: Mutex::default(),
             kept: Mutex::default(),
             last: watch::Sender::new(0),
+            missed: AtomicU64::new(0),
         }
     }
 }
@@ -140,6 +91,7 @@ impl Hub {
         let mut kept = lock(&self.kept);
         kept.last = kept.last.saturating_add(1);
         kept.followers.see(&what);
+        kept.tally.see(&what);
         let event = Event { sequence: kept.last, timestamp: self.elapsed(), what };
         if kept.events.len() == KEPT {
             kept.events.pop_front();
@@ -182,6 +134,11 @@ impl Hub {
         Ok(())
     }
 
+    /// How long ago `event` happened.
+    pub fn age(&self, event: &Event) -> Duration {
+        self.elapsed().saturating_sub(event.timestamp)
+    }
+
     /// Time since the machine's first VMM started, as far as it was there.
     fn elapsed(&self) -> Duration {
         self.started.elapsed().saturating_add(*lock(&self.before))
@@ -192,7 +149,17 @@ impl Hub {
         lock(&self.kept).last
     }
 
-    /// Waits until there are events behind number `after`, and returns them. Events that are no
+    /// How often what happened since this process has the machine.
+    pub fn tally(&self) -> Tally {
+        lock(&self.kept).tally.clone()
+    }
+
+    /// How many events listeners wanted when they were no longer kept.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there are events behind number `after`, and returns the first ones. Events that are no
     /// longer kept are missing: the gap shows in the numbers.
     pub async fn after(&self, after: u64) -> Vec<Event> {
         let mut last = self.last.subscribe();
@@ -201,8 +168,10 @@ impl Hub {
         let kept = lock(&self.kept);
         // The numbers have no gaps, so the place of the next one is known.
         let oldest = kept.events.front().map_or(kept.last.saturating_add(1), |event| event.sequence);
-        let known = usize::try_from(after.saturating_add(1).saturating_sub(oldest)).unwrap_or(usize::MAX);
-        kept.events.iter().skip(known).cloned().collect()
+        let next = after.saturating_add(1);
+        self.missed.fetch_add(oldest.saturating_sub(next), Ordering::Relaxed);
+        let known = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
+        kept.events.iter().skip(known).take(MOST).cloned().collect()
     }
 }
 
@@ -220,6 +189,20 @@ mod tests {
     fn behind(hub: &Hub, number: u64) -> Vec<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(hub.after(number)).iter().map(|event| event.sequence).collect()
+    }
+
+    #[test]
+    fn a_listener_gets_so_many_at_once_and_what_it_missed_is_counted() {
+        let hub = Hub::default();
+        let (kept, most) = (u64::try_from(KEPT).unwrap(), u64::try_from(MOST).unwrap());
+        for _ in 0..kept + 5 {
+            hub.machine(MachineEvent::Paused);
+        }
+        assert_eq!(behind(&hub, 5), (6..6 + most).collect::<Vec<_>>());
+        assert_eq!(behind(&hub, 5 + most)[0], 6 + most);
+        assert_eq!(hub.missed(), 0);
+        assert_eq!(behind(&hub, 2)[0], 6);
+        assert_eq!(hub.missed(), 3);
     }
 
     /// A hub that has nothing but a number.

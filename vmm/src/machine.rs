@@ -7,19 +7,23 @@
 //!   event loop (main thread): commands, wake-ups from vCPUs, sockets, signals ◄──────────┘
 //! ```
 //!
-//! Threads: the event loop, one per vCPU, and the API's. vCPU threads enter devices only through
+//! Threads: the event loop, one per vCPU, the API's and QMP's. vCPU threads enter devices only through
 //! the buses; only the event loop runs commands. Lock order: memory device, then the Generic Event
 //! Device, then RAM.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::api;
 use crate::control::{Mailbox, VmState};
 use crate::events::{Hub, MachineEvent};
 use crate::host;
 use crate::layout::Layout;
+use crate::qmp;
 use crate::snapshot::Origin;
+use crate::socket_server::Server;
 use crate::spec::{MachineSpec, Start};
 use crate::topology::Topology;
 use dimmer_devices::fault::Faults;
@@ -29,6 +33,7 @@ use kvm_ioctls::VcpuFd;
 mod agent_port;
 mod alarms;
 mod audit;
+mod balloon;
 mod board;
 mod boot;
 mod commands;
@@ -37,9 +42,11 @@ mod cpu;
 mod cpu_nested;
 mod cpu_setup;
 mod cpu_vendor;
+mod disk;
 mod end;
 mod error;
 mod event_loop;
+mod exits;
 mod forking;
 mod gate;
 mod generation;
@@ -48,12 +55,15 @@ mod kvm_error;
 mod life;
 mod mapping;
 mod mce;
+mod net;
 mod panic_watch;
 mod parts;
 mod platform;
 mod preparing;
+mod processors;
 mod ram;
 mod reserve;
+mod resetting;
 mod restoring;
 mod saving;
 mod serial_console;
@@ -74,6 +84,7 @@ use board::Board;
 use boot::{Booted, Files};
 use cpu::Surroundings;
 use event_loop::Sources;
+use exits::Exits;
 use generation::GenerationId;
 use hold::Hold;
 use mapping::MappingSpec;
@@ -81,6 +92,7 @@ use panic_watch::PanicReason;
 use preparing::Preparing;
 use ram::{AreaSpec, Bindings, Ram};
 use reserve::Reserve;
+use resetting::Resetting;
 use saving::Saving;
 use signals::Signals;
 use vcpu::{VcpuError, Vcpus};
@@ -93,6 +105,7 @@ struct Machine {
     // The order of the fields is the order in which they go: vCPUs first, memory last.
     vcpus: Option<Vcpus>,
     hold: Arc<Hold>,
+    exits: Arc<Exits>,
     wiring: Wiring,
     ram: Arc<Ram>,
     board: Arc<Board>,
@@ -109,6 +122,7 @@ struct Machine {
     reserve: Reserve,
     preparing: Preparing,
     saving: Option<Saving>,
+    resetting: Option<Resetting>,
     /// What children begin with, as long as nothing of this machine changes.
     image: Option<Arc<File>>,
     /// The snapshot since which it is marked what is written, if it is.
@@ -120,14 +134,14 @@ struct Machine {
     end: Option<End>,
 }
 
-/// Runs a machine until it ends; `ready` is called once it is there.
+/// Runs a machine until it ends, with QMP at `qmp` if that is given; `ready` is called once it is there.
 ///
 /// # Errors
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
-pub fn run(start: Start, ready: impl FnOnce()) -> Result<End, MachineError> {
+pub fn run(start: Start, qmp: Option<&Path>, ready: impl FnOnce()) -> Result<End, MachineError> {
     reserve::raise_limit();
     let (spec, snapshot) = match start {
-        Start::Boot(spec) => (spec, None),
+        Start::Boot(spec) => (*spec, None),
         Start::Restore(how) => {
             let failed = |error| MachineError::Restore { from: how.source.clone(), error };
             let snapshot = restoring::open(&how.source).map_err(failed)?;
@@ -141,18 +155,9 @@ pub fn run(start: Start, ready: impl FnOnce()) -> Result<End, MachineError> {
     let starting = signals.while_starting().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let on_defect = {
-        let waker = waker.clone();
-        move |what| waker.wake(Wake::Defect(what))
-    };
-    // The socket first: a path that is in use is found before a guest starts. Requests wait.
-    let server = match &spec.api_socket {
-        Some(path) => Some(
-            api::start(path, Arc::new(mailbox), hub.clone(), on_defect)
-                .map_err(|error| MachineError::Socket { flag: "--api-socket", error })?,
-        ),
-        None => None,
-    };
+    let access = Access { mailbox: Arc::new(mailbox), hub: hub.clone(), spec: Arc::new(spec.clone()) };
+    // The sockets first: a path that is in use is found before a guest starts. Requests wait.
+    let servers = listen(access, qmp, &waker)?;
     let machine = match &snapshot {
         None => Machine::boot(spec, hub, waker)?,
         Some((snapshot, how)) => Machine::restore(spec, snapshot, how, hub, waker)?,
@@ -162,8 +167,25 @@ pub fn run(start: Start, ready: impl FnOnce()) -> Result<End, MachineError> {
     drop(starting);
     let sources = Sources { letters, bell, wakes, wake_bell, signals };
     let end = event_loop::run(machine, sources);
-    drop(server);
+    drop(servers);
     end
+}
+
+/// Begins to listen to whoever talks to the machine from outside.
+fn listen(access: Access, qmp: Option<&Path>, waker: &Waker) -> Result<Vec<Server>, MachineError> {
+    let on_defect = || {
+        let waker = waker.clone();
+        move |what| waker.wake(Wake::Defect(what))
+    };
+    let named = |flag| move |error| MachineError::Socket { flag, error };
+    let mut servers = Vec::new();
+    if let Some(path) = &access.spec.api_socket {
+        servers.push(api::start(path, access.clone(), on_defect()).map_err(named("--api-socket"))?);
+    }
+    if let Some(path) = qmp {
+        servers.push(qmp::start(path, access, on_defect()).map_err(named("--qmp"))?);
+    }
+    Ok(servers)
 }
 
 /// How many vCPUs the machine is to have, which the host can run.
@@ -185,20 +207,15 @@ impl Machine {
         let files = Arc::new(Files::open(&spec)?);
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
         let cpus = vcpus(&spec, &board)?;
-        let generation_id = GenerationId::fresh().map_err(MachineError::GenerationId)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
         let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
         faults.set(spec.faults.clone())?;
-        let ram = Arc::new(Ram::new(ram::Parts {
-            kvm: board.clone(),
-            hold: hold.clone(),
-            faults: faults.clone(),
-            mapping: MappingSpec::new(&spec.memory),
-            bindings: Bindings::new(&spec, &layout),
-            areas: AreaSpec::all(&spec, &layout),
-        })?);
+        let (kvm, mapping) = (board.clone(), MappingSpec::new(&spec.memory));
+        let (bindings, areas) = (Bindings::new(&spec, &layout), AreaSpec::all(&spec, &layout));
+        let parts = ram::Parts { kvm, hold: hold.clone(), faults: faults.clone(), mapping, bindings, areas };
+        let ram = Arc::new(Ram::new(parts)?);
         let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
         let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
         let wiring = Wiring::new(&parts::Parts {
@@ -210,25 +227,26 @@ impl Machine {
             waker: &waker,
             panic: &panic,
         })?;
-        let reserve = Reserve::new(cpus).map_err(MachineError::Descriptors)?;
         Ok(Self {
             vcpus: None,
             hold,
+            exits: Arc::default(),
             wiring,
             ram,
             board,
             spec,
             files,
             layout,
-            generation_id,
+            generation_id: GenerationId::fresh().map_err(MachineError::GenerationId)?,
             hub,
             outside,
             alarms,
             waker,
             panic,
-            reserve,
+            reserve: Reserve::new(cpus).map_err(MachineError::Descriptors)?,
             preparing: Preparing::default(),
             saving: None,
+            resetting: None,
             image: None,
             tracked: None,
             id: None,
@@ -245,6 +263,7 @@ impl Machine {
             mmio: self.wiring.mmio.clone(),
             ram: self.ram.clone(),
             hold: self.hold.clone(),
+            exits: self.exits.clone(),
             mcg_cap: self.board.mcg_cap(),
             waker: self.waker.clone(),
         }

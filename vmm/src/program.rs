@@ -12,6 +12,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::chain::chain;
 use crate::cli::{Cli, Command, MergeArgs, RunArgs};
+use crate::complaint::complain;
 use crate::machine::End;
 use crate::spec::{Source, Start};
 use crate::{ctl, defect, forked, machine, snapshot};
@@ -26,7 +27,7 @@ pub fn main() -> ExitCode {
     init_log();
     let status = match Cli::parse().command {
         Command::Run(arguments) => run(*arguments).unwrap_or_else(|error| {
-            eprintln!("dimmer: {}", chain(&*error));
+            complain(format_args!("dimmer: {}", chain(&*error)));
             BAD
         }),
         Command::Ctl(arguments) => ctl::run(&arguments, &mut io::stdout(), &mut io::stderr()),
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
+    let qmp = arguments.qmp.clone();
     let start = arguments.into_start()?;
     let is_forked = matches!(&start, Start::Restore(how) if matches!(how.source, Source::Parent(_)));
     let ready = || {
@@ -43,7 +45,7 @@ fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
             tracing::warn!("nobody hears that this fork is there: {error}");
         }
     };
-    let end = match catch_unwind(AssertUnwindSafe(|| machine::run(start, ready))) {
+    let end = match catch_unwind(AssertUnwindSafe(|| machine::run(start, qmp.as_deref(), ready))) {
         // Whoever asked for it says it to who asked them.
         Ok(Err(error)) if is_forked => {
             forked::failed(&chain(&error))?;
@@ -52,7 +54,7 @@ fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
         Ok(end) => end?,
         Err(panic) => End::Defect(defect::words(&*panic)),
     };
-    eprintln!("dimmer: {end}");
+    complain(format_args!("dimmer: {end}"));
     Ok(end.status())
 }
 
@@ -60,7 +62,7 @@ fn merge(MergeArgs { snapshot, place, onto }: &MergeArgs) -> u8 {
     match snapshot::merge(snapshot, place, onto.as_deref()) {
         Ok(()) => DONE,
         Err(error) => {
-            eprintln!("dimmer: {}", chain(&error));
+            complain(format_args!("dimmer: {}", chain(&error)));
             BAD
         }
     }

@@ -158,7 +158,7 @@ impl Opened {
         manifest.memory.check_length(length).map_err(|what| wrong(&path, what))?;
         check_length(&saved.machine, length, &path)?;
         let runs = manifest.base.as_ref().map(|base| read_runs(directory, base, length)).transpose()?;
-        let (file, sum) = (Arc::new(file), Some(manifest.memory.crc32));
+        let (file, sum) = (Arc::new(file), Some(manifest.memory.xxh64));
         Ok(Self { saved, runs, layer: Layer { path, file, length, sum, parts: Vec::new() } })
     }
 
@@ -231,7 +231,7 @@ pub fn write(
             Some(Base { path, id: origin.id.clone(), written: sum_of(&json) })
         }
     };
-    let memory = Contents { bytes: length, crc32: sum.finish() };
+    let memory = Contents { bytes: length, xxh64: sum.finish() };
     draft.finish(&Manifest { base, ..Manifest::new(which.id, sum_of(&state), memory) })
 }
 

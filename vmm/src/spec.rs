@@ -1,6 +1,9 @@
 //! What a machine is asked to be: plain data, made by the command line (`cli`) or by a test.
 
+mod balloon;
 mod check;
+mod disk;
+mod net;
 mod restore;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -12,7 +15,10 @@ use dimmer_devices::fault::Fault;
 use dimmer_devices::placement::Placement;
 use serde::{Deserialize, Serialize};
 
+pub use balloon::BalloonSpec;
 pub use check::{BadValue, SpecError, check_id};
+pub use disk::{DiskFormat, DiskSpec};
+pub use net::{Mac, NetSpec, WireSpec};
 pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
 
 /// One machine.
@@ -37,6 +43,14 @@ pub struct MachineSpec {
     pub dimms: Vec<Dimm>,
     /// Ranges other than RAM in the firmware's memory map, in the order given.
     pub firmware_ranges: Vec<FirmwareRangeSpec>,
+    /// Disks, in the order given.
+    pub disks: Vec<DiskSpec>,
+    /// Network devices, in the order given.
+    pub nets: Vec<NetSpec>,
+    /// Whether there is a device with random bytes.
+    pub rng: bool,
+    /// The balloon, if there is one.
+    pub balloon: Option<BalloonSpec>,
     /// The CPU vendor that the guest sees; the host's when `None`.
     pub cpu_vendor: Option<CpuVendor>,
     /// Whether the guest sees the CPU's virtualization, VMX or SVM.

@@ -5,7 +5,7 @@
 //! Indirect tables are not offered (`VIRTIO_F_INDIRECT_DESC`), so a descriptor that names one is refused; a
 //! chain can then not be longer than the driver's table allows.
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryError};
 
@@ -90,6 +90,16 @@ impl Chain {
         &self.writable
     }
 
+    /// Bytes that the device reads, at most.
+    pub fn readable_length(&self) -> u64 {
+        length(&self.readable)
+    }
+
+    /// Bytes that the device may write.
+    pub fn writable_length(&self) -> u64 {
+        length(&self.writable)
+    }
+
     /// Fills `bytes` with what the driver has for the device from byte `offset` on; returns how many there
     /// were, fewer than `bytes` at the end of the chain.
     ///
@@ -126,11 +136,32 @@ impl Chain {
     /// # Errors
     /// When a buffer is not in guest memory.
     pub fn write(&self, memory: &MemoryMap, bytes: &[u8]) -> Result<usize, GuestMemoryError> {
+        self.write_at(memory, 0, bytes)
+    }
+
+    /// The same, from byte `offset` of what the device may write on.
+    ///
+    /// # Errors
+    /// When a buffer is not in guest memory.
+    pub fn write_at(
+        &self,
+        memory: &MemoryMap,
+        mut offset: u64,
+        bytes: &[u8],
+    ) -> Result<usize, GuestMemoryError> {
         let mut rest = bytes;
         for Buffer { address, length } in &self.writable {
-            let (part, behind) = rest.split_at(rest.len().min(*length as usize));
-            memory.write_slice(part, *address)?;
-            rest = behind;
+            let length = u64::from(*length);
+            if offset >= length {
+                offset -= length;
+                continue;
+            }
+            let room = usize::try_from(length - offset).unwrap_or(usize::MAX);
+            let (part, behind) = rest.split_at(rest.len().min(room));
+            let start =
+                address.0.checked_add(offset).ok_or(GuestMemoryError::InvalidGuestAddress(*address))?;
+            memory.write_slice(part, GuestAddress(start))?;
+            (rest, offset) = (behind, 0);
             if rest.is_empty() {
                 break;
             }
@@ -156,6 +187,10 @@ impl Chain {
         }
         None
     }
+}
+
+fn length(buffers: &[Buffer]) -> u64 {
+    buffers.iter().map(|buffer| u64::from(buffer.length)).sum()
 }
 
 fn entry(memory: &MemoryMap, table: GuestAddress, size: u16, index: u16) -> Result<Descriptor, ChainProblem> {

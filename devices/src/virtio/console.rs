@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 

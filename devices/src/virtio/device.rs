@@ -41,6 +41,9 @@ pub trait VirtioDevice: Debug + Send {
     /// Reads `data.len()` bytes of the configuration space at `offset`; zeroes behind its end.
     fn read_config(&self, offset: u64, data: &mut [u8]);
 
+    /// The driver writes `data` to the configuration space at `offset`; most devices have nothing there that it can change.
+    fn write_config(&mut self, _offset: u64, _data: &[u8]) {}
+
     /// The driver is there and has set up the queues, or there is something to do on queue `index`.
     ///
     /// # Errors

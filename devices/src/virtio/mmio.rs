@@ -111,6 +111,7 @@ impl<D: VirtioDevice> VirtioMmio<D> {
             queues: &mut self.queues,
             memory: &self.memory,
             live,
+            features: self.negotiation.driver_features,
             config_differs: false,
             config_interrupt: false,
             budget: Budget::PASS,

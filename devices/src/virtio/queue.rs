@@ -7,7 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
@@ -201,6 +201,8 @@ pub struct Queues<'a> {
     pub(super) memory: &'a Memory,
     /// Whether the driver is running.
     pub(super) live: bool,
+    /// What it chose of the features.
+    pub(super) features: u64,
     /// Whether the configuration space has changed.
     pub(super) config_differs: bool,
     /// Whether the driver is to be told so.
@@ -213,6 +215,11 @@ impl Queues<'_> {
     /// guard before it has host memory taken away.
     pub fn memory(&self) -> GuestMemoryLoadGuard<MemoryMap> {
         self.memory.memory()
+    }
+
+    /// The features that the driver chose.
+    pub const fn features(&self) -> u64 {
+        self.features
     }
 
     /// Takes the next chain from queue `index`; `None` when there is none, or no driver that runs.

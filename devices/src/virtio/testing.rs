@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use virtio_bindings::bindings::virtio_mmio as reg;
 use virtio_bindings::bindings::virtio_ring::{VRING_DESC_F_NEXT, VRING_DESC_F_WRITE};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic};

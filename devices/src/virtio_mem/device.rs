@@ -77,7 +77,7 @@ impl VirtioMem {
         response: Option<Response>,
         queues: &mut Queues<'_>,
     ) -> Result<(), Broken> {
-        self.log.push(received.request, response);
+        self.note(received.request, response);
         let memory = queues.memory();
         let reply = received.reply_to.zip(response);
         let length = reply.map_or(0, |(reply_to, response)| reply_to.write(&memory, response));

@@ -79,7 +79,7 @@ impl VirtioMem {
     /// Forgets a held request: whoever made it no longer waits for the answer.
     pub(super) fn drop_held(&mut self) {
         if let Some(Held { received, .. }) = self.held.take() {
-            self.log.push(received.request, None);
+            self.note(received.request, None);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the driver asked for lately, and what it was answered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +24,17 @@ pub struct RequestRecord {
     /// `none` for a request that was not carried out, because the driver left no room for the
     /// response or reset the device while the request was held back.
     pub response: String,
+}
+
+/// How often a driver asked for what and was answered how, in the words of [`RequestRecord`].
+pub type RequestCounts = BTreeMap<(&'static str, &'static str), u64>;
+
+/// The request and what it was answered, in words.
+pub(super) fn words(
+    request: Result<Request, Malformed>,
+    response: Option<Response>,
+) -> (&'static str, &'static str) {
+    (kind(request), response.map_or("none", answer))
 }
 
 /// The latest requests, oldest first; what is behind the bound of a log that was saved is dropped with the next one.

@@ -3,7 +3,7 @@
 //! Whatever a chain holds, it becomes a [`Request`] or is [`Malformed`]. A chain without room for
 //! a response cannot be answered, and is then not carried out either.
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use serde::{Deserialize, Serialize};
 use vm_memory::Bytes;
 use zerocopy::{FromBytes, IntoBytes};

@@ -8,6 +8,7 @@ use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestRegionMmap};
 
 use super::*;
+use crate::memory_map::MemoryMap;
 
 /// Pages of two chunks and a bit.
 const ALL: u64 = 2 * BITS * WORDS as u64 + 70;
@@ -93,7 +94,7 @@ fn map() -> (MemoryMap, Arc<Pages>) {
         .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS)
         .build();
     let region = GuestRegionMmap::new(region.unwrap(), GuestAddress(1 << 20)).unwrap();
-    (MemoryMap::from_regions(vec![region]).unwrap(), pages)
+    (MemoryMap::new().changed(&[], [Arc::new(region)]).unwrap(), pages)
 }
 
 #[test]

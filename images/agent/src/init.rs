@@ -14,7 +14,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use rustix::system::RebootCommand;
 
-use crate::pid1;
+use crate::tree::Tree;
+use crate::{modules, pid1};
 
 mod console;
 mod power_button;
@@ -79,6 +80,9 @@ fn set_up() {
         if let Err(error) = pid1::load_module(Path::new(module)) {
             complain(&error);
         }
+    }
+    if let Err(failure) = modules::load_drivers(&Tree::new("/")) {
+        complain(&io::Error::other(failure.text));
     }
 }
 

@@ -13,6 +13,36 @@ use crate::protocol::Failure;
 use crate::tree::Tree;
 
 const OPTIONAL: &str = "modules/optional";
+/// Where the kernel shows the virtio devices, each with its type in `device` (virtio 1.2, section 5).
+const VIRTIO: &str = "sys/bus/virtio/devices";
+/// Types of device whose drivers are not loaded unless there is one.
+const DRIVERS: [(&str, &str); 4] = [
+    ("0x0001", "virtio_net"),
+    ("0x0002", "virtio_blk"),
+    ("0x0004", "virtio-rng"),
+    ("0x0005", "virtio_balloon"),
+];
+
+/// Loads the drivers of the virtio devices that the machine has, where the image has them.
+///
+/// # Errors
+/// When the kernel refuses one of them.
+pub fn load_drivers(tree: &Tree) -> Result<(), Failure> {
+    for name in wanted(tree) {
+        if files(tree, name).is_ok() {
+            load(tree, name)?;
+        }
+    }
+    Ok(())
+}
+
+fn wanted(tree: &Tree) -> Vec<&'static str> {
+    let devices = std::fs::read_dir(tree.path(VIRTIO)).into_iter().flatten().flatten();
+    let types = devices.filter_map(|device| std::fs::read_to_string(device.path().join("device")).ok());
+    let types: Vec<_> = types.collect();
+    let is_there = |wanted: &str| types.iter().any(|seen| seen.trim() == wanted);
+    DRIVERS.into_iter().filter(|(wanted, _)| is_there(wanted)).map(|(_, name)| name).collect()
+}
 
 /// Loads module `name` and what it needs.
 ///
@@ -109,6 +139,19 @@ mod tests {
             assert_eq!(load(&tree, name).unwrap_err().text, expected);
             assert_eq!(unload(&tree, name).unwrap_err().text, expected);
         }
+    }
+
+    #[test]
+    fn only_devices_that_are_there_have_their_drivers_loaded() {
+        let (_root, tree) = tree();
+        assert_eq!(wanted(&tree), <[&str; 0]>::default());
+        for (name, kind) in [("virtio0", "0x0003"), ("virtio1", "0x0002"), ("virtio2", "0x0002")] {
+            std::fs::create_dir_all(tree.path(format!("{VIRTIO}/{name}"))).unwrap();
+            std::fs::write(tree.path(format!("{VIRTIO}/{name}/device")), format!("{kind}\n")).unwrap();
+        }
+        assert_eq!(wanted(&tree), ["virtio_blk"]);
+        // An image without the driver is one for kernels that have it built in.
+        load_drivers(&tree).unwrap();
     }
 
     #[test]

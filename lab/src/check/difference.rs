@@ -41,6 +41,14 @@ impl Difference {
     pub fn author(what: &str, expected: String, seen: String) -> Self {
         Self { by: By::Author, ..Self::oracle(what, expected, seen) }
     }
+
+    /// The first and the last block that it is about, if it is about what blocks show.
+    pub fn blocks(&self) -> Option<(u64, u64)> {
+        let (word, range) = self.what.split_once(' ')?;
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let is_about_blocks = word == "block" || word == "blocks";
+        is_about_blocks.then_some((first.parse().ok()?, last.parse().ok()?))
+    }
 }
 
 impl From<verdict::Difference> for Difference {

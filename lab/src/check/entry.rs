@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::check::Difference;
+use crate::check::{Difference, Frame};
 use crate::library::Source;
 
 /// What became of one scenario on one kernel.
@@ -24,6 +24,9 @@ pub struct Entry {
     pub seconds: f64,
     /// The command that does it again.
     pub repeat: String,
+    /// What the guest showed after the boot and after each step, as far as it came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<Frame>,
 }
 
 impl Entry {
@@ -37,6 +40,7 @@ impl Entry {
             guest,
             seconds: 0.0,
             repeat: repeat(source, kernel),
+            frames: Vec::new(),
         }
     }
 }

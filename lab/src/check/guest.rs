@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::Entry;
 use super::entry::{Evidence, Outcome, Which};
-use crate::check::Difference;
 use crate::check::judge::{Open, Verdict, check_on};
+use crate::check::witness::Witness;
+use crate::check::{Difference, Frame};
 use crate::library::Source;
 use crate::real::{Real, RealError, Warm};
 use crate::scenario::Scenario;
@@ -43,16 +44,25 @@ impl Seat {
     /// Checks a scenario; keeps a warm guest if `another` one of its batch is to follow.
     pub fn check(&mut self, source: &Source, kernel: &Kernel, another: bool) -> Entry {
         let begun = std::time::Instant::now();
-        let (outcome, which) = self.run(&source.scenario, kernel, another);
-        Entry { seconds: begun.elapsed().as_secs_f64(), ..Entry::new(source, &kernel.name, outcome, which) }
+        let mut frames = Vec::new();
+        let (outcome, which) = self.run(&source.scenario, kernel, another, &mut frames);
+        let seconds = begun.elapsed().as_secs_f64();
+        Entry { seconds, frames, ..Entry::new(source, &kernel.name, outcome, which) }
     }
 
-    /// The books of every machine are audited when it goes.
-    fn run(&mut self, scenario: &Scenario, kernel: &Kernel, another: bool) -> (Outcome, Which) {
+    /// The books of every machine are audited when it goes. What the guest shows is added to `frames`.
+    fn run(
+        &mut self,
+        scenario: &Scenario,
+        kernel: &Kernel,
+        another: bool,
+        frames: &mut Vec<Frame>,
+    ) -> (Outcome, Which) {
         let which = if another || self.warm.is_some() { Which::Forked } else { Which::Fresh };
         let mut outcome = None;
         let audited = vm::audited(|| {
-            let checked = self.guest(scenario, kernel, another).map(|mut guest| guest.check(scenario));
+            let checked =
+                self.guest(scenario, kernel, another).map(|mut guest| guest.check(scenario, frames));
             if !another {
                 self.warm = None;
             }
@@ -99,8 +109,11 @@ impl Guest {
         Ok(Self { real, last_event })
     }
 
-    fn check(&mut self, scenario: &Scenario) -> Outcome {
-        match check_on(&mut self.real, scenario, None) {
+    fn check(&mut self, scenario: &Scenario, frames: &mut Vec<Frame>) -> Outcome {
+        let mut witness = Witness::new(&mut self.real, scenario);
+        let checked = check_on(&mut witness, scenario, None);
+        *frames = witness.frames;
+        match checked {
             Ok(mut verdict) => match verdict.failures.pop() {
                 None if verdict.lost => Outcome::Passed { steps: verdict.steps, remarks: remarks(&verdict) },
                 None => self.audit(&verdict),

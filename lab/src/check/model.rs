@@ -4,7 +4,8 @@ use dimmer_oracle::release::Release;
 
 use super::entry::Which;
 use super::judge::{Moment, looks_at_the_device};
-use super::{Difference, Entry, Outcome};
+use super::{Difference, Entry, Frame, Outcome};
+use crate::devices::Devices;
 use crate::library::Source;
 use crate::predict::Prediction;
 use crate::scenario::{Expect, Expected, Scenario, Step};
@@ -15,21 +16,28 @@ const NO_LOG: &str = "what the kernel's log says is not predicted";
 
 /// What becomes of a scenario when a kernel of `release`, called `kernel`, does just what the oracle says.
 pub fn entry(source: &Source, kernel: &str, release: Release) -> Entry {
-    let outcome =
-        if source.scenario.is_about(release) { outcome(&source.scenario, release) } else { Outcome::Skipped };
-    let mut entry = Entry::new(source, kernel, outcome, Which::None);
+    let mut frames = Vec::new();
+    let outcome = match source.scenario.is_about(release) {
+        true => outcome(&source.scenario, release, &mut frames),
+        false => Outcome::Skipped,
+    };
+    let mut entry = Entry { frames, ..Entry::new(source, kernel, outcome, Which::None) };
     entry.repeat.push_str(" --predict");
     entry
 }
 
 /// Unlike on a guest, a step that does not end as expected is no end: what the author thought of later ones is held
 /// against the same history.
-fn outcome(scenario: &Scenario, release: Release) -> Outcome {
+fn outcome(scenario: &Scenario, release: Release, frames: &mut Vec<Frame>) -> Outcome {
     let failed = |error: String| Outcome::Failed { error, evidence: Default::default() };
     let mut model = match Prediction::new(scenario, release) {
         Ok(model) => model,
         Err(problem) => return failed(problem),
     };
+    let frame = |step, model: &Prediction| {
+        Frame::new(scenario, step, &report::of(&model.linux), &Devices::of(&model.linux))
+    };
+    frames.push(frame(0, &model));
     let mut first = None;
     let mut all = Vec::new();
     for (number, step) in (1..).zip(&scenario.steps) {
@@ -37,6 +45,7 @@ fn outcome(scenario: &Scenario, release: Release) -> Outcome {
             Ok(found) => found,
             Err(problem) => return failed(format!("step {number}: {problem}")),
         };
+        frames.push(frame(number, &model));
         if !found.is_empty() {
             let (begun, _) = *first.get_or_insert((number, step.action().name()));
             let later = |difference: Difference| Difference {
@@ -105,7 +114,7 @@ expect = { outcome = "done" }
 "#;
 
     fn on(text: &str, release: Release) -> Outcome {
-        outcome(&Scenario::parse(text, Path::new("a.toml")).unwrap(), release)
+        outcome(&Scenario::parse(text, Path::new("a.toml")).unwrap(), release, &mut Vec::new())
     }
 
     #[test]

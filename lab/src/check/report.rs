@@ -1,11 +1,15 @@
 //! A whole check, written for people or for machines.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::{Entry, Outcome};
 
+mod html;
 mod human;
 mod json;
 mod junit;
@@ -50,6 +54,17 @@ impl Report {
             Format::Junit => junit::write(self, out),
             Format::Tap => tap::write(self, out),
         }
+    }
+
+    /// Writes it as a page of HTML into `directory`, which need not exist yet. Returns where the page is.
+    ///
+    /// # Errors
+    /// Those of the host's files.
+    pub fn write_page(&self, directory: &Path) -> io::Result<PathBuf> {
+        fs::create_dir_all(directory)?;
+        let page = directory.join("index.html");
+        fs::write(&page, html::document(self, SystemTime::now()))?;
+        Ok(page)
     }
 
     /// The exit status: 0 when all is as expected, 1 when something differs, else 2 when something could not be carried

@@ -1,7 +1,7 @@
 //! `dimmer-lab check`: scenarios on real guests, held against the oracle and against what their authors wrote.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use dimmer_lab::host::{self, crew};
 use dimmer_lab::library::{Source, find_all};
 
 use super::question;
+use dimmer_lab::output::{complain, stdout};
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]
@@ -38,6 +39,9 @@ pub struct Check {
     /// Write the report to this file instead of to standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a page of HTML into this directory as well, with pictures of memory after every step.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Check one of several shares of the work, such as 2/5 for the second of five [default: as Kubernetes, Slurm or a CI
     /// matrix says in the environment, else all].
     #[arg(long, value_name = "I/N")]
@@ -62,6 +66,7 @@ impl Check {
     pub fn run(&self) -> super::Result {
         let sources = find_all(&self.scenarios)?;
         sources.iter().try_for_each(Source::validate)?;
+        self.prepare_page()?;
         if self.predict {
             return self.predict(&sources);
         }
@@ -77,9 +82,7 @@ impl Check {
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
         let mut output = self.output()?;
         let report = self.check(plan, share)?;
-        report.write(self.format, &mut output)?;
-        output.flush()?;
-        Ok(ExitCode::from(report.status()))
+        self.write(&report, &mut output)
     }
 
     fn predict(&self, sources: &[Source]) -> super::Result {
@@ -92,8 +95,25 @@ impl Check {
         entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));
         let report = Report { shard: None, entries, seconds: begun.elapsed().as_secs_f64() };
         let mut output = self.output()?;
-        report.write(self.format, &mut output)?;
+        self.write(&report, &mut output)
+    }
+
+    /// Makes the page's directory, so that it does not fail only at the end.
+    fn prepare_page(&self) -> Result<(), Box<dyn Error>> {
+        let Some(directory) = &self.report else { return Ok(()) };
+        fs::create_dir_all(directory)
+            .map_err(|error| format!("--report {}: {error}", directory.display()).into())
+    }
+
+    /// Writes the report wherever it is to go.
+    fn write(&self, report: &Report, output: &mut dyn Write) -> super::Result {
+        report.write(self.format, output)?;
         output.flush()?;
+        if let Some(directory) = &self.report {
+            let wrong = |error| format!("--report {}: {error}", directory.display());
+            let page = report.write_page(directory).map_err(wrong)?;
+            complain(format_args!("the page is {}", page.display()));
+        }
         Ok(ExitCode::from(report.status()))
     }
 
@@ -107,7 +127,7 @@ impl Check {
 
     /// Where the report goes.
     fn output(&self) -> Result<Box<dyn Write>, Box<dyn Error>> {
-        let Some(path) = &self.output else { return Ok(Box::new(io::stdout())) };
+        let Some(path) = &self.output else { return Ok(Box::new(stdout())) };
         let file = File::create(path).map_err(|error| format!("--output {}: {error}", path.display()))?;
         Ok(Box::new(file))
     }

@@ -1,10 +1,10 @@
 //! `dimmer-lab demo`: the main job.
 
-use std::io::stdout;
 use std::process::ExitCode;
 
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
+use dimmer_lab::output::{complain, while_read};
 use dimmer_lab::{demo, host, picture, vm};
 
 /// Boots an unmodified Debian kernel with six DIMMs and then with a virtio-mem device, and shows that its memory layouts
@@ -25,15 +25,15 @@ impl Demo {
     /// What keeps the demonstration from being given to its end.
     pub fn run(self) -> super::Result {
         if !host::is_emulated() {
-            eprintln!(
+            complain(format_args!(
                 "dimmer-lab: demo: boots an unmodified kernel {} twice, gives it memory devices while it runs, and holds \
                  every memory block against what the kernel promises. What is missing is fetched first.",
                 self.kernel
-            );
+            ));
         }
         let kernel = self.kernel()?;
         host::reexec_if_needed();
-        let right = vm::audited(|| Ok(demo::run(&kernel, picture::is_coloured(), &mut stdout())?))?;
+        let right = vm::audited(|| Ok(demo::run(&kernel, picture::is_coloured(), &mut while_read())?))?;
         Ok(ExitCode::from(u8::from(!right)))
     }
 

@@ -2,6 +2,8 @@
 
 use clap::Args;
 use dimmer_lab::host::doctor;
+use dimmer_lab::output::stdout;
+use std::io::Write;
 
 /// Says what this host is, what is missing, and the exact command that fixes it. Ends with 0 when all is there, else 2.
 #[derive(Debug, Args)]
@@ -14,7 +16,7 @@ impl Doctor {
     /// None: what goes wrong is part of the report.
     pub fn run(&self) -> super::Result {
         let report = doctor::examine();
-        print!("{report}");
+        write!(stdout(), "{report}")?;
         Ok(if report.is_fine() { 0 } else { 2 }.into())
     }
 }

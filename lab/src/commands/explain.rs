@@ -6,6 +6,7 @@ use clap::Args;
 use dimmer_lab::predict::{Explanation, changes, explain};
 
 use super::question::Question;
+use dimmer_lab::output::say;
 
 /// `dimmer-lab explain`
 #[derive(Debug, Args)]
@@ -33,10 +34,10 @@ impl Explain {
         if wanted.is_empty() {
             return Err(format!("--step: the scenario's last step is {last}").into());
         }
-        println!("block {} on {kernel}", self.block);
+        say(format_args!("block {} on {kernel}", self.block))?;
         for Explanation { step, action, shows, why } in wanted {
             let step = if step == 0 { action } else { format!("step {step} ({action})") };
-            println!("  {step}: {shows}\n    {why}");
+            say(format_args!("  {step}: {shows}\n    {why}"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

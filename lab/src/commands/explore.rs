@@ -14,6 +14,7 @@ use dimmer_lab::explore::record::Record;
 use dimmer_lab::explore::worker;
 use dimmer_lab::host;
 use dimmer_lab::host::crew::Crew;
+use dimmer_lab::output::{is_closed, say};
 use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 
@@ -69,7 +70,7 @@ impl Explore {
         }
         if self.print {
             for (name, scenario) in self.campaign(&kernels)?.scenarios() {
-                println!("# On {name}.\n{}", scenario.to_toml());
+                say(format_args!("# On {name}.\n{}", scenario.to_toml()))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -78,8 +79,11 @@ impl Explore {
         let record = self
             .campaign(&kernels)?
             .run(Record::new(self.record.as_deref())?, |seat, task| worker::carry_out(&crew, seat, task))?;
-        println!("{}", record.coverage);
-        println!("seed {}: {}", self.seed, record.summary(begun.elapsed()));
+        if is_closed() {
+            return Ok(super::UNREAD.into());
+        }
+        say(format_args!("{}", record.coverage))?;
+        say(format_args!("seed {}: {}", self.seed, record.summary(begun.elapsed())))?;
         Ok(ExitCode::from(u8::from(!record.is_clean())))
     }
 

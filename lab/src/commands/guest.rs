@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use dimmer_agent::blocks::BlockList;
 use dimmer_agent::protocol::{BlockResult, KexecLoad, Parameter, Status, ZoneKind};
 use dimmer_lab::guest::{Guest as Agent, GuestError};
+use dimmer_lab::output::{complain, stdout};
 
 mod memory;
 
@@ -193,7 +194,7 @@ pub fn verdict(error: GuestError) -> super::Result {
     match error {
         GuestError::NotReady { .. } | GuestError::Connection(_) => Err(error.into()),
         error => {
-            eprintln!("dimmer-lab: {}", dimmer_lab::chain(&error));
+            complain(format_args!("dimmer-lab: {}", dimmer_lab::chain(&error)));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -213,7 +214,7 @@ fn blocks_done(results: Result<Vec<BlockResult>, GuestError>) -> super::Result {
     for BlockResult { index, error, errno } in results {
         if let Some(error) = error {
             let number = errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
-            eprintln!("dimmer-lab: the guest refused block {index}: {error}{number}");
+            complain(format_args!("dimmer-lab: the guest refused block {index}: {error}{number}"));
             status = ExitCode::FAILURE;
         }
     }
@@ -229,9 +230,10 @@ fn exec(agent: &mut Agent, argv: &[String], pass_stdin: bool) -> super::Result {
         Ok(executed) => executed,
         Err(error) => return verdict(error),
     };
-    io::stdout().lock().write_all(&executed.stdout.0)?;
-    io::stderr().lock().write_all(&executed.stderr.0)?;
-    io::stdout().lock().flush()?;
+    stdout().write_all(&executed.stdout.0)?;
+    // Nor need anybody read what it complained of.
+    let _ = io::stderr().lock().write_all(&executed.stderr.0);
+    stdout().flush()?;
     Ok(ExitCode::from(exit_status(executed.status)))
 }
 
@@ -249,7 +251,7 @@ fn log(agent: &mut Agent, since: u64, json: bool) -> super::Result {
         Ok(log) => log,
         Err(error) => return verdict(error),
     };
-    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut output = io::BufWriter::new(stdout());
     for record in log.records {
         if json {
             serde_json::to_writer(&mut output, &record)?;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use dimmer_images::{Cache, Kernel, fetch, initramfs, kernels, list};
+use dimmer::units::MIB;
+use dimmer_images::{Cache, Kernel, fetch, initramfs, kernels, list, prune};
+use dimmer_lab::output::say;
 
 /// Fetches, lists and locates kernels and the initramfs. A KERNEL is a name from `images list` or the path of a bzImage or
 /// vmlinux.
@@ -26,6 +28,8 @@ enum Action {
     },
     /// List the kernels that have a name, and which of them are in the cache
     List,
+    /// Remove from the cache what there is a newer version of
+    Prune,
     /// Print the path of a kernel and that of its initramfs, a line each
     Path {
         /// Name of a kernel, or the path of one (`PATH[,modules=DIR]`)
@@ -44,9 +48,10 @@ impl Images {
         match self.action {
             Action::Fetch { renew, kernels } => fetch_all(&cache, &kernels, renew)?,
             Action::List => print_list(&cache)?,
+            Action::Prune => print_removed(&cache)?,
             Action::Path { kernel } => {
                 let kernel = Kernel::resolve_in(&cache, &kernel)?;
-                println!("{}\n{}", kernel.image().display(), initramfs(&kernel)?.display());
+                say(format_args!("{}\n{}", kernel.image().display(), initramfs(&kernel)?.display()))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -61,7 +66,7 @@ fn fetch_all(cache: &Cache, names: &[String], renew: bool) -> Result<(), Box<dyn
     for kernel in fetch(cache, &names, renew)? {
         initramfs(&kernel)?;
         let version = kernel.version.as_deref().unwrap_or("(a file)");
-        println!("{:<11} {version}  {}", kernel.name, kernel.image().display());
+        say(format_args!("{:<11} {version}  {}", kernel.name, kernel.image().display()))?;
     }
     Ok(())
 }
@@ -70,7 +75,17 @@ fn print_list(cache: &Cache) -> Result<(), Box<dyn std::error::Error>> {
     for (source, kernel) in list(cache)? {
         let alias = source.alias.map(|alias| format!("({alias})")).unwrap_or_default();
         let version = kernel.and_then(|kernel| kernel.version).unwrap_or_else(|| "not fetched".into());
-        println!("{:<11} {alias:<7} {version}", source.name);
+        say(format_args!("{:<11} {alias:<7} {version}", source.name))?;
     }
+    Ok(())
+}
+
+fn print_removed(cache: &Cache) -> Result<(), Box<dyn std::error::Error>> {
+    let removed = prune(cache)?;
+    for one in &removed {
+        say(format_args!("{:>5} MiB  {}", one.bytes.div_ceil(MIB), one.path.display()))?;
+    }
+    let all: u64 = removed.iter().map(|one| one.bytes).sum();
+    say(format_args!("{:>5} MiB  in all", all.div_ceil(MIB)))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `dimmer-lab layout`: the guest's memory layout, as text or as JSON.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ use dimmer_lab::layout::text;
 use dimmer_lab::rest::Rest;
 
 use super::guest::{Timeout, verdict};
+use dimmer_lab::output::{complain, stdout};
 
 /// `dimmer-lab layout`
 #[derive(Debug, Args)]
@@ -51,22 +52,22 @@ impl Layout {
             return verdict(error);
         }
         let devices = self.devices()?;
-        let mut output = io::stdout().lock();
+        let mut output = stdout();
         if self.json {
             serde_json::to_writer(&mut output, &layout)?;
             writeln!(output)?;
         } else {
             output.write_all(text(&layout, &devices).as_bytes())?;
             if let Some(reason) = &layout.groups_unknown {
-                eprintln!("memory groups are not known: {reason}");
+                complain(format_args!("memory groups are not known: {reason}"));
             }
             for reason in &layout.pending {
-                eprintln!("still changing: {reason}");
+                complain(format_args!("still changing: {reason}"));
             }
         }
         output.flush()?;
         for doubt in devices.doubts(&layout) {
-            eprintln!("dimmer-lab: {doubt}");
+            complain(format_args!("dimmer-lab: {doubt}"));
         }
         Ok(ExitCode::SUCCESS)
     }

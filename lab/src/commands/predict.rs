@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use dimmer_lab::check::{Format, Report, model};
+use dimmer_lab::output::stdout;
 use dimmer_lab::predict::forecast::{Moment, forecast, json, text};
 use dimmer_lab::scenario::Scenario;
 use dimmer_oracle::release::Release;
@@ -36,7 +37,7 @@ impl Predict {
         let answer = |scenario: &Scenario, release| {
             if self.json { json(scenario, release) } else { text(scenario, release) }
         };
-        std::io::stdout().write_all(self.question.ask(answer)?.as_bytes())?;
+        stdout().write_all(self.question.ask(answer)?.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -47,7 +48,7 @@ impl Predict {
         let begun = Instant::now();
         let entries = vec![model::entry(&source, &release.to_string(), release)];
         let report = Report { shard: None, entries, seconds: begun.elapsed().as_secs_f64() };
-        report.write(Format::Human, &mut std::io::stdout())?;
+        report.write(Format::Human, &mut stdout())?;
         Ok(ExitCode::from(report.status()))
     }
 }

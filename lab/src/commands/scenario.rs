@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use dimmer_lab::library;
+use dimmer_lab::output::{say, stdout};
 use dimmer_lab::predict;
 use dimmer_lab::scenario::{self, Scenario};
+use std::io::Write;
 
 /// `dimmer-lab scenario`
 #[derive(Debug, Args)]
@@ -35,11 +37,11 @@ impl Command {
     /// Ends with 1 when a file is not valid.
     pub fn run(&self) -> super::Result {
         match &self.action {
-            Action::Schema => println!("{}", serde_json::to_string_pretty(&Scenario::schema())?),
-            Action::Keys => print!("{}", scenario::page(&Scenario::schema())),
+            Action::Schema => say(format_args!("{}", serde_json::to_string_pretty(&Scenario::schema())?))?,
+            Action::Keys => stdout().write_all(scenario::page(&Scenario::schema()).as_bytes())?,
             Action::List => {
                 for source in library::library()? {
-                    println!("{}\n    {}", source.name, source.scenario.shows);
+                    say(format_args!("{}\n    {}", source.name, source.scenario.shows))?;
                 }
             }
             Action::Validate { files } => return validate(files),
@@ -53,10 +55,12 @@ fn validate(files: &[PathBuf]) -> super::Result {
     for file in files {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         match predict::validate(&text, file) {
-            Ok(scenario) => println!("{}: valid, {}", file.display(), steps(scenario.steps.len())),
+            Ok(scenario) => say(format_args!("{}: valid, {}", file.display(), steps(scenario.steps.len())))?,
             Err(problems) => {
                 valid = false;
-                problems.iter().for_each(|problem| println!("{}", problem.trim_end()));
+                for problem in problems {
+                    say(format_args!("{}", problem.trim_end()))?;
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
 use dimmer_lab::host::crew::Crew;
 use dimmer_lab::host::{self, crew};
+use dimmer_lab::output::{complain, is_closed, say};
 use dimmer_lab::soak::{self, End, Tally, Task};
 
 /// Boots guests with two processors, one after the other on every seat, puts each under stress, and says how many were lost.
@@ -51,7 +52,8 @@ impl Soak {
             if host::needs_emulation() { (processors, crew::SEATS) } else { (1, processors) };
         let arguments = ["soak", "--worker", "--kernel", &self.kernel].map(Into::into);
         let tally = self.soak(&kernels[0], &Crew::new(arguments, hosts, seats)?);
-        Ok(ExitCode::from(if tally.lost == 0 { 0 } else { 2 }))
+        let is_whole = tally.well == self.guests;
+        Ok(if is_whole { 0 } else { super::UNREAD }.into())
     }
 
     fn soak(&self, kernel: &Kernel, crew: &Crew) -> Tally {
@@ -67,27 +69,30 @@ impl Soak {
                     }
                 });
             }
-            let tasks = (0..self.guests).map(|_| task.clone());
+            let tasks = (0..self.guests).take_while(|_| !is_closed()).map(|_| task.clone());
             crew.carry_out_all(tasks, |number, end| {
                 let lost =
                     |lost: crew::Lost| End::Lost { how: "with its host".into(), why: lost.to_string() };
                 if let Some(line) = tally.add(number, &end.unwrap_or_else(lost)) {
-                    println!("{line}");
+                    let _ = say(format_args!("{line}"));
                 }
                 let (done, minutes) = (tally.well + tally.lost, begun.elapsed().as_secs_f64() / 60.0);
-                eprintln!("{done} of {} guests, {} lost, {minutes:.1} minutes", self.guests, tally.lost);
+                complain(format_args!(
+                    "{done} of {} guests, {} lost, {minutes:.1} minutes",
+                    self.guests, tally.lost
+                ));
             });
             ends.store(true, Ordering::Relaxed);
         });
         let minutes = begun.elapsed().as_secs_f64() / 60.0;
-        println!(
+        let _ = say(format_args!(
             "{} guests on {}, two processors each: {} lost; {minutes:.1} minutes, {} at a time in {} hosts",
             tally.well + tally.lost,
             kernel.name,
             tally.lost,
             crew.seats(),
             crew.hosts()
-        );
+        ));
         tally
     }
 }

@@ -16,6 +16,7 @@ use super::kept::Carried;
 use super::record::{Record, Run};
 use super::shrink::{Candidate, shrink};
 use super::worker::{Answer, Task};
+use crate::output::{self, say};
 use crate::scenario::Scenario;
 
 /// Candidates that are carried out to shrink one scenario, at most.
@@ -59,7 +60,7 @@ struct Work<'a, C> {
 
 impl Campaign {
     /// Carries out all runs, each on every kernel, with `carry_out`, which is told the seat; says on standard output what
-    /// comes of each.
+    /// comes of each, and ends when nobody reads that any more.
     ///
     /// # Errors
     /// When the record or a scenario cannot be written.
@@ -71,7 +72,7 @@ impl Campaign {
         let begun = Instant::now();
         let trees = Mutex::new(self.trees());
         let work = Work { campaign: self, record: Mutex::new(record), carry_out };
-        let in_time = || self.budget.is_none_or(|budget| begun.elapsed() < budget);
+        let in_time = || !output::is_closed() && self.budget.is_none_or(|budget| begun.elapsed() < budget);
         thread::scope(|scope| {
             let (work, trees, in_time) = (&work, &trees, &in_time);
             let next = move || lock(trees).pop_front().filter(|_| in_time());
@@ -162,10 +163,10 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
         if let Some(step) = found.step() {
             let file = self.shrunk(seat, run, tree, task.scenario.clone(), step, &found)?;
             let Tree { kernel, .. } = tree;
-            println!(
+            say(format_args!(
                 "run {run} on {kernel}: repeat it with: dimmer-lab check {} --kernel {kernel}",
                 file.display()
-            );
+            ))?;
         }
         Ok(found)
     }
@@ -176,13 +177,13 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
         let steps = scenario.steps.len();
         let name = format!("run {run} on {}", tree.kernel);
         match &found {
-            Found::Nothing { blocks } => println!(
+            Found::Nothing { blocks } => say(format_args!(
                 "{name}: {steps} steps as the oracle says, {blocks} block checks, {:.1} s",
                 Duration::from_millis(carried.spent.total()).as_secs_f64()
-            ),
-            Found::Lost { why } => println!("{name}: the guest was lost: {why}"),
+            ))?,
+            Found::Lost { why } => say(format_args!("{name}: the guest was lost: {why}"))?,
             Found::Difference { step, lines } => {
-                println!("{name}: a difference after step {step} of {steps}{}", indented(lines));
+                say(format_args!("{name}: a difference after step {step} of {steps}{}", indented(lines)))?;
             }
         }
         let run = Run::new(self.campaign.seed, run, (&tree.kernel, tree.release), scenario, found, carried);
@@ -216,18 +217,22 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
                 return None;
             }
             let Found::Difference { step, lines } = found else { return None };
-            println!("run {run} on {kernel}: {} steps still differ", scenario.steps.len().min(step));
+            // That it cannot be said shows with the next line that has to be.
+            let _ = say(format_args!(
+                "run {run} on {kernel}: {} steps still differ",
+                scenario.steps.len().min(step)
+            ));
             last = lines;
             Some(step)
         });
         write(&file, &shrunk.scenario, kernel)?;
-        println!(
+        say(format_args!(
             "run {run} on {kernel}: {} steps are left after {} attempts, for which {steps} steps were carried out{}\n{}",
             shrunk.scenario.steps.len(),
             shrunk.attempts,
             indented(&last),
             shrunk.scenario.to_toml()
-        );
+        ))?;
         Ok(file)
     }
 }

@@ -59,25 +59,48 @@ pub struct History {
     pub common: usize,
 }
 
+/// What the runs of one tree have in common: the machine, and the first steps.
+#[derive(Debug)]
+pub struct Trunk {
+    seed: u64,
+    scenario: Scenario,
+    beginning: Growth,
+}
+
+impl Trunk {
+    /// The trunk of the tree that a run belongs to.
+    pub fn of(seed: u64, run: u64, rules: Rules) -> Self {
+        let mut dice = stream(seed, 0, run / TREE);
+        let (scenario, model) = loop {
+            let scenario = machine::scenario(&mut dice, rules.release);
+            // Some machines do not fit together.
+            if let Ok(model) = Prediction::new(&scenario, rules.release) {
+                break (scenario, model);
+            }
+        };
+        let growth = Growth::new(&scenario, model, rules);
+        let beginning = growth.beginning(&mut stream(seed, 1, run / TREE));
+        Self { seed, scenario, beginning }
+    }
+
+    /// The history of a run of its tree.
+    pub fn history(&self, run: u64) -> History {
+        let goal = (self.seed + run) % Rule::ALL.len() as u64;
+        let goal = Rule::ALL[usize::try_from(goal).expect("there are few rules")];
+        let end = self.beginning.end(&mut stream(self.seed, 2, run), goal);
+        let shows = format!("Run {run} of seed {}", self.seed);
+        let scenario = Scenario { shows, steps: end.steps, ..self.scenario.clone() };
+        History { scenario, common: self.beginning.steps.len() }
+    }
+}
+
 /// The history of one run, which depends on the seed and its number alone.
 pub fn history(seed: u64, run: u64, rules: Rules) -> History {
-    let stream = |kind: u64, number: u64| Dice::new(seed, number * 3 + kind);
-    let mut dice = stream(0, run / TREE);
-    let (mut scenario, model) = loop {
-        let scenario = machine::scenario(&mut dice, rules.release);
-        // Some machines do not fit together.
-        if let Ok(model) = Prediction::new(&scenario, rules.release) {
-            break (scenario, model);
-        }
-    };
-    let growth = Growth::new(&scenario, model, rules);
-    let beginning = growth.beginning(&mut stream(1, run / TREE));
-    let goal =
-        Rule::ALL[usize::try_from((seed + run) % Rule::ALL.len() as u64).expect("there are few rules")];
-    let end = beginning.end(&mut stream(2, run), goal);
-    scenario.shows = format!("Run {run} of seed {seed}");
-    scenario.steps = end.steps;
-    History { scenario, common: beginning.steps.len() }
+    Trunk::of(seed, run, rules).history(run)
+}
+
+fn stream(seed: u64, kind: u64, number: u64) -> Dice {
+    Dice::new(seed, number * 3 + kind)
 }
 
 /// The rules that a scenario meets in its machine's boot and its first `steps` steps.

@@ -1,7 +1,5 @@
 //! The explorer on models alone: thousands of histories, and no machine.
 
-use std::path::Path;
-
 use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 
@@ -13,6 +11,7 @@ use crate::check::subject::ModelError;
 use crate::predict::Prediction;
 use crate::scenario::Scenario;
 
+mod planted;
 mod rules;
 mod trees;
 
@@ -71,32 +70,3 @@ fn the_same_seed_and_run_make_the_same_scenario() {
 
 /// Neighbours have their machine in common; runs so far apart, three in a tree, show more machines.
 const STRIDE: u64 = 7;
-
-/// The most steps that a planted mistake may be shrunk to.
-const MOST_STEPS: usize = 6;
-
-/// Explores with an oracle that makes one mistake until it shows, and shrinks what showed it.
-fn explore(mistake: Mistake) -> Option<Scenario> {
-    // Only older releases cannot put the memmap of every block on itself.
-    let release = if mistake == Mistake::MemmapOnEveryBlock { Release::new(6, 1) } else { RELEASE };
-    // A shrink that reaches partial blocks in a kernel zone has more than one outcome in a guest.
-    let rules = rules(release, mistake != Mistake::KernelPartialsLast);
-    let differs = |candidate: &Scenario| on_a_model(candidate, release, Some(mistake)).step();
-    let (step, found) = (0..4000).map(|number| number * STRIDE).find_map(|run| {
-        let scenario = scenario(1, run, rules);
-        differs(&scenario).map(|step| (step, scenario))
-    })?;
-    let smallest = shrink(found, step, rules, usize::MAX, |candidate| differs(&candidate.scenario)).scenario;
-    assert!(differs(&smallest).is_some(), "{mistake:?} does not show any more: {}", smallest.to_toml());
-    Some(smallest)
-}
-
-#[test]
-fn every_planted_mistake_is_found_and_shrunk() {
-    for mistake in Mistake::ALL {
-        let smallest = explore(*mistake).unwrap_or_else(|| panic!("{mistake:?} is not found"));
-        let text = smallest.to_toml();
-        assert!(smallest.steps.len() <= MOST_STEPS, "{mistake:?}: {text}");
-        assert_eq!(Scenario::parse(&text, Path::new("a.toml")).unwrap(), smallest, "{mistake:?}: {text}");
-    }
-}

@@ -106,7 +106,7 @@ impl Drop for Place {
             Ok(())
         });
         if let Err(error) = audited {
-            eprintln!("dimmer-lab: {}", crate::chain(&*error));
+            crate::output::complain(format_args!("dimmer-lab: {}", crate::chain(&*error)));
         }
     }
 }

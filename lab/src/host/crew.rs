@@ -201,7 +201,8 @@ impl Crew {
 fn listen(stdout: impl BufRead, waiting: &Waiting) {
     for line in stdout.lines().map_while(Result::ok) {
         let Ok(Answer { id, answer }) = serde_json::from_str::<Answer<Value>>(&line) else {
-            println!("{line}");
+            // Whoever reads no more needs none of it.
+            let _ = crate::output::say(format_args!("{line}"));
             continue;
         };
         let sender = lock(waiting).as_mut().and_then(|waiting| waiting.remove(&id));

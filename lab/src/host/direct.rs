@@ -67,7 +67,10 @@ fn wait(mut child: Child, timeout: Duration) -> io::Result<u8> {
     // It may have ended meanwhile, and its group with it.
     let _ = kill_process_group(pid, Signal::KILL);
     child.wait()?;
-    eprintln!("dimmer-lab: Killed the command, which took longer than {} s", timeout.as_secs());
+    crate::output::complain(format_args!(
+        "dimmer-lab: Killed the command, which took longer than {} s",
+        timeout.as_secs()
+    ));
     Ok(TIMED_OUT)
 }
 

@@ -98,7 +98,9 @@ impl Session {
             Ok(Some(frame)) => frame,
             Ok(None) => {
                 let seconds = timeout.unwrap_or_default().as_secs();
-                eprintln!("dimmer-lab: Killed the command, which took longer than {seconds} s");
+                crate::output::complain(format_args!(
+                    "dimmer-lab: Killed the command, which took longer than {seconds} s"
+                ));
                 return Ok(Ok(TIMED_OUT));
             }
             Err(reason) => return Ok(Err(reason)),

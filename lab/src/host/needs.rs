@@ -61,7 +61,10 @@ pub fn ensure(need: Need) -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::Missing(need));
     }
-    eprintln!("dimmer-lab: Installing {}, which {} needs", need.package, need.purpose);
+    crate::output::complain(format_args!(
+        "dimmer-lab: Installing {}, which {} needs",
+        need.package, need.purpose
+    ));
     let install = || apt(need, &["install", "--yes", "--no-install-recommends", need.package]);
     // Where apt has no package lists yet, the first attempt fails.
     if !install()? {

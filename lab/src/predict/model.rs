@@ -68,6 +68,9 @@ impl Prediction {
             return Err(format!("the oracle knows Linux from {} on, not {release}", Release::FIRST));
         }
         let mut addresses = Addresses::of(scenario)?;
+        if mistake == Some(Mistake::DimmsLieClose) {
+            addresses.forget_alignment();
+        }
         let mut slots = BTreeMap::new();
         for (slot, dimm) in (0..).zip(&addresses.machine.clone().dimms) {
             let ranges = addresses.place(dimm)?;

@@ -4,6 +4,7 @@
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
 
+use super::elsewhere::Journey;
 use super::{Real, RealError};
 use crate::scenario::{self, Action, Effect, Parameters, Scenario};
 
@@ -74,7 +75,7 @@ impl Real {
             poisoned: self.poisoned.clone(),
             block_size: self.block_size,
             cmdline: self.cmdline.clone(),
-            restores: self.restores,
+            restores: self.restores.as_ref().map(Journey::of_child),
         })
     }
 }

@@ -11,7 +11,7 @@ use dimmer::spec::{DimmSpec, MachineSpec, WindowSpec};
 use dimmer::units::Bytes;
 use dimmer_devices::dimm::{Dimm, Notify, Window};
 use dimmer_devices::memory::GuestRange;
-use dimmer_devices::placement::Alignment;
+use dimmer_devices::placement::{Alignment, SMALLEST_BLOCK};
 use dimmer_guest_firmware::{Kind, memory_map};
 use dimmer_oracle::boot::BootMemory;
 use dimmer_oracle::virtio_mem::DeviceSpec;
@@ -143,6 +143,13 @@ impl Addresses {
             return Err(format!("id: {:?} is the name of another memory device", dimm.id));
         }
         Ok(())
+    }
+
+    /// DIMMs are put wherever a block of 128 MiB may be; for a model that is wrong on purpose.
+    pub fn forget_alignment(&mut self) {
+        if let Some((window, _)) = &mut self.window {
+            *window = Window::new(window.range(), Alignment::Fixed(SMALLEST_BLOCK));
+        }
     }
 
     /// The addresses of the device `id` are free again.

@@ -7,6 +7,7 @@ use crate::absent::Reason;
 use crate::cost::{Cost, Fit, Shortage};
 use crate::kaslr::Behind;
 use crate::memory::{Errno, GroupId};
+use crate::mistake::Mistake;
 use crate::policy::OnlineType;
 use crate::rule::Rule;
 use crate::zone::{SECTION, Zone};
@@ -65,8 +66,10 @@ impl Linux {
     /// [`chance`](Self::chance) has it.
     fn pay(&mut self, indices: Range<u64>, memmap: u64) -> Result<(), Reason> {
         let pages = (indices.end - indices.start) * self.memory.block_pages();
-        let (cost, means) = (Cost::of(pages, memmap), self.means());
+        let own = if self.memory.makes(Mistake::OwnMemmapIsPaid) { 0 } else { memmap };
+        let (cost, means) = (Cost::of(pages, own), self.means());
         let fails = match means.fit(cost) {
+            _ if self.memory.makes(Mistake::MemmapIsFree) => false,
             Fit::Fits => false,
             Fit::Open => {
                 self.memory.meet(Rule::MemmapMayNotBePaid);

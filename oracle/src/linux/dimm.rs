@@ -106,8 +106,12 @@ impl Linux {
             let memmap = if memmap_asked { self.memory.memmap_pages() } else { 0 };
             let indices = range.start / size..range.end / size;
             let limit = self.boot_limit.filter(|limit| range.end > *limit);
+            let limit = limit.filter(|_| !self.memory.makes(Mistake::MemKeepsNothingAway));
             let reason = match range {
                 _ if limit.is_some() => limit.map(Reason::Limit),
+                _ if self.memory.makes(Mistake::HalfBlocksCome) => {
+                    self.add_memory(indices.clone(), node, group, memmap).err()
+                }
                 Range { start, .. } if !start.is_multiple_of(size) => Some(Reason::Start(size)),
                 Range { end, .. } if !end.is_multiple_of(size) => Some(Reason::Size(size)),
                 _ if wrong_memmap => Some(Reason::Memmap),

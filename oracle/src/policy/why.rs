@@ -100,7 +100,7 @@ impl Check {
     }
 
     /// Movable memory, were this to be movable; other dynamic groups have their own.
-    pub(super) fn wanted(&self) -> u64 {
+    pub fn wanted(&self) -> u64 {
         self.movable.wrapping_sub(self.others_movable).wrapping_add(self.want)
     }
 
@@ -108,7 +108,8 @@ impl Check {
         self.early.saturating_sub(self.reserved) + self.own_kernel
     }
 
-    pub(super) fn limit(&self) -> u64 {
+    /// Movable memory that there may be at most.
+    pub fn limit(&self) -> u64 {
         u64::from(self.ratio).wrapping_mul(self.kernel()) / 100
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Mode, VirtioMem};
 use crate::absent::size;
+use crate::cost::{Cost, Fit, Shortage};
 use crate::linux::Linux;
+use crate::zone::PAGE;
 
 impl VirtioMem {
     /// Why no more of its region is there.
@@ -31,9 +33,12 @@ impl VirtioMem {
                  (see auto_online_blocks)"
             );
         }
-        format!(
-            "{plugged} of the requested {} is plugged, and the driver could not add it",
-            size(self.requested)
-        )
+        let pages = self.step.max(linux.memory.block_size()) / PAGE;
+        let shortage = Shortage { cost: Cost::of(pages, 0), means: linux.means() };
+        let why = match shortage.means.fit(shortage.cost) {
+            Fit::Fits => "the driver could not add more".to_owned(),
+            Fit::Open | Fit::Fails => format!("as for the next {}, {shortage}", size(pages * PAGE)),
+        };
+        format!("{plugged} of the requested {} is plugged; {why}", size(self.requested))
     }
 }

@@ -7,7 +7,7 @@ use crate::patience::wait_for;
 use crate::{GIB, Outcome};
 
 pub(super) fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").boot()?;
+    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
     let address = plug(&mut vm, "d0")?;
     assert_refused(&inject(&vm, address + 2 * GIB, "ao")?, "no memory is plugged at");
     // A guest with nothing to do is in its kernel nearly always. If it is not, the page is free, and
@@ -20,7 +20,7 @@ pub(super) fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) ->
     assert_refused(&inject(&vm, address, "ao")?, "IA32_MC9_CTL is 0x0");
     drop(vm);
 
-    let mut vm = with_dimms(kernel, "").boot()?;
+    let mut vm = with_dimms(kernel, "").forked()?;
     let address = plug(&mut vm, "d0")?;
     for severity in ["ao", "ar", "ucna"] {
         assert_refused(&inject(&vm, address, severity)?, "start the machine with --cpu-vendor intel");

@@ -7,9 +7,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
-use super::Problem;
+use super::limits::{BodyLimit, Limits};
+use super::{Problem, missing};
+use crate::json::Said;
 
 /// Largest body in bytes; the largest valid one has a few hundred.
 pub const LARGEST_BODY: usize = 64 * 1024;
@@ -20,13 +23,25 @@ const DRAINED: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+impl<S: Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let bytes = read(request.into_body()).await?;
+        let limit = request.extensions().get().copied().unwrap_or(BodyLimit(Limits::default().body));
+        let bytes = in_time(limit, read(request.into_body())).await?;
         from_json(&bytes).map(Self)
     }
+}
+
+async fn in_time<T>(
+    BodyLimit(limit): BodyLimit,
+    read: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let late = |_| {
+        let detail = format!("the body did not come in time: it may take {} seconds", limit.as_secs_f64());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    };
+    tokio::time::timeout(limit, read).await.map_err(late)?
 }
 
 async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
@@ -50,18 +65,25 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let not_json = |error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"));
-    serde_json::from_slice::<IgnoredAny>(bytes).map_err(not_json)?;
+fn from_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem> {
+    let wrong = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+    let Said(said) = serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            return wrong(error.to_string());
+        }
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
+    })?;
     // An array would be taken for the fields in their order.
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the body must be a JSON object"));
+    if !said.is_object() {
+        return Err(wrong("the body must be a JSON object".to_owned()));
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let field = Some(error.path().to_string()).filter(|field| field != ".");
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.into_inner().to_string());
-        Problem { field, ..problem }
+    serde_path_to_error::deserialize(said).map_err(|error| {
+        let path = Some(error.path().to_string()).filter(|path| path != ".");
+        let message = error.inner().to_string();
+        let Some(name) = missing::name(&message) else { return Problem { field: path, ..wrong(message) } };
+        let field = path.map_or_else(|| name.to_owned(), |path| format!("{path}.{name}"));
+        let meaning = missing::explain::<T>(error.path(), name).map(|meaning| format!(", {meaning}"));
+        wrong(format!("{message}{}", meaning.unwrap_or_default())).with_field(field)
     })
 }
 

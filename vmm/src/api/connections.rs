@@ -1,79 +1,85 @@
-//! The API's connections: a bounded number of them, so that clients do not take the descriptors that the machine needs.
+//! The API's connections: HTTP as every client takes it, and a bounded number of them, each of which ends when its client
+//! says nothing for long, so that clients take neither the descriptors that the machine needs nor each other's place.
+//!
+//! The reason phrase behind the status is empty, which HTTP allows (RFC 9112, section 4), and names of headers are in title
+//! case: cloud-hypervisor's client reads the status to the end of the line as a number, and finds headers by exact case.
 
-use std::io;
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::unix::SocketAddr;
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
-/// Connections at a time; the next ones wait in the socket's backlog until one of these ends.
-pub const MOST_CONNECTIONS: usize = 128;
+use super::limits::{BodyLimit, Limits};
+use super::line::{Heard, Line, Lines, Sent};
+use crate::socket_server::{Stopping, accept, stopped};
 
-/// Accepts connections as long as there are fewer than [`MOST_CONNECTIONS`].
-#[derive(Debug)]
-pub struct Bounded {
-    listener: UnixListener,
-    free: Arc<Semaphore>,
+/// Serves `router` to whoever connects, until the server stops and all requests under way are answered.
+pub async fn serve(listener: UnixListener, router: Router, limits: Limits, stopping: Stopping) {
+    let lines = Arc::new(Lines::default());
+    let mut tasks = JoinSet::new();
+    let mut look = tokio::time::interval(limits.look);
+    let mut end = pin!(stopped(stopping.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut end => break,
+            _ = look.tick() => lines.look(&limits),
+            Some(_) = tasks.join_next() => {}
+            stream = accept(&listener), if tasks.len() <= limits.connections => {
+                let line = lines.add();
+                tasks.spawn(connection(stream, router.clone(), line, limits.body, stopping.clone()));
+                if tasks.len() > limits.connections {
+                    lines.make_room();
+                }
+            }
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
 }
 
-/// A connection, which counts until it is dropped.
-#[derive(Debug)]
-pub struct Connection {
-    stream: UnixStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Bounded {
-    /// Accepts from `listener`.
-    pub fn new(listener: UnixListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
-    }
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = self.free.clone().acquire_owned().await.expect("it is never closed");
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, _place: place }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+/// Serves one connection to its end.
+async fn connection(stream: UnixStream, router: Router, line: Arc<Line>, body: Duration, stopping: Stopping) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let busy = line.busy();
+        request.extensions_mut().insert(BodyLimit(body));
+        let response = router.call(request);
+        async move {
+            let mut response: Response = response.await?;
+            response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+            Ok::<_, Infallible>(response.map(|body| Body::new(Sent::new(body, busy))))
+        }
+    });
+    // The lines are looked at instead: hyper's limit for heads does not tell a slow request from a connection without one.
+    let mut builder = http1::Builder::new();
+    builder.title_case_headers(true).header_read_timeout(None);
+    let io = TokioIo::new(Heard::new(stream, line.clone()));
+    let mut served = pin!(builder.serve_connection(io, service));
+    let mut stopped = pin!(stopped(stopping));
+    let mut told = false;
+    loop {
+        tokio::select! {
+            // A client that breaks off is its own affair.
+            _ = served.as_mut() => return,
+            () = line.ended() => return,
+            () = &mut stopped, if !told => {
+                served.as_mut().graceful_shutdown();
+                told = true;
+            }
+        }
     }
 }

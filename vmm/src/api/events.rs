@@ -1,25 +1,18 @@
-//! `GET /events`: a line of JSON for every event, for as long as the machine lives.
+//! `GET /events`: every event, for as long as the machine lives, as lines of JSON or as server-sent events.
 
-use std::convert::Infallible;
-use std::future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
 use serde::Deserialize;
-use tokio::sync::watch;
 use utoipa::IntoParams;
 
 use super::body::query;
 use super::errors::AnyProblem;
+use super::event_stream::{EventStream, Form};
 use super::{Problem, Shared};
-use crate::events::{Event, Hub, MachineEvent, What};
+use crate::events::Event;
 
 /// The parameter of the stream.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -40,67 +33,50 @@ impl<S: Send + Sync> FromRequestParts<S> for SinceQuery {
     }
 }
 
-/// Streams events, one JSON object on each line, until the machine ends.
-#[utoipa::path(get, path = "/events", params(SinceQuery), responses(
-    (status = 200, description = "Events as they happen", body = Event, content_type = "application/x-ndjson"),
+/// What the client takes: server-sent events if it says so, and lines of JSON otherwise.
+fn form(headers: &HeaderMap) -> Form {
+    let accepts = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let takes = |accept: &str| {
+        accept
+            .split(',')
+            .any(|kind| kind.split(';').next().unwrap_or("").trim() == Form::ServerSent.media_type())
+    };
+    if accepts.into_iter().any(takes) { Form::ServerSent } else { Form::Lines }
+}
+
+/// The number of the last event that the client saw, as browsers say it when they connect again.
+fn seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.parse().ok());
+    let bad = || {
+        let detail = format!("Last-Event-ID: {value:?}: must be the number of an event");
+        Problem::new(StatusCode::BAD_REQUEST, detail).with_field("Last-Event-ID")
+    };
+    number.map(Some).ok_or_else(bad)
+}
+
+/// Streams events until the machine ends: one JSON object on each line or, if `Accept` names `text/event-stream`,
+/// server-sent events whose `id` is the event's number. `Last-Event-ID` goes on behind that number, as `since` does. In a
+/// stream of server-sent events a `gap` says which numbers are missing, and a comment comes every 15 seconds.
+#[utoipa::path(get, path = "/events", params(
+    SinceQuery,
+    ("Last-Event-ID" = Option<u64>, Header, description = "Number of the last event that was seen; counts more than `since`"),
+), responses(
+    (status = 200, description = "Events as they happen", content(
+        (Event = "application/x-ndjson"), (String = "text/event-stream"),
+    )),
     AnyProblem,
 ))]
-pub async fn stream(State(api): Shared, SinceQuery { since }: SinceQuery) -> Response {
-    let after = since.unwrap_or_else(|| api.hub.last());
-    let stream = EventStream::new(Arc::clone(&api.hub), after, api.stopping.clone());
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(stream)).into_response()
-}
-
-/// The events that are there, once there are some; `None` when there will be no more.
-type Batch = Pin<Box<dyn Future<Output = Option<Vec<Event>>> + Send>>;
-
-/// The body of the response: ends behind the machine's last event, or when the server stops.
-struct EventStream {
-    hub: Arc<Hub>,
-    stopping: watch::Receiver<bool>,
-    batch: Batch,
-}
-
-impl EventStream {
-    fn new(hub: Arc<Hub>, after: u64, stopping: watch::Receiver<bool>) -> Self {
-        let batch = next(Arc::clone(&hub), after, stopping.clone());
-        Self { hub, stopping, batch }
-    }
-}
-
-fn next(hub: Arc<Hub>, after: u64, mut stopping: watch::Receiver<bool>) -> Batch {
-    Box::pin(async move {
-        tokio::select! {
-            biased;
-            events = hub.after(after) => Some(events),
-            _ = stopping.wait_for(|stopping| *stopping) => None,
-        }
-    })
-}
-
-impl hyper::body::Body for EventStream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(events) = ready!(self.batch.as_mut().poll(context)) else { return Poll::Ready(None) };
-        let ended = |event: &Event| matches!(event.what, What::Machine(MachineEvent::Ended { .. }));
-        self.batch = match events.last() {
-            Some(last) if !ended(last) => next(Arc::clone(&self.hub), last.sequence, self.stopping.clone()),
-            _ => Box::pin(future::ready(None)),
-        };
-        Poll::Ready(Some(Ok(Frame::data(lines(&events)))))
-    }
-}
-
-fn lines(events: &[Event]) -> Bytes {
-    let mut text = Vec::new();
-    for event in events {
-        serde_json::to_writer(&mut text, event).expect("an event can be written as JSON");
-        text.push(b'\n');
-    }
-    text.into()
+pub async fn stream(
+    State(api): Shared,
+    headers: HeaderMap,
+    SinceQuery { since }: SinceQuery,
+) -> Result<Response, Problem> {
+    let place = api.place()?;
+    let hub = &api.access.hub;
+    let after = seen(&headers)?.or(since).unwrap_or_else(|| hub.last());
+    let form = form(&headers);
+    let stream = EventStream::new(form, hub.clone(), after, api.stopping.clone(), place);
+    let head = [(header::CONTENT_TYPE, form.media_type()), (header::CACHE_CONTROL, "no-store")];
+    Ok((head, Body::new(stream)).into_response())
 }

@@ -7,27 +7,29 @@ use axum::response::{IntoResponse, Response};
 use dimmer_devices::memory::MemoryStatus;
 
 use super::body::JsonBody;
+use super::cloud_hypervisor::Description;
 use super::errors::{AnyProblem, ChangeProblems};
 use super::types::{Fork, InjectMce, Ping, Resize, ResizeZone, TakeSnapshot};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{Api, Problem, Shared};
 use crate::audit::Audit;
-use crate::control::{Command, Forked, Reply, VmInfo};
+use crate::control::{Command, Forked, Reply, VcpuStatus};
 
 /// Says that the VMM is there, and which.
 #[utoipa::path(get, path = "/vmm.ping", responses((status = 200, description = "It is there", body = Ping)))]
 pub async fn ping() -> Json<Ping> {
-    Json(Ping { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(Ping { build_version: version.clone(), version, pid: std::process::id(), features: Vec::new() })
 }
 
 /// Describes the machine.
 #[utoipa::path(get, path = "/vm.info", responses(
-    (status = 200, description = "The machine", body = VmInfo),
+    (status = 200, description = "The machine", body = Description),
     AnyProblem,
 ))]
-pub async fn info(State(api): Shared) -> Result<Json<VmInfo>, Problem> {
+pub async fn info(State(api): Shared) -> Result<Json<Description>, Problem> {
     match api.call(Command::Info).await? {
-        Reply::Info(info) => Ok(Json(info)),
+        Reply::Info(info) => Ok(Json(Description::new(info, &api.access.spec))),
         other => Err(Problem::unexpected(&other)),
     }
 }
@@ -116,6 +118,29 @@ pub async fn power_button(State(api): Shared) -> Result<StatusCode, Problem> {
     done(&api, Command::PowerButton).await
 }
 
+/// Sends the guest a non-maskable interrupt, which reaches it whatever it does: to the vCPUs whose local APIC takes it from the
+/// line that machines have for it (LINT1), with Linux the first one. What the guest does then is its own affair: a panic, with
+/// `unknown_nmi_panic` on its command line.
+#[utoipa::path(put, path = "/vm.nmi", responses(
+    (status = 204, description = "It was sent"),
+    ChangeProblems,
+))]
+pub async fn nmi(State(api): Shared) -> Result<StatusCode, Problem> {
+    done(&api, Command::InjectNmi).await
+}
+
+/// Where the vCPUs are, which stand still meanwhile.
+#[utoipa::path(get, path = "/vcpus", responses(
+    (status = 200, description = "All of them", body = Vec<VcpuStatus>),
+    ChangeProblems,
+))]
+pub async fn vcpus(State(api): Shared) -> Result<Json<Vec<VcpuStatus>>, Problem> {
+    match api.call(Command::Vcpus).await? {
+        Reply::Vcpus(vcpus) => Ok(Json(vcpus)),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
 /// Ends the machine at once.
 #[utoipa::path(put, path = "/vm.shutdown", responses(
     (status = 204, description = "It ends"),
@@ -145,7 +170,8 @@ fn respond(change: Change) -> Response {
     }
 }
 
-/// Asks for an amount of RAM in all: boot RAM and memory devices.
+/// Asks for an amount of RAM in all, boot RAM and memory devices, and for what is to be in the balloon; that comes first, and is
+/// not waited for.
 #[utoipa::path(put, path = "/vm.resize", params(WaitQuery), request_body = Resize, responses(
     (status = 200, description = "With wait: it is done; the device that was changed", body = MemoryStatus),
     (status = 204, description = "The guest was asked, or had that much already"),
@@ -154,9 +180,16 @@ fn respond(change: Change) -> Response {
 pub async fn resize(
     State(api): Shared,
     wait: Wait,
-    JsonBody(Resize { desired_ram }): JsonBody<Resize>,
+    JsonBody(body): JsonBody<Resize>,
 ) -> Result<Response, Problem> {
-    Ok(respond(change(&api, Command::ResizeTotal(desired_ram), wait).await?))
+    body.check(&api.access.spec)?;
+    if let Some(size) = body.desired_balloon.filter(|_| api.access.spec.balloon.is_some()) {
+        done(&api, Command::SetBalloon(size)).await?;
+    }
+    match body.desired_ram {
+        Some(size) => Ok(respond(change(&api, Command::ResizeTotal(size), wait).await?)),
+        None => Ok(respond(Change::Nothing)),
+    }
 }
 
 /// Asks for a memory device's plugged size.

@@ -14,23 +14,59 @@ use dimmer_devices::placement::Placement;
 use super::Problem;
 use crate::cli::{BadSerial, SerialArg};
 use crate::control::MceSeverity;
-use crate::spec::{DimmSpec, ForkSpec, SerialSpec, SnapshotSpec};
+use crate::spec::{DimmSpec, ForkSpec, MachineSpec, RestoredMemory, SerialSpec, SnapshotSpec};
 
 /// The body of `GET /vmm.ping`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ping {
     /// Version of Dimmer.
     pub version: String,
+    /// The same, as cloud-hypervisor's clients look for it.
+    #[serde(default)]
+    pub build_version: String,
     /// Process id of the VMM.
     pub pid: u32,
+    /// What was built in that need not be; nothing.
+    #[serde(default)]
+    pub features: Vec<String>,
 }
 
-/// The body of `PUT /vm.resize`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The body of `PUT /vm.resize`: one of them at least.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Bytes wanted of boot RAM and all memory devices together.
-    pub desired_ram: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_ram: Option<u64>,
+    /// Number of virtual CPUs, which cannot change: it must be the one that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_vcpus: Option<u32>,
+    /// Bytes that are to be in the balloon; without one it must be 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_balloon: Option<u64>,
+}
+
+impl Resize {
+    /// Refuses what a machine like this cannot do.
+    pub(super) fn check(&self, machine: &MachineSpec) -> Result<(), Problem> {
+        let cpus = machine.cpus;
+        let wrong = |field: &str, detail: String| {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}{detail}")).with_field(field))
+        };
+        match self {
+            Self { desired_vcpus: Some(other), .. } if *other != cpus => {
+                wrong("desired_vcpus", format!("={other}: must be {cpus}: the number of CPUs cannot change"))
+            }
+            Self { desired_balloon: Some(size @ 1..), .. } if machine.balloon.is_none() => {
+                wrong("desired_balloon", format!("={size}: must be 0: there is no balloon"))
+            }
+            Self { desired_ram: None, desired_vcpus: None, desired_balloon: None } => {
+                let what = "bytes wanted of boot RAM and all memory devices together, a whole number";
+                wrong("desired_ram", format!(": missing field `desired_ram`, {what}"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The body of `PUT /vm.snapshot`: `destination` or `destination_url`.
@@ -107,6 +143,7 @@ pub struct NewDevice {
     /// Its name: 1 to 64 letters, digits, `.`, `_` or `-`.
     pub id: String,
     /// What it is.
+    #[serde(default)]
     pub kind: NewKind,
     /// Its size in bytes, a multiple of 128 MiB; in place of `ranges`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,10 +174,11 @@ pub struct NewDevice {
 }
 
 /// The kinds of memory device that can be added to a running machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NewKind {
     /// An ACPI memory device.
+    #[default]
     Dimm,
 }
 
@@ -224,6 +262,10 @@ pub struct Fork {
     /// What its serial console is connected to: `null`, `file=PATH` or `socket=PATH`; `null` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// How its memory is taken over: `map` lays it over an image that its siblings share, `copy` reads it before the guest runs,
+    /// into huge pages where the host has them. Where it is absent, `map` for memory that can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_memory: Option<RestoredMemory>,
     /// Whether its virtual CPUs stay stopped.
     #[serde(default)]
     pub paused: bool,
@@ -236,7 +278,7 @@ impl TryFrom<Fork> for ForkSpec {
     type Error = Problem;
 
     fn try_from(
-        Fork { id, api_socket, agent_socket, serial, paused, attached }: Fork,
+        Fork { id, api_socket, agent_socket, serial, restore_memory, paused, attached }: Fork,
     ) -> Result<Self, Problem> {
         let serial = match serial {
             None => SerialSpec::Null,
@@ -247,6 +289,6 @@ impl TryFrom<Fork> for ForkSpec {
                 serial
             }
         };
-        Ok(Self { id, api_socket, agent_socket, serial, paused, detached: !attached })
+        Ok(Self { id, api_socket, agent_socket, serial, memory: restore_memory, paused, detached: !attached })
     }
 }

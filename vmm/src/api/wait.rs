@@ -74,8 +74,10 @@ pub enum Change {
 ///
 /// # Errors
 /// The machine's refusal; 409 when the change ended in part or not at all, or the machine ended; 504
-/// when it is still in progress at the end of `wait`.
+/// when it is still in progress at the end of `wait`; 503 when too many wait already.
 pub async fn change(api: &Api, command: Command, Wait(wait): Wait) -> Result<Change, Problem> {
+    // Before the change: it is not made if its end cannot be waited for.
+    let _place = wait.map(|_| api.place()).transpose()?;
     let (device, end) = match api.call(command).await? {
         Reply::Accepted { device, end } => (device, end),
         Reply::Done => return Ok(Change::Nothing),

@@ -11,6 +11,7 @@ use super::keys::{address, size, switch, word};
 use super::{FaultArg, RangesArg, SerialArg};
 use crate::api::parse_wait;
 use crate::control::MceSeverity;
+use crate::spec::RestoredMemory;
 
 /// What was typed after `dimmer ctl`.
 #[derive(Debug, Args)]
@@ -68,10 +69,20 @@ pub enum Action {
     Reboot,
     /// Press the power button
     PowerButton,
+    /// Send the guest a non-maskable interrupt, which reaches it whatever it does
+    Nmi,
+    /// Show where the virtual CPUs are, which stand still meanwhile
+    Vcpus,
     /// End the machine at once
     Shutdown,
     /// Ask for a memory device's plugged size, or for an amount of RAM in all
     Resize(ResizeArgs),
+    /// Ask the guest to have so much in the balloon, or show what is in it
+    Balloon {
+        /// Size wanted, such as 512M (default: show)
+        #[arg(value_parser = size)]
+        size: Option<u64>,
+    },
     /// Plug or unplug an ACPI memory device
     #[command(subcommand)]
     Dimm(DimmAction),
@@ -122,6 +133,11 @@ pub struct ForkArgs {
     /// What its serial console is connected to: null|file=PATH|socket=PATH (default: null)
     #[arg(long, value_name = "WHERE")]
     pub serial: Option<SerialArg>,
+
+    /// How its memory is taken over: map (laid over an image that its siblings share) or copy (read before the guest runs, into
+    /// huge pages where the host has them; default: map, for memory that can be)
+    #[arg(long, value_name = "copy|map", value_parser = word::<RestoredMemory>)]
+    pub restore_memory: Option<RestoredMemory>,
 
     /// Leave its virtual CPUs stopped
     #[arg(long)]

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::balloon::{BalloonArg, EMPTY};
+use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
+use super::net::{NetArg, nets};
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
 use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start};
 
@@ -16,7 +19,7 @@ pub const DEFAULT_CMDLINE: &str = "console=ttyS0 panic=-1";
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Kernel to boot: a bzImage or an ELF vmlinux
-    #[arg(long, value_name = "PATH", required_unless_present = "from")]
+    #[arg(long, value_name = "PATH", required_unless_present = "restore")]
     pub kernel: Option<PathBuf>,
 
     /// Initial RAM file system
@@ -39,8 +42,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub nested: bool,
 
-    /// Boot RAM: size=4G[,low=2G][,high=4G][,backing=anon|memfd|hugetlb|file]
-    /// [,page=2M|1G][,path=PATH][,prealloc=on|off][,thp=on|off][,reserve=on|off]
+    /// Boot RAM: size=4G[,low=2G][,high=4G][,backing=anon|memfd|hugetlb|file] [,page=2M|1G][,path=PATH][,prealloc=on|off][,thp=on|off][,reserve=on|off]
     ///
     /// `size` is the RAM the machine starts with (1G without this flag), `low` how much of it lies below
     /// 4 GiB at most (64M to 3G), and `high` where the rest begins. The other keys are also about memory
@@ -48,7 +50,7 @@ pub struct RunArgs {
     /// (or a directory for unnamed files) in `path`; `prealloc` whether it is populated before the guest gets
     /// it, `thp` whether transparent huge pages are asked for, and `reserve` whether the host commits to the
     /// memory when the guest gets it.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub memory: Option<MemoryArg>,
 
     /// Something else than RAM in the firmware's memory map: kind=pmem|reserved,size=192M[,start=ADDRESS]
@@ -56,7 +58,7 @@ pub struct RunArgs {
     ///
     /// `pmem` is legacy persistent memory, `reserved` a range with nothing behind it. Without `start` it
     /// begins where boot RAM ends, or the range before it, and so may share a memory block with RAM.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub firmware_range: Vec<FirmwareRangeArg>,
 
     /// A NUMA node: id=0[,cpus=0-1:4][,memory=2G][,host=0:1][,distance=1@20]... (may be repeated)
@@ -65,11 +67,11 @@ pub struct RunArgs {
     /// takes numbers and ranges joined by colons, and so does `host`, the host's nodes that the node's memory
     /// is bound to. `distance=NODE@DISTANCE` may stand several times; distances not given are 20. Without
     /// this flag everything is in node 0.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub numa: Vec<NumaArg>,
 
     /// A window for memory devices (may be repeated):
-    /// method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]   or
+    /// method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G] or
     /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]
     /// [,start=ADDRESS][,align=2G][,legacy=on|off]
     ///
@@ -80,7 +82,7 @@ pub struct RunArgs {
     /// ends at 64 GiB or above, where guests have memory blocks of up to 2 GiB). DIMMs in it are aligned to
     /// `align`, too. With `legacy=on` a virtio-mem device takes drivers that may read unplugged memory (those
     /// before Linux 5.17): they read zeroes, and what they write there is dropped.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub memory_hotplug: Vec<HotplugArg>,
 
     /// An ACPI memory device that is there at boot (may be repeated):
@@ -91,20 +93,55 @@ pub struct RunArgs {
     /// `order=descending` each range lies below the one before. With `unaligned=on` sizes and gaps are
     /// multiples of 1M rather than 128M, which Linux does not take. It begins at `start`, an address in the
     /// window, or at the lowest free multiple of `align`.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub dimm: Vec<DimmArg>,
+
+    /// A disk (may be repeated): path=FILE[,format=raw|qcow2][,readonly=on|off][,direct=on|off][,serial=TEXT]
+    /// [,id=disk0]
+    ///
+    /// A virtio disk, /dev/vda and so on. `path` is a file or a block device of the host's, `format=qcow2` QEMU's
+    /// image, with the files that it names. `direct=on` passes the host's page cache by. `serial` is what the guest
+    /// sees as its serial number, 20 bytes at most (default: the id). A disk that is written is one machine's alone.
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub disk: Vec<DiskArg>,
+
+    /// A network device (may be repeated): tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500][,id=net0]
+    ///
+    /// `tap` is a TAP device of the host's, made if there is none; `fd` one that this process was started with (with
+    /// IFF_NO_PI and IFF_VNET_HDR); `socket` a UNIX stream socket that somebody listens on, such as passt, which needs
+    /// no root: passt -f -s PATH -t 2222:22 gives the guest network, and forwards a port to it.
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub net: Vec<NetArg>,
+
+    /// A virtio device with random bytes from the host
+    #[arg(long)]
+    pub rng: bool,
+
+    /// A balloon: [size=SIZE][,deflate_on_oom=on|off][,free_page_reporting=on|off][,stats=on|off|SECONDS]
+    ///
+    /// A virtio balloon, with `size` bytes that the guest is to give away from the start (none without it). With
+    /// `deflate_on_oom=on` the guest takes some of them again before it runs out of memory; with `free_page_reporting=on` it
+    /// gives away what is free without being asked; with `stats` it says every so many seconds (5 with `on`) how its memory is.
+    #[arg(long, value_name = "KEY=VALUE,...", num_args = 0..=1, default_missing_value = EMPTY)]
+    pub balloon: Option<BalloonArg>,
 
     /// What is to go wrong with a memory device (may be repeated):
     /// device=vmem0,on=plug,do=busy[,nth=2][,times=3][,ms=500][,size=1G]
     ///
     /// On the `nth` occasion of `on`, and `times` in all, the action `do` happens. `ms` goes with
     /// `do=delay`, `size` with `do=request`. A wrong word is answered with those that are right.
-    #[arg(long, value_name = "KEY=VALUE,...", verbatim_doc_comment)]
+    #[arg(long, value_name = "KEY=VALUE,...")]
     pub fault: Vec<FaultArg>,
 
     /// UNIX socket on which the REST API is served
     #[arg(long, value_name = "PATH")]
     pub api_socket: Option<PathBuf>,
+
+    /// UNIX socket on which QMP is served, as far as scripts about memory need it
+    ///
+    /// It is this process's, not the machine's: a machine that goes on from a snapshot has it where this flag is given again.
+    #[arg(long, value_name = "PATH")]
+    pub qmp: Option<PathBuf>,
 
     /// UNIX socket that carries the guest agent's port
     #[arg(long, value_name = "PATH")]
@@ -132,10 +169,10 @@ impl RunArgs {
     /// # Errors
     /// [`SpecError`] names the flag, the value, and what would be valid.
     pub fn into_start(mut self) -> Result<Start, SpecError> {
-        let source = match (self.restore.restore.take(), self.restore.forked.take()) {
-            (Some(directory), _) => Source::Directory(directory),
-            (None, Some(id)) => Source::Parent(id),
-            (None, None) => return Ok(Start::Boot(self.into_spec()?)),
+        let source = match self.restore.restore.take() {
+            Some(id) if self.restore.forked => Source::Parent(id.to_string_lossy().into_owned()),
+            Some(directory) => Source::Directory(directory),
+            None => return Ok(Start::Boot(Box::new(self.into_spec()?))),
         };
         Ok(Start::Restore(RestoreSpec {
             source,
@@ -171,6 +208,10 @@ impl RunArgs {
             memory,
             dimms,
             firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
+            disks: disks(self.disk),
+            nets: nets(self.net),
+            rng: self.rng,
+            balloon: self.balloon.map(|BalloonArg(balloon)| balloon),
             cpu_vendor: self.cpu_vendor,
             nested: self.nested,
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),

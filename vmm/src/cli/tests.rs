@@ -57,6 +57,14 @@ fn a_kernel_alone_makes_a_machine() {
 }
 
 #[test]
+fn qmp_is_no_part_of_the_machine() {
+    let with = run_args(&["--qmp", "/run/vm.qmp"]).expect("valid usage");
+    assert_eq!(with.qmp.as_deref(), Some(std::path::Path::new("/run/vm.qmp")));
+    assert_eq!(with.into_spec().expect("a valid machine"), spec(&[]));
+    assert!(Cli::try_parse_from(["dimmer", "run", "--restore", "snap", "--qmp", "q"]).is_ok());
+}
+
+#[test]
 fn every_flag_reaches_the_machine() {
     let spec = spec(&[
         "--initramfs",
@@ -195,6 +203,8 @@ fn ctl_takes_every_action() {
         "fork --id child --child-api-socket api --child-agent-socket agent --serial file=log --paused",
         "reboot",
         "power-button",
+        "nmi",
+        "vcpus",
         "shutdown",
         "resize 4G",
         "resize --id vmem0 4G --wait 2.5",

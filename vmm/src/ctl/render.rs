@@ -1,15 +1,17 @@
 //! Answers as text for people.
 
+mod balloon;
 mod records;
 
 use dimmer_devices::memory::{Kind, MemoryEvent, MemoryStatus, Outcome, State};
 
 use crate::api::Problem;
 use crate::api::types::Ping;
-use crate::control::{Forked, VmInfo, VmState};
+use crate::control::{Forked, VcpuStatus, VmInfo, VmState};
 use crate::events::{Event, MachineEvent, What};
 use crate::units::Bytes;
 
+pub use balloon::balloon;
 pub use records::{audit, faults, ost, requests};
 
 const HEADINGS: [&str; 8] = ["ID", "KIND", "NODE", "STATE", "PLUGGED", "REQUESTED", "ADDRESS", "LAST CHANGE"];
@@ -29,8 +31,10 @@ pub fn info(info: &VmInfo) -> String {
     ];
     let name = info.id.iter().map(|id| ("Name", id.clone()));
     let tracked = info.tracked_since.iter().map(|place| ("Tracked", format!("since {}", place.display())));
+    let balloon = info.balloon.iter().map(|balloon| ("Balloon", balloon::amount(balloon)));
     let row = |(name, value)| format!("{name:<12}{value}");
-    let mut parts = vec![name.chain(rows).chain(tracked).map(row).collect::<Vec<_>>().join("\n")];
+    let mut parts =
+        vec![name.chain(rows).chain(tracked).chain(balloon).map(row).collect::<Vec<_>>().join("\n")];
     if !info.memory_devices.is_empty() {
         parts.push(devices(&info.memory_devices));
     }
@@ -45,6 +49,22 @@ pub fn devices(devices: &[MemoryStatus]) -> String {
         return "There are no memory devices.".to_owned();
     }
     table(HEADINGS, devices.iter().map(row))
+}
+
+/// Where vCPUs are.
+pub fn vcpus(vcpus: &[VcpuStatus]) -> String {
+    let row = |vcpu: &VcpuStatus| {
+        let either = |is, yes: &str, no: &str| if is { yes } else { no }.to_owned();
+        [
+            vcpu.id.to_string(),
+            vcpu.activity.to_string(),
+            format!("{:#018x}", vcpu.rip),
+            either(vcpu.user, "user", "kernel"),
+            either(vcpu.interrupts, "on", "off"),
+            format!("{:#x}", vcpu.cr3),
+        ]
+    };
+    table(["VCPU", "ACTIVITY", "RIP", "MODE", "INTERRUPTS", "CR3"], vcpus.iter().map(row))
 }
 
 /// Columns as wide as their widest cell, two spaces apart.
@@ -135,11 +155,15 @@ pub fn problem(problem: &Problem) -> String {
 }
 
 pub fn event(event: &Event) -> String {
-    let what = match &event.what {
+    format!("{:>6} {:>12.6}  {}", event.sequence, event.timestamp.as_secs_f64(), what(&event.what))
+}
+
+/// What happened, in words.
+pub fn what(what: &What) -> String {
+    match what {
         What::Memory(event) => memory_event(event),
         What::Machine(event) => machine_event(event),
-    };
-    format!("{:>6} {:>12.6}  {what}", event.sequence, event.timestamp.as_secs_f64())
+    }
 }
 
 fn memory_event(event: &MemoryEvent) -> String {
@@ -174,11 +198,14 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Resumed => "machine: resumed".to_owned(),
         MachineEvent::Restored => "machine: goes on from a snapshot".to_owned(),
         MachineEvent::Forked { id, pid } => format!("machine: forked {id}, process {pid}"),
-        MachineEvent::SnapshotTaken { destination } => {
-            format!("machine: a snapshot of it is in {}", destination.display())
+        MachineEvent::SnapshotTaken { destination, base } => {
+            let base = base.as_ref();
+            let base = base.map_or_else(String::new, |base| format!(", a difference to {}", base.display()));
+            format!("machine: a snapshot of it is in {}{base}", destination.display())
         }
-        MachineEvent::Resetting => "machine: resetting".to_owned(),
+        MachineEvent::Resetting { .. } => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
+        MachineEvent::Nmi => "machine: the guest was sent a non-maskable interrupt".to_owned(),
         MachineEvent::Panicked => "machine: the guest's kernel panicked".to_owned(),
         MachineEvent::CrashLoaded => {
             "machine: the guest's kernel panicked, and its crash kernel takes over".to_owned()
@@ -186,6 +213,6 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::MachineCheck { address, severity } => {
             format!("machine: a memory error at {address:#x} ({severity}) was reported to the guest")
         }
-        MachineEvent::Ended { reason } => format!("machine: ended: {reason}"),
+        MachineEvent::Ended { reason, .. } => format!("machine: ended: {reason}"),
     }
 }

@@ -15,7 +15,7 @@ use super::run;
 use crate::api::tests::fake::{Answer, FakeMachine, accept, device, ended, info, new_dimm};
 use crate::cli::{Cli, Command as Job};
 use crate::control::{Command, Refusal, Reply, VmState};
-use crate::events::{Hub, MachineEvent};
+use crate::events::{Cause, Hub, MachineEvent};
 use crate::spec::DimmSpec;
 use crate::units::GIB;
 
@@ -110,6 +110,7 @@ fn orders_reach_the_machine_and_say_nothing() {
         ("resume", Command::Resume),
         ("reboot", Command::Reboot),
         ("power-button", Command::PowerButton),
+        ("nmi", Command::InjectNmi),
         ("shutdown", Command::Shutdown),
     ];
     let machine = FakeMachine::new(|_, _| Ok(Reply::Done));
@@ -197,7 +198,7 @@ fn with_json_everything_is_the_apis_own_words() {
 #[test]
 fn events_are_printed_until_the_machine_ends() {
     let machine = FakeMachine::silent();
-    let reason = || MachineEvent::Ended { reason: "it powered off".to_owned() };
+    let reason = || MachineEvent::Ended { reason: "it powered off".to_owned(), cause: Cause::PowerOff };
     machine.hub.machine(MachineEvent::Booting);
     machine.hub.memory(MemoryEvent::Accepted { device: device("d1", State::Plugging) });
     machine.hub.memory(MemoryEvent::Ost { id: None, slot: Some(2), source: 0x103, status: 0x84 });
@@ -209,7 +210,10 @@ fn events_are_printed_until_the_machine_ends() {
     machine.hub.memory(MemoryEvent::Removed { device: device("d1", State::Idle) });
     machine.hub.machine(MachineEvent::Restored);
     machine.hub.machine(MachineEvent::Forked { id: "child".to_owned(), pid: 4711 });
-    machine.hub.machine(MachineEvent::SnapshotTaken { destination: "/srv/snap".into() });
+    for base in [None, Some("/srv/snap".into())] {
+        let destination = if base.is_none() { "/srv/snap" } else { "/srv/next" }.into();
+        machine.hub.machine(MachineEvent::SnapshotTaken { destination, base });
+    }
     machine.hub.machine(reason());
     let (status, out, complaints) = ctl(&machine.socket, "events --since 0");
     assert_eq!((status, complaints.as_str()), (0, ""));
@@ -224,12 +228,13 @@ fn events_are_printed_until_the_machine_ends() {
         "machine: goes on from a snapshot",
         "machine: forked child, process 4711",
         "machine: a snapshot of it is in /srv/snap",
+        "machine: a snapshot of it is in /srv/next, a difference to /srv/snap",
         "machine: ended: it powered off",
     ];
     assert_eq!(texts, expected, "{out}");
-    let (status, json, _) = ctl(&machine.socket, "--json events --since 9");
+    let (status, json, _) = ctl(&machine.socket, "--json events --since 10");
     let event: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((status, &event["sequence"], &event["event"]), (0, &10.into(), &"ended".into()));
+    assert_eq!((status, &event["sequence"], &event["event"]), (0, &11.into(), &"ended".into()));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Followers {
 impl Follower {
     fn see(&mut self, what: &What) -> Option<ChangeEnd> {
         match what {
-            What::Machine(MachineEvent::Ended { reason }) => Some(ChangeEnd::Machine(reason.clone())),
+            What::Machine(MachineEvent::Ended { reason, .. }) => Some(ChangeEnd::Machine(reason.clone())),
             What::Memory(MemoryEvent::Accepted { device }) => {
                 self.accepted |= device.id == self.id;
                 None
@@ -85,6 +85,7 @@ mod tests {
     use dimmer_devices::memory::{Outcome, State};
 
     use crate::api::tests::fake::{device, ended};
+    use crate::events::Cause;
 
     /// Shows `events` to a follower of `d1`; returns what it saw.
     fn see(events: impl IntoIterator<Item = What>) -> Option<ChangeEnd> {
@@ -133,9 +134,16 @@ mod tests {
 
     #[test]
     fn the_machines_end_is_an_end() {
-        let end = see([What::Machine(MachineEvent::Ended { reason: "off".to_owned() })]);
+        let end =
+            see([What::Machine(MachineEvent::Ended { reason: "off".to_owned(), cause: Cause::PowerOff })]);
         assert_eq!(end, Some(ChangeEnd::Machine("off".to_owned())));
-        assert_eq!(see([What::Machine(MachineEvent::Paused), What::Machine(MachineEvent::Resetting)]), None);
+        assert_eq!(
+            see([
+                What::Machine(MachineEvent::Paused),
+                What::Machine(MachineEvent::Resetting { by_guest: true })
+            ]),
+            None
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ use dimmer_devices::bus::lock;
 use dimmer_devices::irq::IrqLine;
 use dimmer_devices::memory::GuestRange;
 use kvm_bindings::{
-    CpuId, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES,
-    KVM_MEM_LOG_DIRTY_PAGES, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1,
-    kvm_irq_routing_irqchip, kvm_userspace_memory_region,
+    CpuId, KVM_CAP_DISABLE_QUIRKS2, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC,
+    KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES, KVM_X86_QUIRK_SLOT_ZAP_ALL, KvmIrqRouting,
+    kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
+    kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
@@ -147,9 +148,22 @@ fn new_vm(kvm: &Kvm, cpuid: &CpuId) -> Result<VmFd, KvmError> {
     if cpu_vendor::of(cpuid) == Some(CpuVendor::Intel) {
         answer_capabilities(&vm).map_err(at("take over a machine-check register"))?;
     }
+    keep_other_slots_mapped(&vm).map_err(at("have deleted memory slots leave the others mapped"))?;
     vm.create_irq_chip().map_err(at("create the interrupt controllers"))?;
     vm.set_gsi_routing(&io_apic_routing()).map_err(at("route interrupts"))?;
     Ok(vm)
+}
+
+/// Has KVM forget the guest's mappings of a memory slot alone when that slot is deleted, not those of all its memory, where
+/// it can (since Linux 6.12; `KVM_CAP_DISABLE_QUIRKS2` in its documentation, section 7.32): each of the guest's processors
+/// would have to fault in again whatever it uses after each unplug.
+fn keep_other_slots_mapped(vm: &VmFd) -> Result<(), kvm_ioctls::Error> {
+    let known = vm.check_extension_raw(KVM_CAP_DISABLE_QUIRKS2.into());
+    if u32::try_from(known).is_ok_and(|known| known & KVM_X86_QUIRK_SLOT_ZAP_ALL != 0) {
+        let args = [KVM_X86_QUIRK_SLOT_ZAP_ALL.into(), 0, 0, 0];
+        vm.enable_cap(&kvm_enable_cap { cap: KVM_CAP_DISABLE_QUIRKS2, args, ..Default::default() })?;
+    }
+    Ok(())
 }
 
 /// Every interrupt goes to the I/O APIC pin of its number and nowhere else. KVM's own routing also

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 use dimmer_acpi::platform::Platform;
 use dimmer_acpi::power;
-use dimmer_devices::written::MemoryMap;
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory_map::MemoryMap;
 use dimmer_guest_firmware::{
     self as firmware, Acpi, Boot, CpuState, E820Entry, Image, ImageError, Kind, ResetRegister,
 };
@@ -46,7 +48,12 @@ pub enum BootError {
 pub struct Files {
     kernel: Image,
     initramfs: Option<Image>,
+    /// What they were last marked with.
+    known: Mutex<Option<FilesState>>,
 }
+
+/// Marks a file that was opened at a path, and may be known.
+type Mark = fn(&Path, &File, Option<&FileMark>) -> io::Result<FileMark>;
 
 /// What is booted, besides the files.
 #[derive(Debug, Clone, Copy)]
@@ -69,19 +76,25 @@ impl Files {
     pub fn open(spec: &MachineSpec) -> Result<Self, BootError> {
         let open = |flag, path| Image::open(path).map_err(|error| BootError::Image { flag, error });
         let initramfs = spec.initramfs.as_ref().map(|path| open("--initramfs", path)).transpose()?;
-        Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs })
+        Ok(Self { kernel: open("--kernel", &spec.kernel)?, initramfs, known: Mutex::default() })
     }
 
     /// By what the files are known again; `how` marks one of them.
     ///
     /// # Errors
     /// What the host says.
-    pub fn marks(&self, how: fn(&Path, &File) -> io::Result<FileMark>) -> io::Result<FilesState> {
-        let mark = |image: &Image| how(image.path(), image.file());
-        Ok(FilesState {
-            kernel: mark(&self.kernel)?,
-            initramfs: self.initramfs.as_ref().map(mark).transpose()?,
-        })
+    pub fn marks(&self, how: Mark) -> io::Result<FilesState> {
+        let mut all = lock(&self.known);
+        let known = all.as_ref();
+        let mark = |image: &Image, known| how(image.path(), image.file(), known);
+        let kernel = mark(&self.kernel, known.map(|known| &known.kernel))?;
+        let known = known.and_then(|known| known.initramfs.as_ref());
+        let initramfs = self.initramfs.as_ref().map(|image| mark(image, known)).transpose()?;
+        let marks = FilesState { kernel, initramfs };
+        if marks.kernel.xxh64.is_some() {
+            *all = Some(marks.clone());
+        }
+        Ok(marks)
     }
 
     /// Complains unless these are the files that were marked.
@@ -94,10 +107,16 @@ impl Files {
         };
         check("--kernel", &marks.kernel, &self.kernel)?;
         match (&marks.initramfs, &self.initramfs) {
-            (Some(mark), Some(image)) => check("--initramfs", mark, image),
-            (None, None) => Ok(()),
-            _ => Err("--initramfs: a machine with an initramfs and one without are not the same".to_owned()),
+            (Some(mark), Some(image)) => check("--initramfs", mark, image)?,
+            (None, None) => {}
+            _ => {
+                return Err(
+                    "--initramfs: a machine with an initramfs and one without are not the same".to_owned()
+                );
+            }
         }
+        *lock(&self.known) = Some(marks.clone());
+        Ok(())
     }
 
     /// Says what may go wrong with windows for memory devices that lie far behind RAM, if the kernel may be one with KASLR.

@@ -7,10 +7,13 @@ use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, DimmSlots, Notify, OstRep
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 
+use super::balloon;
+use super::disk::Disk;
+use super::net::Net;
 use super::wiring::MemoryDevice;
 use super::{End, Machine};
 use crate::chain::chain;
-use crate::control::{Command, Refusal, Reply, VmInfo};
+use crate::control::{Command, Counts, Refusal, Reply, VmInfo};
 use crate::events::MachineEvent;
 use crate::spec::DimmSpec;
 use crate::units::Bytes;
@@ -30,21 +33,28 @@ impl Machine {
             Command::Resize { id, size } => self.resize(&id, size),
             Command::ResizeTotal(size) => self.resize_total(size),
             Command::Remove(id) => self.remove(&id),
+            Command::SetBalloon(size) => self.set_balloon(size),
+            Command::SetBalloonInterval(seconds) => self.set_balloon_interval(seconds),
             Command::Faults => Ok(Reply::Faults(self.outside.faults.list())),
             Command::SetFaults(faults) => {
                 self.outside.faults.set(faults).map_err(|error| Refusal::Invalid(error.to_string()))?;
                 Ok(Reply::Faults(self.outside.faults.list()))
             }
             Command::Ost(id) => self.ost(&id).map(Reply::Ost),
+            Command::AllOst => Ok(Reply::Ost(self.all_ost())),
             Command::Requests(id) => self.requests(&id).map(Reply::Requests),
+            Command::Counts => Ok(Reply::Counts(self.counts())),
             Command::Audit => Ok(Reply::Audit(self.audit())),
-            Command::Snapshot(_) | Command::Fork(_) => unreachable!("these are answered when they are done"),
+            Command::Snapshot(_) | Command::Fork(_) | Command::Reboot => {
+                unreachable!("these are answered when they are done")
+            }
             Command::InjectMce { address, severity } => {
                 self.inject_mce(address, severity).map(|()| Reply::Done)
             }
+            Command::InjectNmi => self.inject_nmi().map(|()| Reply::Done),
+            Command::Vcpus => self.vcpus_status().map(Reply::Vcpus),
             Command::Pause => self.done(Self::pause),
             Command::Resume => self.done(Self::resume),
-            Command::Reboot => self.reboot(),
             Command::PowerButton => self.done(Self::press_power_button),
             Command::Shutdown => self.done(|machine| machine.finish(End::Asked("through the API".into()))),
         }
@@ -56,19 +66,22 @@ impl Machine {
     }
 
     fn info(&self) -> VmInfo {
-        let memory_devices = self.wiring.memory_devices();
-        let plugged: u64 = memory_devices.iter().map(|device| device.plugged_size).sum();
+        let balloon = self.wiring.balloon.as_ref().map(|balloon| balloon::status(&lock(balloon)));
+        let in_balloon = balloon.as_ref().map_or(0, |balloon| balloon.actual_size);
         VmInfo {
             id: self.id.clone(),
             state: self.state,
             cpus: self.spec.cpus,
             boot_memory: self.spec.memory.size,
-            memory_actual_size: self.spec.memory.size + plugged,
+            memory_actual_size: self.ram_size().saturating_sub(in_balloon),
             resets: self.resets,
             generation_id: self.generation_id.to_string(),
             tracked_since: self.tracked.as_ref().map(|origin| origin.directory.clone()),
             last_event: self.hub.last(),
-            memory_devices,
+            memory_devices: self.wiring.memory_devices(),
+            balloon,
+            nets: self.wiring.nets.iter().map(Net::status).collect(),
+            disks: self.wiring.disks.iter().map(Disk::status).collect(),
             faults: self.outside.faults.list(),
         }
     }
@@ -189,6 +202,15 @@ impl Machine {
         }
     }
 
+    fn counts(&self) -> Counts {
+        Counts { requests: self.wiring.request_counts(), exits: self.exits.list() }
+    }
+
+    /// What the guest reported about DIMMs, and about slots without one.
+    fn all_ost(&self) -> Vec<OstReport> {
+        self.wiring.slots.as_ref().map_or_else(Vec::new, |slots| lock(slots).all_ost())
+    }
+
     fn requests(&self, id: &str) -> Result<Vec<RequestRecord>, Refusal> {
         match self.wiring.memory_device(id).ok_or_else(|| unknown(id))? {
             MemoryDevice::VirtioMem(transport) => Ok(lock(&transport).device().requests()),
@@ -196,14 +218,6 @@ impl Machine {
                 Err(Refusal::Conflict(format!("{id:?} is a DIMM; see its _OST reports (ost) instead")))
             }
         }
-    }
-
-    fn reboot(&mut self) -> Result<Reply, Refusal> {
-        self.reset().map(|()| Reply::Done).map_err(|error| {
-            let reason = format!("cannot start again after a reset: {error}");
-            self.finish(End::Failed(reason.clone()));
-            Refusal::Host(reason)
-        })
     }
 
     fn press_power_button(&mut self) {

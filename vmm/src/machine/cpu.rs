@@ -7,6 +7,7 @@ use dimmer_devices::bus::Bus;
 use kvm_bindings::{KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
+use super::exits::{Exits, Reason};
 use super::hold::Hold;
 use super::kvm_error::{KvmError, at};
 use super::mce;
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub ram: Arc<Ram>,
     /// What holds the guest for a step.
     pub hold: Arc<Hold>,
+    /// Where it is counted why vCPUs come out.
+    pub exits: Arc<Exits>,
     /// IA32_MCG_CAP, where KVM leaves the answer to the machine.
     pub mcg_cap: u64,
     /// Where the thread says why it stopped.
@@ -93,6 +96,11 @@ impl Cpu {
         let pass = self.surroundings.hold.enter();
         let exit = self.vcpu.run();
         drop(pass);
+        let exits = &self.surroundings.exits;
+        match &exit {
+            Ok(exit) => exits.count(exit.into()),
+            Err(_) => exits.count(Reason::Kick),
+        }
         match exit {
             Ok(VcpuExit::InternalError) => self.internal_error()?,
             Ok(exit) => self.surroundings.handle(exit)?,

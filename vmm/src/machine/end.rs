@@ -1,5 +1,6 @@
 //! How a machine ends.
 
+use crate::events::Cause;
 use crate::printable::printable;
 
 /// How a machine ended.
@@ -20,6 +21,18 @@ pub enum End {
 }
 
 impl End {
+    /// The same in one word.
+    pub const fn cause(&self) -> Cause {
+        match self {
+            Self::PowerOff => Cause::PowerOff,
+            Self::Asked(_) => Cause::Asked,
+            Self::Panic(_) => Cause::Panic,
+            Self::TripleFault => Cause::TripleFault,
+            Self::Failed(_) => Cause::Failed,
+            Self::Defect(_) => Cause::Defect,
+        }
+    }
+
     /// Exit status of `dimmer run`: 0 when guest or user ended the machine, 1 when the guest lost itself, 3 when
     /// the host or its KVM failed, 4 when Dimmer did. (2 is bad usage, or a host on which no machine starts.)
     pub const fn status(&self) -> u8 {

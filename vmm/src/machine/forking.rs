@@ -9,7 +9,7 @@ use crate::cli::SerialArg;
 use crate::control::{Forked, Refusal, Reply, ReplyTo};
 use crate::events::{Hub, MachineEvent};
 use crate::forked;
-use crate::spec::{Backing, ForkSpec, MachineSpec, MemorySpec, SerialSpec, check_id};
+use crate::spec::{Backing, ForkSpec, MachineSpec, MemorySpec, RestoredMemory, SerialSpec, check_id};
 
 /// Stack of the thread that waits for a child's end.
 const STACK: usize = 128 << 10;
@@ -17,7 +17,7 @@ const STACK: usize = 128 << 10;
 impl Machine {
     /// Starts a child that begins with `image`; another thread answers, and waits for the child's end.
     pub(super) fn start_child(&self, image: Arc<File>, fork: ForkSpec, reply: ReplyTo) {
-        let (hub, arguments) = (self.hub.clone(), arguments(&fork, share(&self.spec.memory)));
+        let (hub, arguments) = (self.hub.clone(), arguments(&fork, &self.spec.memory));
         let (give, take) = mpsc::channel();
         let thread = std::thread::Builder::new().name("fork".to_owned()).stack_size(STACK);
         let started = thread.spawn(move || {
@@ -32,9 +32,12 @@ impl Machine {
     }
 }
 
-/// Whether a child's memory can lie over an image. Otherwise it reads it, into memory that comes from where this one's does.
-fn share(memory: &MemorySpec) -> bool {
-    memory.backing == Backing::Anon && !memory.prealloc && !memory.reserve
+/// A child's memory lies over the image where it can. Otherwise it reads it, into memory that comes from where this one's does.
+const fn usual(memory: &MemorySpec) -> RestoredMemory {
+    match memory.backing {
+        Backing::Anon if !memory.prealloc && !memory.reserve => RestoredMemory::Map,
+        _ => RestoredMemory::Copy,
+    }
 }
 
 /// Refuses what no child of a machine can be.
@@ -64,8 +67,24 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
         }
         _ => {}
     }
+    if let Some(disk) = machine.disks.iter().find(|disk| !disk.readonly) {
+        return Err(Refusal::Conflict(format!(
+            "disk {} is written by this machine, and no other one can have it (with readonly=on both can)",
+            disk.id
+        )));
+    }
+    if let Some(net) = machine.nets.first() {
+        return Err(Refusal::Conflict(format!(
+            "network device {} is on a wire that no other machine can have",
+            net.id
+        )));
+    }
     if fork.serial == SerialSpec::Stdio {
         return invalid("serial", "a child has no terminal: must be null, file=PATH or socket=PATH");
+    }
+    if fork.memory == Some(RestoredMemory::Map) && usual(&machine.memory) == RestoredMemory::Copy {
+        let what = "this machine's memory cannot lie over an image, which takes backing=anon, prealloc=off and reserve=off: must be copy";
+        return invalid("restore_memory", what);
     }
     match &machine.memory.backing {
         Backing::File(path) if !path.is_dir() => Err(Refusal::Conflict(format!(
@@ -91,10 +110,15 @@ fn follow(image: &File, arguments: &[OsString], fork: ForkSpec, reply: ReplyTo, 
     }
 }
 
-fn arguments(fork: &ForkSpec, share: bool) -> Vec<OsString> {
+fn arguments(fork: &ForkSpec, memory: &MemorySpec) -> Vec<OsString> {
     // In one word: a name may begin with a dash.
-    let mut arguments: Vec<OsString> = vec!["run".into(), format!("--forked={}", fork.id).into()];
-    arguments.extend(["--restore-memory", if share { "map" } else { "copy" }].map(OsString::from));
+    let mut arguments: Vec<OsString> =
+        vec!["run".into(), "--forked".into(), format!("--restore={}", fork.id).into()];
+    let how = match fork.memory.unwrap_or_else(|| usual(memory)) {
+        RestoredMemory::Copy => "copy",
+        RestoredMemory::Map => "map",
+    };
+    arguments.extend(["--restore-memory", how].map(OsString::from));
     arguments.extend(["--api-socket".into(), fork.api_socket.clone().into()]);
     if let Some(path) = &fork.agent_socket {
         arguments.extend(["--agent-socket".into(), path.clone().into()]);
@@ -111,7 +135,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use crate::spec::sample::machine;
-    use crate::spec::{Clock, RestoreSpec, RestoredMemory, Source, Start};
+    use crate::spec::{Clock, RestoreSpec, Source, Start};
     use crate::units::MIB;
 
     fn fork() -> ForkSpec {
@@ -120,6 +144,7 @@ mod tests {
             api_socket: "/run/child.api".into(),
             agent_socket: None,
             serial: SerialSpec::Null,
+            memory: None,
             paused: false,
             detached: true,
         }
@@ -135,6 +160,14 @@ mod tests {
         let table = [
             (ForkSpec { id: String::new(), ..fork() }, machine(), "id=\"\": must be 1 to 64 letters"),
             (ForkSpec { id: "a/b".to_owned(), ..fork() }, machine(), "id=\"a/b\": must be"),
+            (
+                ForkSpec { memory: Some(RestoredMemory::Map), ..fork() },
+                MachineSpec {
+                    memory: MemorySpec { backing: Backing::Memfd, ..machine().memory },
+                    ..machine()
+                },
+                "restore_memory: this machine's memory cannot lie over an image",
+            ),
             (
                 ForkSpec { api_socket: "api".into(), ..fork() },
                 machine(),
@@ -171,17 +204,17 @@ mod tests {
     #[test]
     fn only_memory_that_is_nowhere_else_and_taken_when_it_is_touched_is_shared() {
         let memory = machine().memory;
-        assert!(share(&memory));
+        assert_eq!(usual(&memory), RestoredMemory::Map);
         for backing in [Backing::Memfd, Backing::Hugetlb(2 * MIB), Backing::File("/dev/shm".into())] {
-            assert!(!share(&MemorySpec { backing, ..memory.clone() }));
+            assert_eq!(usual(&MemorySpec { backing, ..memory.clone() }), RestoredMemory::Copy);
         }
-        assert!(!share(&MemorySpec { prealloc: true, ..memory.clone() }));
-        assert!(!share(&MemorySpec { reserve: true, ..memory }));
+        assert_eq!(usual(&MemorySpec { prealloc: true, ..memory.clone() }), RestoredMemory::Copy);
+        assert_eq!(usual(&MemorySpec { reserve: true, ..memory }), RestoredMemory::Copy);
     }
 
     /// What the child's process makes of its arguments.
-    fn understood(fork: &ForkSpec, share: bool) -> RestoreSpec {
-        let words = std::iter::once("dimmer".into()).chain(arguments(fork, share));
+    fn understood(fork: &ForkSpec, memory: &MemorySpec) -> RestoreSpec {
+        let words = std::iter::once("dimmer".into()).chain(arguments(fork, memory));
         let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else { panic!("it runs") };
         match run.into_start().unwrap() {
             Start::Restore(how) => how,
@@ -203,7 +236,12 @@ mod tests {
             agent_socket: None,
             serial: Some(SerialSpec::Null),
         };
-        assert_eq!(understood(&fork(), true), plain);
+        let anonymous = machine().memory;
+        assert_eq!(understood(&fork(), &anonymous), plain);
+        for how in [RestoredMemory::Copy, RestoredMemory::Map] {
+            let fork = ForkSpec { memory: Some(how), ..fork() };
+            assert_eq!(understood(&fork, &anonymous).memory, how);
+        }
         let table = [
             SerialSpec::Null,
             SerialSpec::File("/var/log/a=b,c".into()),
@@ -214,6 +252,7 @@ mod tests {
             let fork = ForkSpec {
                 agent_socket: agent_socket.clone(),
                 serial: serial.clone(),
+                memory: Some(RestoredMemory::Copy),
                 paused: true,
                 id: "-child".to_owned(),
                 ..fork()
@@ -226,7 +265,7 @@ mod tests {
                 serial: Some(serial),
                 ..plain.clone()
             };
-            assert_eq!(understood(&fork, false), expected);
+            assert_eq!(understood(&fork, &anonymous), expected);
         }
     }
 }

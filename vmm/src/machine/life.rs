@@ -1,33 +1,14 @@
-//! What becomes of a machine that was started: it pauses, goes on, is reset, and ends.
+//! What becomes of a machine that was started: it pauses, goes on, and ends.
 
 use dimmer_devices::bus::lock;
 
+use super::Machine;
 use super::end::End;
-use super::vcpu::Vcpus;
 use super::wake::Wake;
-use super::{Machine, MachineError};
 use crate::control::VmState;
 use crate::events::MachineEvent;
 
 impl Machine {
-    /// Starts the machine again with the same devices: DIMMs stay in, virtio-mem devices start
-    /// empty and ask for their requested size again.
-    pub(super) fn reset(&mut self) -> Result<(), MachineError> {
-        self.vcpus.take().map_or(Ok(()), Vcpus::end)?;
-        self.hub.machine(MachineEvent::Resetting);
-        self.resets = self.resets.saturating_add(1);
-        self.wiring.reset();
-        *lock(&self.panic) = None;
-        self.reserve.release();
-        self.board.replace()?;
-        self.ram.reset()?;
-        self.start()?;
-        if let Err(error) = self.reserve.fill() {
-            tracing::warn!("the next reset may fail for want of descriptors: {error}");
-        }
-        Ok(())
-    }
-
     pub(super) fn pause(&mut self) {
         if let (VmState::Running, Some(vcpus)) = (self.state, &self.vcpus) {
             match vcpus.pause() {
@@ -50,9 +31,12 @@ impl Machine {
 
     /// Does what a wake-up asks for.
     pub(super) fn take(&mut self, wake: Wake) {
+        let Some(wake) = self.awake_after_reset(wake) else { return };
         match wake {
             Wake::Prepared => self.prepared(),
             Wake::Saved => self.saved(),
+            Wake::MoreRandom if self.saving.is_none() => self.wiring.give_more_random(),
+            Wake::MoreRandom => {}
             Wake::PowerOff => self.finish(End::PowerOff),
             Wake::CrashLoaded => self.hub.machine(MachineEvent::CrashLoaded),
             Wake::Panicked => {
@@ -61,11 +45,8 @@ impl Machine {
                 self.finish(End::Panic(said));
             }
             Wake::Panic(reason) => self.finish(End::Panic(Some(reason))),
-            Wake::Reset => self.lost(|machine| {
-                if let Err(error) = machine.reset() {
-                    machine.finish(End::Failed(format!("cannot start again after a reset: {error}")));
-                }
-            }),
+            Wake::Reset => self.lost(|machine| machine.reset(None)),
+            Wake::Renewed => self.renewed(),
             Wake::TripleFault => self.lost(|machine| machine.finish(End::TripleFault)),
             Wake::Quit => self.finish(End::Asked("from the terminal".into())),
             Wake::Failed(reason) => self.finish(End::Failed(reason)),
@@ -86,7 +67,7 @@ impl Machine {
     pub(super) fn finish(&mut self, end: End) {
         if self.end.is_none() {
             self.vcpus = None; // Threads that do not stop are left behind, and end with the process.
-            self.hub.machine(MachineEvent::Ended { reason: end.to_string() });
+            self.hub.machine(MachineEvent::Ended { reason: end.to_string(), cause: end.cause() });
             self.end = Some(end);
         }
     }

@@ -28,6 +28,7 @@ mod bind;
 mod error;
 mod huge;
 pub mod maps;
+mod release;
 mod spec;
 mod store;
 #[cfg(test)]

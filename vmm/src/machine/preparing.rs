@@ -49,13 +49,18 @@ struct Current {
 
 impl Machine {
     /// Carries out a command and answers it; at once, but for a DIMM whose memory takes its time.
-    pub(super) fn answer(&mut self, Letter { command, reply }: Letter) {
+    pub(super) fn answer(&mut self, letter: Letter) {
+        let Some(Letter { command, reply }) = self.after_reset(letter) else { return };
         if let Err(refusal) = self.check_free(&command) {
             return drop(reply.send(Err(refusal)));
         }
         let command = match command {
             Command::Snapshot(wanted) => return self.save(Save::Snapshot(wanted), reply),
             Command::Fork(fork) => return self.save(Save::Fork(fork), reply),
+            Command::Reboot => {
+                self.forget_image();
+                return self.reset(Some(reply));
+            }
             other => other,
         };
         if !command.only_looks() {

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::fault::{Action, Faults, Point};
-use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use dimmer_devices::written::MemoryMap;
+use dimmer_devices::memory::{Afterwards, GuestRange, HostError, HostMemory};
+use dimmer_devices::memory_map::{MemoryMap, Region};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 
 use super::hold::Hold;
@@ -29,7 +29,7 @@ use kvm::{Ledger, Told};
 pub use kvm::{MemorySlots, most_runs};
 pub use loaded::{Contents, LoadError};
 use prepared::Prepared;
-use published::{Published, Region, region};
+use published::{Published, region};
 use slots::{Plan, Slot, Slots};
 
 mod area;
@@ -39,6 +39,7 @@ mod kvm;
 mod loaded;
 mod prepared;
 mod published;
+mod release;
 mod saved;
 mod slots;
 #[cfg(test)]
@@ -84,7 +85,7 @@ struct State {
 #[derive(Debug)]
 struct Live {
     number: u32,
-    region: Region,
+    region: Arc<Region>,
 }
 
 /// Guest memory could not be set up.
@@ -216,9 +217,9 @@ impl Ram {
         } else {
             state.kvm.pretend(&told)
         };
+        self.published.change(&plan.old, regions.iter().cloned());
         let live = numbers.into_iter().zip(regions).map(|(number, region)| Live { number, region });
         let gone = state.slots.replace(plan, live.collect());
-        self.published.set(state.slots.iter().map(|slot| slot.data.region.clone()).collect());
         Ok(gone)
     }
 
@@ -273,10 +274,14 @@ impl HostMemory for Ram {
             }
         })
     }
+
+    fn release(&self, ranges: &[GuestRange], afterwards: Afterwards) -> Result<u64, HostError> {
+        self.give_up(ranges, afterwards)
+    }
 }
 
 #[expect(unsafe_code, reason = "lets devices read and write a part of an area")]
-fn new_region(told: &Told) -> Result<Region, HostError> {
+fn new_region(told: &Told) -> Result<Arc<Region>, HostError> {
     // SAFETY: areas live as long as `Ram`, and devices, which read the map, are dropped before it. The
     // memory within an area goes only when nobody has a view of the region (see `Ram::discard`).
     unsafe { region(told.range, told.host, told.written.clone()) }

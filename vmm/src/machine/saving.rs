@@ -127,13 +127,17 @@ impl Machine {
             let text = "the guest has asked for a reset, or has ended; what comes of that comes first";
             return Err(Refusal::Conflict(text.to_owned()));
         }
+        self.hold(true);
+        if let Err(device) = self.wiring.settle() {
+            let text = format!("{device}: the host does not come to an end with what the guest asked of it");
+            return Err(Refusal::Conflict(text));
+        }
         let audit = self.audit();
         if !audit.ok {
             let problems = audit.problems.join("; ");
             return Err(Refusal::Conflict(format!("the machine's books do not agree: {problems}")));
         }
         let state = self.state().map_err(|error| Refusal::Host(chain(&error)))?;
-        self.hold(true);
         let given_up = Arc::new(AtomicBool::new(false));
         let place = match save {
             Save::Snapshot(wanted) => {
@@ -201,8 +205,8 @@ impl Machine {
         }
         match (save, image) {
             (Save::Fork(fork), Some(image)) => self.start_child(image, fork, reply),
-            (Save::Snapshot(SnapshotSpec { destination, .. }), _) => {
-                self.hub.machine(MachineEvent::SnapshotTaken { destination });
+            (Save::Snapshot(SnapshotSpec { destination, base, .. }), _) => {
+                self.hub.machine(MachineEvent::SnapshotTaken { destination, base });
                 // Who asked may have gone away meanwhile.
                 drop(reply.send(Ok(Reply::Done)));
             }
@@ -226,7 +230,7 @@ impl Machine {
     }
 
     /// While held, nothing of the machine changes by itself.
-    fn hold(&self, held: bool) {
+    pub(super) fn hold(&self, held: bool) {
         self.wiring.hold(held);
         self.alarms.hold(held);
     }

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::End;
+use crate::complaint::complain;
 use crate::socket;
 
 const SIGNALS: [(&str, i32); 3] = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
@@ -62,7 +63,7 @@ impl Signals {
             if let Some(name) = wait(&stopped, &pipes) {
                 socket::remove_all();
                 let end = End::Asked(format!("by {name} before it had started"));
-                eprintln!("dimmer: {end}");
+                complain(format_args!("dimmer: {end}"));
                 process::exit(end.status().into());
             }
         };

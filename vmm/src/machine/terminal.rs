@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
+use crate::complaint::complain;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Ctrl-A, the key in front of a command to the VMM.
@@ -48,7 +49,7 @@ impl Terminal {
         // Output stays cooked, so that the VMM's own messages begin at the left.
         raw.output_modes = before.output_modes;
         tcsetattr(input.as_fd(), OptionalActions::Now, &raw)?;
-        eprintln!("dimmer: the terminal is the guest's console; Ctrl-A X ends the machine\r");
+        complain(format_args!("dimmer: the terminal is the guest's console; Ctrl-A X ends the machine\r"));
         self.before = Some(before);
         Ok(())
     }

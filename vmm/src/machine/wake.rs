@@ -25,8 +25,12 @@ pub enum Wake {
     Panic(String),
     /// Memory of a DIMM has been populated, or could not be.
     Prepared,
+    /// Guest memory is as a reset leaves it, or could not be made so.
+    Renewed,
     /// A snapshot has been written, or could not be.
     Saved,
+    /// The driver of the device with random bytes wants more than one pass gives.
+    MoreRandom,
     /// The user typed the key that ends the machine.
     Quit,
     /// KVM cannot go on.
@@ -38,7 +42,16 @@ pub enum Wake {
 impl Wake {
     /// Whether the guest must not run on behind this.
     fn stops_guest(&self) -> bool {
-        !matches!(self, Self::Panic(_) | Self::Panicked | Self::CrashLoaded | Self::Prepared | Self::Saved)
+        !matches!(
+            self,
+            Self::Panic(_)
+                | Self::Panicked
+                | Self::CrashLoaded
+                | Self::Prepared
+                | Self::Renewed
+                | Self::Saved
+                | Self::MoreRandom
+        )
     }
 }
 

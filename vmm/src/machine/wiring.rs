@@ -1,14 +1,17 @@
 //! The machine's devices, made and put on their buses.
 
+mod balloon;
+mod error;
 mod memory;
+mod rng;
 mod state;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use dimmer_devices::bus::{Bus, Overlap, lock};
-use dimmer_devices::dimm::{DimmError, DimmSlots};
+use dimmer_devices::bus::{Bus, lock};
+use dimmer_devices::dimm::DimmSlots;
 use dimmer_devices::ged::Ged;
 use dimmer_devices::i8042::{self, I8042};
 use dimmer_devices::memory::MemoryStatus;
@@ -16,58 +19,20 @@ use dimmer_devices::pci::{self, PciConfiguration};
 use dimmer_devices::power::{Power, PowerRequest};
 use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
 use dimmer_devices::virtio::mmio::VirtioMmio;
-use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemError};
+use dimmer_devices::virtio_mem::{RequestCounts, VirtioMem};
 use event_manager::MutEventSubscriber;
 
-use super::agent_port::{AgentPort, AgentPortError};
+use super::agent_port::AgentPort;
 use super::board::Pin;
+use super::disk::Disk;
+use super::net::Net;
 use super::parts::{Parts, Transports};
-use super::serial_console::{SerialConsole, SerialConsoleError};
+use super::serial_console::SerialConsole;
 use super::wake::{Wake, Waker};
 use crate::layout;
-
-/// A device could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum WiringError {
-    /// Two devices at one place.
-    #[error(transparent)]
-    Overlap(#[from] Overlap),
-    /// The DIMM slots.
-    #[error("--memory-hotplug method=acpi: {0}")]
-    Slots(#[from] DimmError),
-    /// A DIMM that is to be there at boot.
-    #[error("--dimm id={id}: {error}")]
-    Dimm {
-        /// Its name.
-        id: String,
-        /// What is wrong.
-        #[source]
-        error: DimmError,
-    },
-    /// A virtio-mem device.
-    #[error("--memory-hotplug method=virtio-mem,id={id}: {error}")]
-    VirtioMem {
-        /// Its name.
-        id: String,
-        /// What is wrong.
-        #[source]
-        error: VirtioMemError,
-    },
-    /// More virtio devices than interrupts.
-    #[error("--memory-hotplug: {asked} virtio-mem devices are too many: at most {most}")]
-    TooMany {
-        /// How many were asked for.
-        asked: usize,
-        /// How many interrupts there are for them.
-        most: usize,
-    },
-    /// The serial console.
-    #[error(transparent)]
-    Serial(#[from] SerialConsoleError),
-    /// The guest agent's port.
-    #[error(transparent)]
-    Agent(#[from] AgentPortError),
-}
+use balloon::SharedBalloon;
+pub use error::WiringError;
+use rng::SharedRng;
 
 /// A virtio-mem device on its transport.
 pub type SharedVirtioMem = Arc<Mutex<VirtioMmio<VirtioMem>>>;
@@ -104,6 +69,13 @@ pub struct Wiring {
     pub slots: Option<Arc<Mutex<DimmSlots>>>,
     /// The virtio-mem devices, by their place on the command line.
     pub virtio_mem: Vec<SharedVirtioMem>,
+    /// The disks, likewise.
+    pub disks: Vec<Disk>,
+    /// The network devices, likewise.
+    pub nets: Vec<Net>,
+    /// The balloon, if there is one.
+    pub balloon: Option<SharedBalloon>,
+    rng: Option<SharedRng>,
     power: Arc<Mutex<Power>>,
     pvpanic: Arc<Mutex<Pvpanic>>,
     pci: Arc<Mutex<PciConfiguration>>,
@@ -142,6 +114,10 @@ impl Wiring {
             None => None,
         };
         let virtio_mem = memory::virtio_mem(parts, &mut transports)?;
+        let disks = disks(parts, &mut transports)?;
+        let nets = nets(parts, &mut transports)?;
+        let rng = rng::rng(parts, &mut transports)?;
+        let balloon = balloon::balloon(parts, &mut transports)?;
         memory::unplugged(parts, &mut mmio)?;
         Ok(Self {
             ports: Arc::new(ports),
@@ -149,6 +125,10 @@ impl Wiring {
             ged,
             slots,
             virtio_mem,
+            disks,
+            nets,
+            balloon,
+            rng,
             power,
             pvpanic,
             pci,
@@ -159,7 +139,12 @@ impl Wiring {
 
     /// Number of virtio-mmio transports.
     pub fn transports(&self) -> usize {
-        self.virtio_mem.len() + usize::from(self.agent.is_some())
+        self.virtio_mem.len()
+            + self.disks.len()
+            + self.nets.len()
+            + usize::from(self.agent.is_some())
+            + usize::from(self.rng.is_some())
+            + usize::from(self.balloon.is_some())
     }
 
     /// What the event loop is to watch for the devices.
@@ -185,15 +170,33 @@ impl Wiring {
         for device in &self.virtio_mem {
             lock(device).system_reset();
         }
+        self.disks.iter().for_each(Disk::reset);
+        self.nets.iter().for_each(Net::reset);
+        if let Some(rng) = &self.rng {
+            lock(rng).system_reset();
+        }
+        if let Some(balloon) = &self.balloon {
+            lock(balloon).system_reset();
+        }
     }
 
-    /// Wakes the memory device of this name, whose alarm rang.
+    /// Gives the driver of the device with random bytes what it still waits for.
+    pub fn give_more_random(&self) {
+        if let Some(rng) = &self.rng {
+            lock(rng).go_on();
+        }
+    }
+
+    /// Wakes the device of this name, whose alarm rang.
     pub fn alarm(&self, id: &str) {
         if let Some(slots) = &self.slots {
             lock(slots).alarm(id);
         }
         if let Some(device) = self.virtio_mem.iter().find(|device| lock(device).device().id() == id) {
             lock(device).alarm();
+        }
+        if let Some(balloon) = &self.balloon {
+            lock(balloon).alarm(id);
         }
     }
 
@@ -204,12 +207,37 @@ impl Wiring {
         all
     }
 
+    /// What the drivers of the virtio-mem devices asked for.
+    pub fn request_counts(&self) -> Vec<(String, RequestCounts)> {
+        let counts = |device: &SharedVirtioMem| {
+            let transport = lock(device);
+            (transport.device().id().to_owned(), transport.device().request_counts().clone())
+        };
+        self.virtio_mem.iter().map(counts).collect()
+    }
+
     /// The memory device of this name.
     pub fn memory_device(&self, id: &str) -> Option<MemoryDevice> {
         let dimm = self.slots.as_ref().and_then(|slots| lock(slots).status(id));
         let virtio_mem = || self.virtio_mem.iter().find(|device| lock(device).device().status().id == id);
         dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().cloned().map(MemoryDevice::VirtioMem))
     }
+}
+
+fn disks(parts: &Parts<'_>, transports: &mut Transports<'_>) -> Result<Vec<Disk>, WiringError> {
+    let (wanted, most) = (&parts.spec.disks, transports.left());
+    if wanted.len() > most {
+        return Err(WiringError::TooMany { flag: "--disk", asked: wanted.len(), most });
+    }
+    wanted.iter().map(|disk| Ok(Disk::new(disk, parts.waker.clone(), transports)?)).collect()
+}
+
+fn nets(parts: &Parts<'_>, transports: &mut Transports<'_>) -> Result<Vec<Net>, WiringError> {
+    let (wanted, most) = (&parts.spec.nets, transports.left());
+    if wanted.len() > most {
+        return Err(WiringError::TooMany { flag: "--net", asked: wanted.len(), most });
+    }
+    wanted.iter().map(|net| Ok(Net::new(net, parts.waker.clone(), transports)?)).collect()
 }
 
 fn new_pvpanic(waker: Waker) -> Pvpanic {

@@ -171,7 +171,7 @@ mod tests {
     fn finish(draft: Draft, state: &[u8]) {
         draft.memory().unwrap();
         draft.state(state).unwrap();
-        draft.finish(&Manifest::new("1".to_owned(), sum_of(state), Contents { bytes: 0, crc32: 0 })).unwrap();
+        draft.finish(&Manifest::new("1".to_owned(), sum_of(state), Contents { bytes: 0, xxh64: 0 })).unwrap();
     }
 
     fn names(directory: &Path) -> Vec<String> {

@@ -24,7 +24,7 @@ pub struct Layer {
     /// Bytes of memory in it.
     pub length: u64,
     /// The checksum that they are to have, if they have one.
-    pub sum: Option<u32>,
+    pub sum: Option<u64>,
     /// The parts of the machine's memory that are as in this file, ascending.
     pub parts: Vec<Part>,
 }
@@ -50,7 +50,7 @@ impl Layer {
         match self.sum.filter(|wanted| *wanted != sum) {
             None => Ok(()),
             Some(wanted) => Err(io::Error::other(format!(
-                "the memory was changed: its checksum is {sum:#010x}, and was {wanted:#010x}"
+                "the memory was changed: its checksum is {sum:#x}, and was {wanted:#x}"
             ))),
         }
     }

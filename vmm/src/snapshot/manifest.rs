@@ -1,13 +1,14 @@
 //! What a snapshot says of itself.
 
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash64;
 
 use super::chain::Base;
 
 /// What the manifest of every snapshot begins with.
 const FORMAT: &str = "dimmer-snapshot";
 /// The version that is written, and the only one that is read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,8 @@ pub struct Manifest {
 pub struct Contents {
     /// Its length.
     pub bytes: u64,
-    /// CRC-32 (ISO-HDLC, as in gzip); of `memory`, see [`PageSum`](super::memory::PageSum).
-    pub crc32: u32,
+    /// XXH64 of it; of `memory`, see [`PageSum`](super::memory::PageSum).
+    pub xxh64: u64,
 }
 
 /// The part of a manifest that all versions have.
@@ -82,7 +83,7 @@ fn no_manifest(error: &serde_json::Error) -> String {
 
 /// Length and checksum of a file with these bytes.
 pub fn sum_of(bytes: &[u8]) -> Contents {
-    Contents { bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
+    Contents { bytes: bytes.len() as u64, xxh64: XxHash64::oneshot(0, bytes) }
 }
 
 impl Contents {
@@ -103,16 +104,16 @@ impl Contents {
     /// In what it differs.
     pub fn check(&self, seen: Self) -> Result<(), String> {
         self.check_length(seen.bytes)?;
-        if seen.crc32 == self.crc32 {
+        if seen.xxh64 == self.xxh64 {
             return Ok(());
         }
-        Err(changed(self.crc32, seen.crc32))
+        Err(changed(self.xxh64, seen.xxh64))
     }
 }
 
 /// That a file has another checksum than it is to have.
-pub(super) fn changed(wanted: u32, seen: u32) -> String {
-    format!("was changed: its checksum is {seen:#010x}, and the manifest says {wanted:#010x}")
+pub(super) fn changed(wanted: u64, seen: u64) -> String {
+    format!("was changed: its checksum is {seen:#x}, and the manifest says {wanted:#x}")
 }
 
 #[cfg(test)]
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, crc32: 7 })
+        Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, xxh64: 7 })
     }
 
     #[test]

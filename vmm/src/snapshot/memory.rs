@@ -1,12 +1,14 @@
 //! The file with what is in guest memory: the pieces that are plugged, one behind the other, where pages of zeroes are holes.
 
 use std::fs::File;
+use std::hash::Hasher;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use dimmer_devices::memory::GuestRange;
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash64;
 
 use crate::sparse;
 
@@ -86,21 +88,20 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// CRC-32 of each page that is not all zeroes, behind its place in the file (64 bits, little endian): whatever holes a file
-/// system makes of the others, it is the same.
+/// XXH64 over the XXH64s (64 bits, little endian) of all pages that are not all zeroes, each with its place in the file for a
+/// seed: whatever holes a file system makes of the others, it is the same.
 #[derive(Debug, Default)]
-pub struct PageSum(crc32fast::Hasher);
+pub struct PageSum(XxHash64);
 
 impl PageSum {
     /// The checksum of what was added.
-    pub fn finish(self) -> u32 {
-        self.0.finalize()
+    pub fn finish(self) -> u64 {
+        self.0.finish()
     }
 
     fn add(&mut self, place: u64, pages: &[u8]) {
         for (place, page) in (place..).step_by(PAGE).zip(pages.chunks(PAGE)) {
-            self.0.update(&place.to_le_bytes());
-            self.0.update(page);
+            self.0.write(&XxHash64::oneshot(place, page).to_le_bytes());
         }
     }
 }
@@ -135,7 +136,7 @@ pub fn save(
 ///
 /// # Errors
 /// What the host said.
-pub fn load(file: &File, length: u64, mut put: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u32> {
+pub fn load(file: &File, length: u64, mut put: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u64> {
     let mut sum = PageSum::default();
     let mut parts: Vec<Range<u64>> = Vec::new();
     for part in sparse::data(file, 0..length)? {

@@ -35,7 +35,7 @@ pub fn merge(directory: &Path, place: &Path, onto: Option<&Path>) -> Result<(), 
     let mut layers: Vec<_> = snapshot.layers;
     // The one below the others comes first here.
     let layers = layers.split_off(layers.len() - above);
-    let crc32 = copy(&draft, &layers, length)?;
+    let xxh64 = copy(&draft, &layers, length)?;
     draft.state(&state)?;
     let base = match links.get(above) {
         None => None,
@@ -46,7 +46,7 @@ pub fn merge(directory: &Path, place: &Path, onto: Option<&Path>) -> Result<(), 
             Some(Base { path, id: below.manifest.id.clone(), written: sum_of(&json) })
         }
     };
-    let memory = Contents { bytes: length, crc32 };
+    let memory = Contents { bytes: length, xxh64 };
     let id = top.manifest.id.clone();
     draft.finish(&Manifest { base, ..Manifest::new(id, sum_of(&state), memory) })
 }
@@ -71,7 +71,7 @@ fn places(layers: &[Layer]) -> Vec<Range<u64>> {
 }
 
 /// Writes what `layers` have to the draft's memory file; returns its checksum.
-fn copy(draft: &Draft, layers: &[Layer], length: u64) -> Result<u32, SnapshotError> {
+fn copy(draft: &Draft, layers: &[Layer], length: u64) -> Result<u64, SnapshotError> {
     let file = draft.memory()?;
     let path = draft.memory_path();
     file.set_len(length).map_err(at(&path, "make room for the memory"))?;
@@ -80,7 +80,7 @@ fn copy(draft: &Draft, layers: &[Layer], length: u64) -> Result<u32, SnapshotErr
         layer.load(put).map_err(at(&layer.path, "copy"))?;
     }
     // What was written is what is read again, or the checksum is right for neither.
-    let sum = || -> io::Result<u32> {
+    let sum = || -> io::Result<u64> {
         file.sync_all()?;
         memory::load(&fs::File::open(&path)?, length, |_, _| Ok(()))
     };

@@ -22,7 +22,7 @@ pub const LENGTH: u64 = 64 * MIB + 4096;
 
 /// What `state.json` holds.
 pub fn saved() -> Saved {
-    let kernel = FileMark { path: "bzImage".into(), bytes: 5, modified: (7, 9), crc32: Some(3) };
+    let kernel = FileMark { path: "bzImage".into(), bytes: 5, modified: (7, 9), xxh64: Some(3) };
     Saved { files: FilesState { kernel, initramfs: None }, machine: state() }
 }
 
@@ -107,11 +107,15 @@ fn devices() -> DevicesState {
         "divisor": [12, 0], "interrupt_enable": 0, "interrupt_identification": 1, "line_control": 3, "line_status": 96,
         "modem_control": 8, "modem_status": 176, "scratch": 0, "input": [],
     });
+    let balloon = json!({
+        "target": 7, "actual": 3, "interval": 5, "statistics": ([Some(4096), None].repeat(8)), "held": 2,
+    });
     of(json!({
         "ged": {"pending": 0}, "power": {"sleep_control": 0}, "pvpanic": {"said": 0}, "pci": {"address": 0},
         "serial": {"port": port, "input": [104, 105]},
         "agent": {"port": transport(6, json!({"control": control, "sent": 0})), "input": []},
-        "slots": slots, "virtio_mem": [transport(1, memory)],
+        "slots": slots, "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,
+        "balloon": transport(3, balloon),
     }))
 }
 

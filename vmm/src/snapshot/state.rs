@@ -7,8 +7,11 @@ use dimmer_devices::pci::PciState;
 use dimmer_devices::power::PowerState;
 use dimmer_devices::pvpanic::PvpanicState;
 use dimmer_devices::serial::SerialState;
+use dimmer_devices::virtio::balloon::BalloonState;
+use dimmer_devices::virtio::block::BlockState;
 use dimmer_devices::virtio::console::ConsoleState;
 use dimmer_devices::virtio::mmio::MmioState;
+use dimmer_devices::virtio::net::NetState;
 use dimmer_devices::virtio_mem::VirtioMemState;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +106,14 @@ pub struct DevicesState {
     pub slots: Option<DimmSlotsState>,
     /// The virtio-mem devices, by their place on the command line.
     pub virtio_mem: Vec<MmioState<VirtioMemState>>,
+    /// The disks, likewise; what is on them is not saved.
+    pub disks: Vec<MmioState<BlockState>>,
+    /// The network devices, likewise.
+    pub nets: Vec<MmioState<NetState>>,
+    /// The device with random bytes, if it has one.
+    pub rng: Option<MmioState<()>>,
+    /// The balloon, if it has one.
+    pub balloon: Option<MmioState<BalloonState>>,
 }
 
 /// The serial console.

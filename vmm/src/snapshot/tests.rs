@@ -80,7 +80,7 @@ fn what_is_written_is_read_again() {
     assert_eq!(snapshot.id.as_deref(), Some("17"));
     let [layer] = &snapshot.layers[..] else { panic!("{snapshot:?}") };
     assert_eq!(layer.path, written.file(MEMORY));
-    assert_eq!(layer.sum, Some(written.manifest().memory.crc32));
+    assert_eq!(layer.sum, Some(written.manifest().memory.xxh64));
     let mut words = Vec::new();
     let loaded = layer.load(|place, page| {
         words.push((place, u64::from_le_bytes(page[..8].try_into().unwrap())));
@@ -181,7 +181,7 @@ fn memory_of_another_length_is_refused_before_it_is_looked_at() {
             sample::LENGTH
         );
         assert_eq!(written.complaint(MEMORY), expected);
-        written.set_manifest(&Manifest { memory: Contents { bytes: length, crc32: 0 }, ..right.clone() });
+        written.set_manifest(&Manifest { memory: Contents { bytes: length, xxh64: 0 }, ..right.clone() });
         let expected = format!("has {length} bytes, and the state is about {}", sample::LENGTH);
         assert_eq!(written.complaint(MEMORY), expected);
         written.set_manifest(&right);

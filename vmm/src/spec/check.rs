@@ -2,9 +2,12 @@
 //! and what would be valid. What depends on the host, such as the CPU's address width, is checked
 //! where the host is asked.
 
+mod balloon;
 mod dimm;
+mod disks;
 mod firmware;
 mod memory;
+mod nets;
 mod numa;
 #[cfg(test)]
 mod tests;
@@ -88,6 +91,9 @@ impl MachineSpec {
         self.check_firmware_ranges().map_err(of("--firmware-range"))?;
         self.check_windows().map_err(of("--memory-hotplug"))?;
         self.check_dimms().map_err(of("--dimm"))?;
+        disks::check(&self.disks).map_err(of("--disk"))?;
+        nets::check(&self.nets).map_err(of("--net"))?;
+        balloon::check(self).map_err(of("--balloon"))?;
         self.check_ids()?;
         self.check_faults()
     }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{MachineSpec, SerialSpec};
 
@@ -10,7 +11,7 @@ use super::{MachineSpec, SerialSpec};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// A machine that boots.
-    Boot(MachineSpec),
+    Boot(Box<MachineSpec>),
     /// A machine that goes on from a snapshot.
     Restore(RestoreSpec),
 }
@@ -37,6 +38,8 @@ pub struct ForkSpec {
     pub agent_socket: Option<PathBuf>,
     /// What its serial console is connected to.
     pub serial: SerialSpec,
+    /// How it takes its memory over from its parent's image; by itself it maps it where that is possible.
+    pub memory: Option<RestoredMemory>,
     /// Whether its vCPUs stay stopped.
     pub paused: bool,
     /// Whether it has a process group of its own.
@@ -87,7 +90,7 @@ pub struct RestoreSpec {
 }
 
 /// How a snapshot's memory is taken over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RestoredMemory {
     /// Read before the guest runs, and its checksum looked at; the snapshot is not needed afterwards.

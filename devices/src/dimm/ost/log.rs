@@ -64,6 +64,11 @@ impl OstLog {
         self.entries.push_back(Entry { report, answers });
     }
 
+    /// All reports that are kept, oldest first.
+    pub(in crate::dimm) fn all(&self) -> Vec<OstReport> {
+        self.entries.iter().map(|entry| entry.report.clone()).collect()
+    }
+
     /// The reports about the DIMM `id`, oldest first, and those of the container that answer for it.
     pub(in crate::dimm) fn about(&self, id: &str) -> Vec<OstReport> {
         let is_about = |entry: &&Entry| {
@@ -104,6 +109,7 @@ mod tests {
         for _ in 0..LONGEST + 3 {
             log.slot(0, Some("a".to_owned()), 1, 0);
         }
+        assert_eq!(log.all(), log.about("a"));
         let numbers = numbers(&log, "a");
         assert_eq!((numbers.len(), numbers[0]), (LONGEST, 4));
         assert_eq!(numbers.last().copied(), u64::try_from(LONGEST + 3).ok());

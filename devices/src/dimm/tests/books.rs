@@ -100,7 +100,7 @@ impl Machine {
                 self.slots.reset();
             }
             Step::HostFails { start } => self.host.fail_when(move |call| {
-                let (Call::Back(range) | Call::Unback(range)) = call;
+                let (Call::Back(range) | Call::Unback(range) | Call::Release(range, _)) = call;
                 range.start >= START + start * GIB
             }),
             Step::HostRecovers => self.host.recover(),

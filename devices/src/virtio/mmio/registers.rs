@@ -148,9 +148,10 @@ impl<D: VirtioDevice> BusDevice for VirtioMmio<D> {
         }
     }
 
-    /// No device here has a writable configuration space.
     fn write(&mut self, offset: u64, data: &[u8]) {
-        if let (Ok(start), Some(value)) = (u32::try_from(offset), register::written(offset, data)) {
+        if let Some(offset) = offset.checked_sub(CONFIG) {
+            self.device.write_config(offset, data);
+        } else if let (Ok(start), Some(value)) = (u32::try_from(offset), register::written(offset, data)) {
             self.set_register(start, value);
         }
     }

@@ -1,6 +1,6 @@
 //! What is saved of a queue.
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use serde::{Deserialize, Serialize};
 use virtio_queue::QueueT;
 

@@ -5,7 +5,7 @@ use tap_parser::{DirectiveKind, TapParser, TapStatement};
 
 use super::super::entry::{Evidence, Which};
 use super::*;
-use crate::check::Difference;
+use crate::check::{Difference, Frame, Run};
 
 /// A report with one entry of each outcome; the texts hold what XML, JSON, YAML and TAP have to quote.
 fn report() -> Report {
@@ -32,12 +32,29 @@ fn report() -> Report {
         guest: Which::Fresh,
         seconds: 1.5,
         repeat: format!("dimmer-lab check 0{number} --kernel 6.1"),
+        frames: frames(),
     };
     Report {
         shard: Some("1/2".into()),
         entries: outcomes.into_iter().enumerate().map(entry).collect(),
         seconds: 6.0,
     }
+}
+
+/// After the boot, a plug, and a step that changes nothing.
+fn frames() -> Vec<Frame> {
+    let run = |first, last, shows: &str, device: &str| Run {
+        first,
+        last,
+        shows: shows.to_owned(),
+        device: device.to_owned(),
+    };
+    let boot = vec![run(0, 0, "none", ""), run(1, 47, "Normal", "")];
+    let plugged = [boot.clone(), vec![run(48, 55, "Movable", "d0")]].concat();
+    let frame =
+        |(step, (action, blocks)): (usize, (&str, Vec<Run>))| Frame { step, action: action.into(), blocks };
+    let all = [("boot", boot), ("plug {\"id\":\"d0\"}", plugged.clone()), ("settle", plugged)];
+    all.into_iter().enumerate().map(frame).collect()
 }
 
 fn written(format: Format) -> String {
@@ -153,4 +170,62 @@ fn the_status_tells_differences_from_what_could_not_be_carried_out() {
         Report { entries, ..all }.status()
     };
     assert_eq!([status(&[]), status(&[0, 3]), status(&[0, 2]), status(&[0, 1, 2])], [0, 0, 2, 1]);
+}
+
+#[test]
+fn the_page_has_a_matrix_and_pictures_with_words_for_all_that_they_show() {
+    let text = html::document(&report(), SystemTime::UNIX_EPOCH);
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(&text, options).unwrap();
+    let of = |name: &'static str| document.descendants().filter(move |node| node.tag_name().name() == name);
+    let all_text = |node: roxmltree::Node<'_, '_>| {
+        node.descendants()
+            .filter_map(|node| if node.is_text() { node.text() } else { None })
+            .collect::<String>()
+    };
+    // The matrix: a row for each scenario, a column for each kernel, and every result leads somewhere.
+    let rows: Vec<String> = of("tr").take(5).map(all_text).collect();
+    assert_eq!(rows[0], "scenario6.16.12");
+    assert_eq!(rows[1..3], ["00-a#b✓ passed", "01-a#b✗ differs"]);
+    assert_eq!(rows[3..5], ["02-a#b! failed", "03-a#b– skipped"]);
+    let ids: Vec<&str> = document.descendants().filter_map(|node| node.attribute("id")).collect();
+    let unique: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len(), "{ids:?}");
+    let targets: Vec<&str> = of("a").map(|link| &link.attribute("href").unwrap()[1..]).collect();
+    assert_eq!(targets.len(), 3);
+    assert!(targets.iter().all(|target| unique.contains(target)), "{targets:?}");
+    assert!(of("th").all(|cell| cell.attribute("scope").is_some()));
+    // Every picture that is no ornament says in words what it shows.
+    let pictures: Vec<_> = of("svg").filter(|svg| svg.attribute("aria-hidden").is_none()).collect();
+    // Two for each of three entries, and what was expected beside what was seen.
+    assert_eq!(pictures.len(), 3 * 2 + 2);
+    for picture in pictures {
+        let labels = picture.attribute("aria-labelledby").unwrap();
+        assert!(labels.split(' ').all(|label| unique.contains(label)), "{labels}");
+    }
+    let expected =
+        document.descendants().find(|node| node.attribute("id") == Some("check-1-expected-desc")).unwrap();
+    assert_eq!(expected.text(), Some("0 none, 1-47 Normal, 48-55 Normal (d0)"));
+    let wrong = of("rect").filter(|rect| rect.attribute("class") == Some("wrong"));
+    assert_eq!(wrong.count(), 2);
+    let text = all_text(document.root_element());
+    for part in [
+        "301 % of 1048478 early kernel pages",
+        "[    1.000000] <b>&\"quoted\"</b> # \\",
+        "dimmer-lab check 01 --kernel 6.1",
+        "settle: no block changed.",
+        "the machine ended\nfor a reason",
+        "Shard 1/2: 1 as expected, 1 not, 1 could not be carried out, 1 not about the kernel; 6s.",
+        "1970-01-01T00:00:00Z",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[test]
+fn a_page_is_made_of_nothing_too_and_its_directory_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = Report { shard: None, entries: Vec::new(), seconds: 0.0 };
+    let page = report.write_page(&dir.path().join("a/b")).unwrap();
+    assert!(std::fs::read_to_string(page).unwrap().contains("There was nothing to check."));
 }

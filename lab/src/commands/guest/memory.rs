@@ -1,6 +1,6 @@
 //! The guest's physical memory on the command line: addresses and bytes in, a dump out.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -9,6 +9,7 @@ use dimmer_lab::guest::Guest as Agent;
 
 use super::verdict;
 use crate::commands;
+use dimmer_lab::output::stdout;
 
 /// Bytes of a line of a dump.
 const LINE: usize = 16;
@@ -46,7 +47,7 @@ pub fn parse_address(text: &str) -> Result<u64, String> {
 pub fn peek(agent: &mut Agent, address: u64, count: usize) -> commands::Result {
     match agent.peek(address, count) {
         Ok(bytes) => {
-            io::stdout().lock().write_all(dump(address, &bytes).as_bytes())?;
+            stdout().write_all(dump(address, &bytes).as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => verdict(error),
@@ -57,7 +58,7 @@ pub fn peek(agent: &mut Agent, address: u64, count: usize) -> commands::Result {
 pub fn pin(agent: &mut Agent, blocks: &BlockList) -> commands::Result {
     match agent.pin(blocks) {
         Ok(pinned) => {
-            writeln!(io::stdout().lock(), "{:#x} in block {}", pinned.address, pinned.block)?;
+            writeln!(stdout(), "{:#x} in block {}", pinned.address, pinned.block)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => verdict(error),

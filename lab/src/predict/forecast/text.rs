@@ -2,12 +2,14 @@
 
 use std::fmt::{self, Write};
 
+use dimmer::units::Bytes;
 use dimmer_oracle::group::GroupKind;
+use dimmer_oracle::virtio_mem::VirtioMem;
 use dimmer_oracle::words;
 use dimmer_oracle::zone::{Zone, ZoneState};
 
 use super::{Group, Look, Moment, Picture, requests};
-use crate::scenario::{BlockSet, Effect, Size};
+use crate::scenario::{BlockSet, Effect, OutcomeWord, Size};
 
 /// Writes a moment, each line ended.
 ///
@@ -29,7 +31,20 @@ pub fn write(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
     if before.mem_total_kb != after.mem_total_kb {
         writeln!(out, "  MemTotal {:+} kB since the boot", after.mem_total_kb)?;
     }
-    came(effect, out)
+    came(effect, out)?;
+    short(moment, out)
+}
+
+/// Why virtio-mem devices have less than was asked for.
+fn short(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
+    let linux = &moment.model.linux;
+    let is_done = moment.effect.outcome == Some(OutcomeWord::Done);
+    let is_short = |device: &VirtioMem| device.refused || device.plugged() < device.requested;
+    let ids = linux.virtio_mem.iter().filter(|(_, device)| is_short(device)).map(|(id, _)| id);
+    for id in ids.filter(|_| moment.action == "resize" && !is_done) {
+        writeln!(out, "  {id}: {}", linux.why_not_more(id).unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 /// The blocks that show something else than before: runs of neighbours that show the same now.
@@ -142,7 +157,7 @@ fn came(effect: &Effect, out: &mut impl Write) -> fmt::Result {
         writeln!(out, "  {device}: {}", requests::text(requests))?;
     }
     let mut ends: Vec<String> = effect.outcome.iter().map(|outcome| outcome.to_string()).collect();
-    ends.extend(effect.plugged.map(|plugged| format!("plugged {} MiB", plugged >> 20)));
+    ends.extend(effect.plugged.map(|plugged| format!("plugged {}", Bytes(plugged))));
     if !effect.ost.is_empty() {
         let pairs: Vec<String> =
             effect.ost.iter().map(|(event, status)| format!("{event:#x},{status:#x}")).collect();
@@ -169,4 +184,42 @@ fn came(effect: &Effect, out: &mut impl Write) -> fmt::Result {
         writeln!(out, "  the guest has hardly any kernel memory or no addresses left, and may be lost")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dimmer_oracle::release::Release;
+
+    use super::super::forecast;
+    use crate::scenario::Scenario;
+
+    fn told(text: &str, release: Release) -> String {
+        let scenario =
+            Scenario::parse(&format!("shows = \"it\"\n{text}"), Path::new("a.toml")).expect("valid");
+        let mut told = String::new();
+        let each =
+            |moment: super::Moment<'_>| super::write(&moment, &mut told).map_err(|error| error.to_string());
+        forecast::<String>(&scenario, release, each).expect("a forecast");
+        told
+    }
+
+    #[test]
+    fn a_device_that_gets_less_than_was_asked_for_says_why() {
+        let text = "machine = { memory = \"size=512M\", memory_hotplug = [\"method=virtio-mem,size=128G\"] }
+                    guest = { auto_online_blocks = \"online_movable\" }
+                    step = [{ resize = { to = \"100G\" } }]";
+        let costs = told(text, Release::new(6, 12));
+        assert!(
+            costs.contains(" of the requested 100G is plugged; as for the next 128M, its memmap takes 2M"),
+            "{costs}"
+        );
+        let old = told(text, Release::new(5, 10));
+        assert!(old.contains("refused; plugged 0 bytes\n  vmem0: its driver does not promise"), "{old}");
+        let offline = told(&text.replace("online_movable", "offline"), Release::new(6, 12));
+        assert!(offline.contains("is offline: the driver adds no more"), "{offline}");
+        let enough = told(&text.replace("100G", "1G"), Release::new(6, 12));
+        assert!(enough.ends_with("done; plugged 1 GiB\n"), "{enough}");
+    }
 }

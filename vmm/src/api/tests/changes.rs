@@ -8,7 +8,7 @@ use serde_json::json;
 use super::fake::{FakeMachine, accept, device, ended};
 use super::raw::{Response, request};
 use crate::control::{Command, Reply};
-use crate::events::{Hub, MachineEvent};
+use crate::events::{Cause, Hub, MachineEvent};
 
 /// The changing calls, with a wait that is long enough.
 const CALLS: [(&str, &str, &str); 5] = [
@@ -124,7 +124,7 @@ fn an_end_that_comes_later_is_waited_for() {
         hub.memory(MemoryEvent::Finished {
             device: ended("d2", State::Idle, Outcome::Refused, Some("other")),
         });
-        hub.machine(MachineEvent::Resetting);
+        hub.machine(MachineEvent::Resetting { by_guest: true });
         finish(hub, State::Plugged, Outcome::Done, None);
     });
     assert_eq!((response.status, &response.json()["id"]), (200, &json!("d1")));
@@ -185,8 +185,9 @@ fn a_change_that_another_one_replaces_is_refused_and_the_other_done() {
 #[test]
 fn a_machine_that_ends_ends_the_wait() {
     let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
-    let response =
-        patch_while(&machine, |hub| hub.machine(MachineEvent::Ended { reason: "it panicked".to_owned() }));
+    let response = patch_while(&machine, |hub| {
+        hub.machine(MachineEvent::Ended { reason: "it panicked".to_owned(), cause: Cause::PowerOff })
+    });
     assert_eq!(response.status, 409);
     assert_eq!(response.problem(), "the machine ended before the change: it panicked");
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::fake::FakeMachine;
+use super::fake::{FakeMachine, child, parent};
 use super::raw::request;
-use crate::control::{Command, Forked, Refusal, Reply};
-use crate::spec::{ForkSpec, SerialSpec, SnapshotSpec};
+use crate::control::{Command, Refusal, Reply};
+use crate::spec::{ForkSpec, RestoredMemory, SerialSpec, SnapshotSpec};
 
 #[test]
 fn a_snapshot_goes_to_a_directory_however_it_is_said() {
@@ -89,30 +89,6 @@ fn a_snapshot_without_a_place_and_one_with_two_name_the_field() {
     }
 }
 
-fn child(serial: SerialSpec) -> ForkSpec {
-    ForkSpec {
-        id: "child".to_owned(),
-        api_socket: "/run/child.api".into(),
-        agent_socket: None,
-        serial,
-        paused: false,
-        detached: true,
-    }
-}
-
-/// A machine whose children are process 4711.
-fn parent() -> FakeMachine {
-    FakeMachine::new(|command, _| match command {
-        Command::Fork(ForkSpec { id, api_socket, agent_socket, .. }) => Ok(Reply::Forked(Forked {
-            id: id.clone(),
-            pid: 4711,
-            api_socket: api_socket.clone(),
-            agent_socket: agent_socket.clone(),
-        })),
-        other => panic!("unexpected {other:?}"),
-    })
-}
-
 #[test]
 fn a_fork_answers_201_with_the_child() {
     let machine = parent();
@@ -122,11 +98,13 @@ fn a_fork_answers_201_with_the_child() {
     assert_eq!((response.status, response.json()), (201, expected));
     assert_eq!(machine.command(), Command::Fork(child(SerialSpec::Null)));
     let body = r#"{"id":"child","api_socket":"/run/child.api","agent_socket":"/run/child.agent",
-        "serial":"file=/var/log/child","paused":true}"#;
+        "serial":"file=/var/log/child","restore_memory":"copy","paused":true}"#;
     let response = request(&machine.socket, "POST", "/vm.fork", body);
     assert_eq!((response.status, &response.json()["agent_socket"]), (201, &json!("/run/child.agent")));
     let agent_socket = Some(PathBuf::from("/run/child.agent"));
-    let whole = ForkSpec { agent_socket, paused: true, ..child(SerialSpec::File("/var/log/child".into())) };
+    let memory = Some(RestoredMemory::Copy);
+    let whole =
+        ForkSpec { agent_socket, memory, paused: true, ..child(SerialSpec::File("/var/log/child".into())) };
     assert_eq!(machine.command(), Command::Fork(whole));
 }
 
@@ -163,14 +141,15 @@ fn each_wrong_field_of_a_fork_is_named() {
     };
     let console = "must be stdio, null, file=PATH or socket=PATH";
     let table = [
-        (without("id"), None, "missing field `id`"),
-        (without("api_socket"), None, "missing field `api_socket`"),
+        (without("id"), Some("id"), "missing field `id`"),
+        (without("api_socket"), Some("api_socket"), "missing field `api_socket`"),
         (with("id", json!(5)), Some("id"), "invalid type: integer `5`"),
-        (with("api_socket", json!(null)), Some("api_socket"), "invalid type: null"),
+        (with("api_socket", json!(null)), Some("api_socket"), "missing field `api_socket`, text: "),
         (with("agent_socket", json!([])), Some("agent_socket"), "invalid type: sequence"),
         (with("serial", json!("tty")), Some("serial"), console),
         (with("serial", json!("file=")), Some("serial"), console),
         (with("serial", json!(true)), Some("serial"), "invalid type: boolean"),
+        (with("restore_memory", json!("share")), Some("restore_memory"), "unknown variant `share`"),
         (with("paused", json!("yes")), Some("paused"), "invalid type: string \"yes\""),
         (with("restore", json!(1)), Some("restore"), "unknown field `restore`"),
         ("[]".to_owned(), None, "the body must be a JSON object"),

@@ -9,7 +9,7 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 24] = [
+const CONTRACT: [(&str, &str, &[&str]); 30] = [
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
     ("/faults", "put", &["200"]),
@@ -20,20 +20,26 @@ const CONTRACT: [(&str, &str, &[&str]); 24] = [
     ("/memory-devices/{id}", "delete", &["200", "202"]),
     ("/memory-devices/{id}/ost", "get", &["200"]),
     ("/memory-devices/{id}/requests", "get", &["200"]),
+    ("/metrics", "get", &["200"]),
     ("/openapi.json", "get", &["200"]),
+    ("/vcpus", "get", &["200"]),
     ("/vm.audit", "get", &["200"]),
+    ("/vm.counters", "get", &["200"]),
     ("/vm.fork", "post", &["201"]),
     ("/vm.info", "get", &["200"]),
     ("/vm.inject-mce", "post", &["204"]),
+    ("/vm.nmi", "put", &["204"]),
     ("/vm.pause", "put", &["204"]),
     ("/vm.power-button", "put", &["204"]),
     ("/vm.reboot", "put", &["204"]),
+    ("/vm.remove-device", "put", &["200", "204"]),
     ("/vm.resize", "put", &["200", "204"]),
     ("/vm.resize-zone", "put", &["200", "204"]),
     ("/vm.resume", "put", &["204"]),
     ("/vm.shutdown", "put", &["204"]),
     ("/vm.snapshot", "put", &["204"]),
     ("/vmm.ping", "get", &["200"]),
+    ("/vmm.shutdown", "put", &["204"]),
 ];
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];

@@ -13,8 +13,23 @@ fn ping_is_answered_without_the_machine() {
     let machine = FakeMachine::silent();
     let response = request(&machine.socket, "GET", "/vmm.ping", "");
     assert_eq!(response.status, 200);
-    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "pid": std::process::id()});
+    let expected = json!({
+        "version": env!("CARGO_PKG_VERSION"), "build_version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(), "features": [],
+    });
     assert_eq!(response.json(), expected);
+}
+
+#[test]
+fn the_status_line_ends_behind_the_number_and_headers_are_in_title_case() {
+    let machine = FakeMachine::silent();
+    for (path, head) in [
+        ("/vmm.ping", "HTTP/1.1 200 \r\nContent-Type: application/json\r\nContent-Length: "),
+        ("/nowhere", "HTTP/1.1 404 \r\nContent-Type: application/problem+json\r\nContent-Length: "),
+    ] {
+        let response = request(&machine.socket, "GET", path, "");
+        assert!(response.head.starts_with(head), "{}", response.head);
+    }
 }
 
 #[test]
@@ -44,6 +59,7 @@ fn simple_orders_are_carried_out() {
         ("/vm.resume", Command::Resume),
         ("/vm.reboot", Command::Reboot),
         ("/vm.power-button", Command::PowerButton),
+        ("/vm.nmi", Command::InjectNmi),
         ("/vm.shutdown", Command::Shutdown),
     ];
     let machine = FakeMachine::new(|_, _| Ok(Reply::Done));
@@ -130,9 +146,13 @@ fn an_id_in_the_path_may_be_escaped() {
 }
 
 #[test]
-fn the_node_of_a_new_device_is_0_unless_given() {
+fn what_is_not_said_of_a_new_device_has_a_value() {
     let machine = FakeMachine::new(|_, hub| accept(hub, "d1", State::Plugging));
-    let body = r#"{"id":"d1","kind":"dimm","size":1073741824}"#;
-    assert_eq!(request(&machine.socket, "POST", "/memory-devices", body).status, 202);
-    assert_eq!(machine.command(), Command::AddDimm(new_dimm("d1", GIB, 0)));
+    for body in [
+        r#"{"id":"d1","kind":"dimm","size":1073741824}"#,
+        r#"{"id":"d1","size":1073741824,"kind":null,"node":null,"ranges":null}"#,
+    ] {
+        assert_eq!(request(&machine.socket, "POST", "/memory-devices", body).status, 202);
+        assert_eq!(machine.command(), Command::AddDimm(new_dimm("d1", GIB, 0)));
+    }
 }

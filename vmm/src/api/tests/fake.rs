@@ -9,10 +9,16 @@ use dimmer_devices::bus::lock;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::memory::{EventSink, GuestRange, Kind, Last, MemoryEvent, MemoryStatus, Outcome, State};
 
-use crate::api::{Server, start};
-use crate::control::{Command, Mailbox, Refusal, Reply, VmInfo, VmState};
+use crate::access::Access;
+use crate::api::Server;
+use crate::api::limits::Limits;
+use crate::api::server::start_within;
+use crate::control::{
+    BalloonStatus, Command, DiskStatus, Forked, Mailbox, NetStatus, Refusal, Reply, VmInfo, VmState,
+};
 use crate::events::Hub;
-use crate::spec::DimmSpec;
+use crate::qmp;
+use crate::spec::{BalloonSpec, DimmSpec, DiskFormat, ForkSpec, MachineSpec, SerialSpec, WindowSpec, sample};
 use crate::units::{GIB, MIB};
 
 /// What the machine says to a command.
@@ -24,6 +30,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The machine; its fields go in the order that a real machine's end has.
 pub struct FakeMachine {
     server: Option<Server>,
+    qmp: Option<Server>,
+    access: Option<Access>,
     thread: Option<JoinHandle<()>>,
     seen: Mutex<mpsc::Receiver<Command>>,
     pub hub: Arc<Hub>,
@@ -33,12 +41,18 @@ pub struct FakeMachine {
 
 impl FakeMachine {
     /// A machine that answers every command with `answer`.
-    pub fn new(mut answer: impl FnMut(&Command, &Hub) -> Answer + Send + 'static) -> Self {
+    pub fn new(answer: impl FnMut(&Command, &Hub) -> Answer + Send + 'static) -> Self {
+        Self::within(Limits::default(), answer)
+    }
+
+    /// The same for clients who may take this much.
+    pub fn within(limits: Limits, mut answer: impl FnMut(&Command, &Hub) -> Answer + Send + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("api");
         let hub = Arc::new(Hub::default());
         let (mailbox, letters, _bell) = Mailbox::new().unwrap();
-        let server = start(&socket, Arc::new(mailbox), Arc::clone(&hub), |_| ()).unwrap();
+        let access = Access { mailbox: Arc::new(mailbox), hub: hub.clone(), spec: Arc::new(spec()) };
+        let server = start_within(limits, &socket, access.clone(), |_| ()).unwrap();
         let (saw, seen) = mpsc::channel();
         let machine_hub = Arc::clone(&hub);
         let thread = thread::spawn(move || {
@@ -49,7 +63,16 @@ impl FakeMachine {
                 let _ = letter.reply.send(reply);
             }
         });
-        Self { server: Some(server), thread: Some(thread), seen: Mutex::new(seen), hub, socket, _dir: dir }
+        let (server, thread, seen) = (Some(server), Some(thread), Mutex::new(seen));
+        Self { server, qmp: None, access: Some(access), thread, seen, hub, socket, _dir: dir }
+    }
+
+    /// Serves QMP as well; where.
+    pub fn serve_qmp(&mut self) -> PathBuf {
+        let path = self.socket.with_extension("qmp");
+        let access = self.access.clone().expect("the machine is there");
+        self.qmp = Some(qmp::start(&path, access, |_| ()).unwrap());
+        path
     }
 
     /// A machine that is not asked anything.
@@ -64,16 +87,24 @@ impl FakeMachine {
 
     /// Ends the server while the test goes on.
     pub fn stop(&mut self) {
-        self.server = None;
+        (self.server, self.qmp, self.access) = (None, None, None);
     }
 }
 
 impl Drop for FakeMachine {
     fn drop(&mut self) {
-        self.server = None;
+        self.stop();
         let thread = self.thread.take().expect("dropped once");
         assert!(thread.join().is_ok() || thread::panicking(), "the fake machine got an unexpected command");
     }
+}
+
+/// The machine as it was asked for: what [`info`] is about.
+pub fn spec() -> MachineSpec {
+    let windows = vec![sample::acpi(16 * GIB), WindowSpec::VirtioMem(sample::virtio_mem(8 * GIB, 2 * MIB))];
+    let balloon =
+        BalloonSpec { size: GIB, deflate_on_oom: true, free_page_reporting: false, statistics: Some(5) };
+    MachineSpec { cpus: 2, windows, balloon: Some(balloon), ..sample::machine() }
 }
 
 /// The machine's generation ID.
@@ -92,8 +123,49 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         tracked_since: None,
         last_event: 7,
         memory_devices,
+        balloon: None,
+        disks: Vec::new(),
+        nets: Vec::new(),
         faults: Vec::new(),
     }
+}
+
+/// A disk that counts from 1 in the order of its fields.
+pub fn disk() -> DiskStatus {
+    DiskStatus {
+        id: "disk0".to_owned(),
+        path: "/disk".into(),
+        format: DiskFormat::Raw,
+        readonly: false,
+        size: GIB,
+        reads: 1,
+        writes: 2,
+        flushes: 3,
+        read_bytes: 4,
+        written_bytes: 5,
+        errors: 6,
+    }
+}
+
+/// A network device that goes on counting.
+pub fn net() -> NetStatus {
+    NetStatus { id: "net0".to_owned(), mac: "02:00:00:00:00:01".to_owned(), sent: 7, received: 8, dropped: 9 }
+}
+
+/// The description of a machine whose guest has given away three quarters of what its balloon is to have.
+pub fn with_balloon() -> VmInfo {
+    let statistics = [("free_memory", 4096), ("swap_in", 3)].map(|(name, value)| (name.to_owned(), value));
+    let balloon = BalloonStatus {
+        target_size: GIB,
+        actual_size: 768 * MIB,
+        deflate_on_oom: true,
+        free_page_reporting: false,
+        given_back: GIB,
+        reported: 0,
+        statistics_interval: Some(5),
+        statistics: statistics.into(),
+    };
+    VmInfo { balloon: Some(balloon), ..info(VmState::Running, vec![device("vmem0", State::Plugged)]) }
 }
 
 /// A DIMM of one range, as it is asked for.
@@ -127,6 +199,33 @@ pub fn device(id: &str, state: State) -> MemoryStatus {
 pub fn ended(id: &str, state: State, outcome: Outcome, reason: Option<&str>) -> MemoryStatus {
     let last = Last { outcome, reason: reason.map(str::to_owned) };
     MemoryStatus { last: Some(last), ..device(id, state) }
+}
+
+/// A child as it is asked for, with its console.
+pub fn child(serial: SerialSpec) -> ForkSpec {
+    ForkSpec {
+        id: "child".to_owned(),
+        api_socket: "/run/child.api".into(),
+        agent_socket: None,
+        serial,
+        memory: None,
+        paused: false,
+        detached: true,
+    }
+}
+
+/// A machine whose children are process 4711, and which takes snapshots.
+pub fn parent() -> FakeMachine {
+    FakeMachine::new(|command, _| match command {
+        Command::Fork(ForkSpec { id, api_socket, agent_socket, .. }) => Ok(Reply::Forked(Forked {
+            id: id.clone(),
+            pid: 4711,
+            api_socket: api_socket.clone(),
+            agent_socket: agent_socket.clone(),
+        })),
+        Command::Snapshot(_) => Ok(Reply::Done),
+        other => panic!("unexpected {other:?}"),
+    })
 }
 
 /// Accepts a change of `id` as the real machine does: the event first, then the reply.

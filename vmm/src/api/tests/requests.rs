@@ -20,7 +20,7 @@ fn json_that_is_not_the_valid_object_answers_422_with_the_field() {
     let table = [
         ("PUT", "/vm.resize", "[5]", None, "the body must be a JSON object"),
         ("PUT", "/vm.resize", "null", None, "the body must be a JSON object"),
-        ("PUT", "/vm.resize", "{}", None, "missing field `desired_ram`"),
+        ("PUT", "/vm.resize", "{}", Some("desired_ram"), "missing field `desired_ram`"),
         ("PUT", "/vm.resize", r#"{"desired_ram":-1}"#, Some("desired_ram"), "invalid value: integer `-1`"),
         ("PUT", "/vm.resize", r#"{"desired_ram":1.5}"#, Some("desired_ram"), "invalid type: floating point"),
         ("PUT", "/vm.resize", r#"{"desired_ram":"4G"}"#, Some("desired_ram"), "invalid type: string \"4G\""),
@@ -28,12 +28,32 @@ fn json_that_is_not_the_valid_object_answers_422_with_the_field() {
         (
             "PUT",
             "/vm.resize",
-            r#"{"desired_ram":5,"desired_vcpus":1}"#,
-            Some("desired_vcpus"),
-            "unknown field `desired_vcpus`, expected `desired_ram`",
+            r#"{"desired_ram":5,"desired_cpus":1}"#,
+            Some("desired_cpus"),
+            "unknown field `desired_cpus`, expected one of `desired_ram`, `desired_vcpus`",
         ),
         ("PUT", "/vm.resize", r#"{"desired_ram":5,"desired_ram":6}"#, None, "duplicate field `desired_ram`"),
-        ("PUT", "/vm.resize-zone", r#"{"desired_ram":5}"#, None, "missing field `id`"),
+        (
+            "PUT",
+            "/vm.resize-zone",
+            r#"{"desired_ram":5,"id":null}"#,
+            Some("id"),
+            "missing field `id`, text: The memory device.",
+        ),
+        (
+            "POST",
+            "/memory-devices",
+            r#"{"ranges":[{"gap":5}],"id":"d1"}"#,
+            Some("ranges[0].size"),
+            "missing field `size`, a whole number: ",
+        ),
+        (
+            "POST",
+            "/vm.inject-mce",
+            r#"{"address":0}"#,
+            Some("severity"),
+            "missing field `severity`, one of `ao`, `ar`, `ucna`: How bad it is.",
+        ),
         (
             "PATCH",
             "/memory-devices/d0",
@@ -98,7 +118,7 @@ fn json_that_is_not_the_valid_object_answers_422_with_the_field() {
             "unknown variant `wake`",
         ),
         ("PUT", "/faults", r#"[]"#, None, "the body must be a JSON object"),
-        ("PUT", "/faults", r#"{"faults":[{"device":"d0"}]}"#, Some("faults[0]"), "missing field `on`"),
+        ("PUT", "/faults", r#"{"faults":[{"device":"d0"}]}"#, Some("faults[0].on"), "missing field `on`"),
         (
             "PUT",
             "/faults",
@@ -193,14 +213,14 @@ fn a_body_that_is_too_large_answers_413() {
 #[test]
 fn a_path_that_is_not_there_answers_404() {
     let machine = FakeMachine::silent();
-    for path in ["/", "/vm.create", "/memory-devices/", "/memory-devices/a/b", "/vmm.ping/"] {
+    for path in ["/", "/memory-devices/", "/memory-devices/a/b", "/vmm.ping/"] {
         let response = request(&machine.socket, "GET", path, "");
         assert_eq!(response.status, 404, "{path}");
         let expected = format!("there is nothing at /api/v1{path}; /api/v1/openapi.json lists all paths");
         assert_eq!(response.problem(), expected);
     }
-    let response = exchange(&machine.socket, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    assert_eq!((response.status, response.problem().contains("nothing at /;")), (404, true));
+    let response = exchange(&machine.socket, b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!((response.status, response.problem().contains("nothing at /x;")), (404, true));
 }
 
 #[test]

@@ -10,15 +10,19 @@ use std::thread;
 
 use dimmer_devices::memory::{EventSink, MemoryEvent, State};
 
-use super::fake::{DEADLINE, FakeMachine, accept, device};
-use super::raw::request;
-use crate::api::{Server, start};
+use super::fake::{DEADLINE, FakeMachine, accept, device, spec};
+use super::raw::{exchange, request};
+use crate::access::Access;
+use crate::api::limits::Limits;
+use crate::api::server::start_with;
+use crate::api::{Server, openapi, start};
 use crate::control::Mailbox;
 use crate::events::Hub;
 
 fn start_at(path: &Path) -> io::Result<Server> {
     let (mailbox, _letters, _bell) = Mailbox::new()?;
-    start(path, Arc::new(mailbox), Arc::new(Hub::default()), |_| ())
+    let access = Access { mailbox: Arc::new(mailbox), hub: Arc::new(Hub::default()), spec: Arc::new(spec()) };
+    start(path, access, |_| ())
 }
 
 #[test]
@@ -64,6 +68,33 @@ fn a_machine_that_is_gone_answers_409() {
     let _server = start_at(&path).unwrap();
     let response = request(&path, "GET", "/vm.info", "");
     assert_eq!((response.status, response.problem().as_str()), (409, "the machine has ended"));
+}
+
+#[test]
+fn a_handler_that_panics_answers_500_and_the_connection_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api");
+    let (mailbox, _letters, _bell) = Mailbox::new().unwrap();
+    let (router, document) = openapi::routes();
+    let at_once = axum::routing::get(async || panic!("a rule is broken") as ());
+    let later = axum::routing::get(async || {
+        tokio::task::yield_now().await;
+        panic!("a rule is broken later") as ()
+    });
+    let routes = router.route("/api/v1/at-once", at_once).route("/api/v1/later", later);
+    let unexpected = |words| panic!("the server itself has no defect: {words}");
+    let access = Access { mailbox: Arc::new(mailbox), hub: Arc::new(Hub::default()), spec: Arc::new(spec()) };
+    let _server = start_with((routes, document), Limits::default(), &path, access, unexpected).unwrap();
+    for (place, words) in [("/at-once", "a rule is broken;"), ("/later", "a rule is broken later;")] {
+        let response = request(&path, "GET", place, "");
+        let detail = response.problem();
+        assert_eq!(response.status, 500);
+        assert!(detail.contains("defect of dimmer") && detail.contains(words), "{detail}");
+    }
+    let two = "GET /api/v1/later HTTP/1.1\r\nHost: x\r\n\r\n\
+               GET /api/v1/vmm.ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let both = exchange(&path, two.as_bytes());
+    assert!(both.status == 500 && both.body.contains("HTTP/1.1 200 "), "{both:?}");
 }
 
 #[test]

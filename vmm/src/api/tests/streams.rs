@@ -8,8 +8,8 @@ use dimmer_devices::memory::{EventSink, MemoryEvent, State};
 use serde_json::{Value, json};
 
 use super::fake::{DEADLINE, FakeMachine, device};
-use super::raw::request;
-use crate::events::MachineEvent;
+use super::raw::{exchange, request};
+use crate::events::{Cause, MachineEvent};
 
 /// A listener; the head of the response is read already, so that it is known to listen.
 struct Listener(BufReader<UnixStream>);
@@ -24,7 +24,7 @@ impl Listener {
         while !head.ends_with("\r\n\r\n") {
             assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
         }
-        assert!(head.contains("200 OK") && head.contains("application/x-ndjson"), "{head}");
+        assert!(head.contains(" 200 ") && head.contains("application/x-ndjson"), "{head}");
         Self(reader)
     }
 
@@ -74,6 +74,25 @@ fn an_event_is_one_flat_object() {
 }
 
 #[test]
+fn a_client_may_ask_for_server_sent_events_and_go_on_where_it_was() {
+    let machine = FakeMachine::silent();
+    (0..3).for_each(|_| machine.hub.machine(MachineEvent::Paused));
+    machine.hub.machine(MachineEvent::Ended { reason: "off".to_owned(), cause: Cause::PowerOff });
+    let ask = |headers: &str| {
+        let request = format!("GET /api/v1/events?since=1 HTTP/1.0\r\nHost: x\r\n{headers}\r\n");
+        exchange(&machine.socket, request.as_bytes())
+    };
+    let sent = ask("Accept: text/html, text/event-stream;q=0.9\r\nLast-Event-ID: 2\r\n");
+    assert_eq!(sent.header("content-type"), Some("text/event-stream"));
+    let ids: Vec<_> = sent.body.lines().filter(|line| line.starts_with("id: ")).collect();
+    assert_eq!(ids, ["id: 3", "id: 4"], "{}", sent.body);
+    assert_eq!(sent.body.lines().filter(|line| line.starts_with("data: {\"sequence\":")).count(), 2);
+    assert_eq!(ask("Accept: */*\r\n").body.lines().count(), 3, "lines, as without a word");
+    let bad = ask("Last-Event-ID: x\r\n");
+    assert_eq!((bad.status, bad.field().as_deref()), (400, Some("Last-Event-ID")));
+}
+
+#[test]
 fn every_listener_gets_every_event_in_order() {
     let machine = FakeMachine::silent();
     let mut listeners: Vec<_> = (0..8).map(|_| Listener::new(&machine.socket, "")).collect();
@@ -90,7 +109,7 @@ fn the_stream_ends_behind_the_machines_last_event() {
     let machine = FakeMachine::silent();
     let mut listener = Listener::new(&machine.socket, "");
     machine.hub.machine(MachineEvent::Booting);
-    machine.hub.machine(MachineEvent::Ended { reason: "it powered off".to_owned() });
+    machine.hub.machine(MachineEvent::Ended { reason: "it powered off".to_owned(), cause: Cause::PowerOff });
     assert_eq!(listener.next().expect("an event")["event"], "booting");
     assert_eq!(listener.next().expect("an event")["reason"], "it powered off");
     assert_eq!(listener.next(), None);

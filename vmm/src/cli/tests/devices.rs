@@ -4,8 +4,8 @@ use dimmer_devices::dimm::{Dimm, DimmRange};
 use dimmer_devices::fault::{ActionName, Fault, Point};
 use dimmer_devices::placement::Placement;
 
-use super::spec;
-use crate::spec::{Backing, FirmwareRangeKind, FirmwareRangeSpec, MachineSpec, WindowSpec};
+use super::{complaint, spec};
+use crate::spec::{Backing, BalloonSpec, FirmwareRangeKind, FirmwareRangeSpec, MachineSpec, WindowSpec};
 use crate::units::{GIB, MIB};
 
 /// The rest of `every_flag_reaches_the_machine`.
@@ -62,4 +62,18 @@ fn blocks_and_slots_of_virtio_mem_are_as_large_as_they_have_to_be() {
     assert_eq!(sizes("size=4G", ""), (2 * MIB, 128 * MIB));
     assert_eq!(sizes("size=4G", ",block=4G"), (4 * GIB, 4 * GIB));
     assert_eq!(sizes("size=4G,backing=hugetlb,page=1G", ""), (GIB, GIB));
+}
+
+#[test]
+fn a_balloon_is_asked_for_with_or_without_keys() {
+    assert_eq!(spec(&[]).balloon, None);
+    let empty = BalloonSpec { size: 0, deflate_on_oom: false, free_page_reporting: false, statistics: None };
+    assert_eq!(spec(&["--balloon", "--rng"]).balloon, Some(empty));
+    let some = BalloonSpec { size: 64 * MIB, deflate_on_oom: true, ..empty };
+    assert_eq!(spec(&["--balloon", "size=64M,deflate_on_oom=on"]).balloon, Some(some));
+    let error = complaint(&["--balloon", "size=2G"]);
+    assert!(
+        error.starts_with("--balloon: size=2 GiB: must be a multiple of 4 KiB of at most 1 GiB"),
+        "{error}"
+    );
 }

@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{PathBuf, absolute};
 
 use super::{Cli, Job, complaint, ctl, done, run};
-use crate::api::tests::fake::{FakeMachine, info};
+use crate::api::tests::fake::{FakeMachine, child, info, parent};
 use crate::control::{Command, Forked, Refusal, Reply, VmInfo, VmState};
-use crate::spec::{ForkSpec, SerialSpec, SnapshotSpec};
+use crate::spec::{ForkSpec, RestoredMemory, SerialSpec, SnapshotSpec};
 use clap::Parser;
 
 fn here(path: &str) -> PathBuf {
@@ -16,23 +16,9 @@ fn here(path: &str) -> PathBuf {
     path
 }
 
-/// A machine whose children are process 4711, and which takes snapshots.
-fn machine() -> FakeMachine {
-    FakeMachine::new(|command, _| match command {
-        Command::Fork(ForkSpec { id, api_socket, agent_socket, .. }) => Ok(Reply::Forked(Forked {
-            id: id.clone(),
-            pid: 4711,
-            api_socket: api_socket.clone(),
-            agent_socket: agent_socket.clone(),
-        })),
-        Command::Snapshot(_) => Ok(Reply::Done),
-        other => panic!("unexpected {other:?}"),
-    })
-}
-
 #[test]
 fn a_snapshot_goes_to_a_directory_of_this_process_and_says_nothing() {
-    let machine = machine();
+    let machine = parent();
     for (words, place) in
         [("snapshot snap", "snap"), ("snapshot ./a/../snap", "a/../snap"), ("snapshot /srv/s", "/srv/s")]
     {
@@ -55,15 +41,8 @@ fn a_snapshot_goes_to_a_directory_of_this_process_and_says_nothing() {
 
 #[test]
 fn a_fork_is_asked_for_with_paths_of_this_process_and_told_of() {
-    let machine = machine();
-    let spec = |serial| ForkSpec {
-        id: "child".to_owned(),
-        api_socket: here("child.api"),
-        agent_socket: None,
-        serial,
-        paused: false,
-        detached: true,
-    };
+    let machine = parent();
+    let spec = |serial| ForkSpec { api_socket: here("child.api"), ..child(serial) };
     let fork = "fork --id child --child-api-socket child.api";
     let said = format!("child: process 4711, --api-socket {}\n", here("child.api").display());
     let table = [
@@ -71,6 +50,10 @@ fn a_fork_is_asked_for_with_paths_of_this_process_and_told_of() {
         (" --serial null".to_owned(), spec(SerialSpec::Null)),
         (" --serial file=log".to_owned(), spec(SerialSpec::File(here("log")))),
         (" --serial socket=/run/console".to_owned(), spec(SerialSpec::Socket("/run/console".into()))),
+        (
+            " --restore-memory copy".to_owned(),
+            ForkSpec { memory: Some(RestoredMemory::Copy), ..spec(SerialSpec::Null) },
+        ),
         (
             " --child-agent-socket child.agent --paused".to_owned(),
             ForkSpec { agent_socket: Some(here("child.agent")), paused: true, ..spec(SerialSpec::Null) },

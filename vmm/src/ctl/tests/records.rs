@@ -6,10 +6,10 @@ use dimmer_devices::memory::GuestRange;
 use dimmer_devices::virtio_mem::RequestRecord;
 
 use super::{complaint, ctl, done};
-use crate::api::tests::fake::{FakeMachine, info};
+use crate::api::tests::fake::{FakeMachine, info, with_balloon};
 use crate::api::tests::records::fault;
 use crate::audit::{AreaAudit, Audit, DeviceAudit};
-use crate::control::{Command, MceSeverity, Refusal, Reply, VmInfo, VmState};
+use crate::control::{Activity, Command, MceSeverity, Refusal, Reply, VcpuStatus, VmInfo, VmState};
 use crate::units::{GIB, MIB};
 
 const FAULTS: &str = "\
@@ -159,4 +159,59 @@ fn memory_errors_are_injected_by_address_and_severity() {
     assert_eq!(machine.command(), command);
     let machine = FakeMachine::new(|_, _| Err(Refusal::Conflict("CR4.MCE is clear".to_owned())));
     assert_eq!(ctl(&machine.socket, "inject-mce 6G --severity ao"), complaint(1, "CR4.MCE is clear"));
+}
+
+#[test]
+fn a_balloon_is_shown_and_asked_for() {
+    let machine = FakeMachine::new(|command, _| match command {
+        Command::Info => Ok(Reply::Info(with_balloon())),
+        _ => Ok(Reply::Done),
+    });
+    let text = "\
+Balloon             768 MiB, 1 GiB requested
+Inflated            1 GiB given back to the host
+Reported            0 bytes given back to the host
+free_memory         4096
+swap_in             3
+";
+    assert_eq!(ctl(&machine.socket, "balloon"), done(text));
+    assert_eq!(machine.command(), Command::Info);
+    assert!(ctl(&machine.socket, "info").1.contains("Balloon     768 MiB, 1 GiB requested\n"));
+    assert_eq!(machine.command(), Command::Info);
+    assert_eq!(ctl(&machine.socket, "balloon 512M"), done("Accepted.\n"));
+    assert_eq!(machine.command(), Command::SetBalloon(GIB / 2));
+}
+
+const VCPUS: &str = "\
+VCPU  ACTIVITY     RIP                 MODE    INTERRUPTS  CR3
+0     halted       0xffffffff81e0b00f  kernel  on          0x10b8001
+1     not started  0x000000000000fff0  kernel  off         0x0
+";
+
+#[test]
+fn vcpus_are_shown_where_they_are() {
+    let first = VcpuStatus {
+        id: 0,
+        activity: Activity::Halted,
+        rip: 0xffff_ffff_81e0_b00f,
+        user: false,
+        interrupts: true,
+        cr3: 0x10b_8001,
+    };
+    let second = VcpuStatus {
+        id: 1,
+        activity: Activity::NotStarted,
+        rip: 0xfff0,
+        interrupts: false,
+        cr3: 0,
+        ..first.clone()
+    };
+    let all = vec![first, second];
+    let sent = serde_json::to_value(&all).unwrap();
+    let machine = FakeMachine::new(move |_, _| Ok(Reply::Vcpus(all.clone())));
+    assert_eq!(ctl(&machine.socket, "vcpus"), done(VCPUS));
+    assert_eq!(machine.command(), Command::Vcpus);
+    let (_, json, _) = ctl(&machine.socket, "--json vcpus");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), sent);
+    assert_eq!(sent[1]["activity"], "not-started");
 }

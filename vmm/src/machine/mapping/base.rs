@@ -79,6 +79,12 @@ impl Mapping {
         *bases = std::mem::take(&mut *bases).iter().flat_map(|base| base.without(part)).collect();
     }
 
+    /// Whether a byte of `part` lies over a file.
+    pub(super) fn lies_over_a_file(&self, part: &Range<u64>) -> bool {
+        let meets = |base: &Base| base.part.start < part.end && part.start < base.part.end;
+        lock(&self.bases).iter().any(meets)
+    }
+
     /// Where `part`, which has memory, may have something else in it than zeroes: ascending and apart, in whole pages.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::spec::Backing;
+use dimmer_devices::memory::Afterwards;
 use std::os::fd::AsFd;
 
 mod base;
@@ -88,6 +89,32 @@ fn a_file_keeps_nothing_of_what_was_given_back() {
         mapping.conceal(&(2 * MIB..4 * MIB)).unwrap();
         assert_eq!(allocated(&mapping), [(0, 2 * MIB), (4 * MIB, 8 * MIB)], "{backing:?}");
     });
+}
+
+#[test]
+fn what_is_given_up_reads_as_zeroes_and_is_not_the_hosts_any_more() {
+    each_backing(|backing| {
+        let mapping = mapping(&spec(backing.clone()));
+        mapping.reveal(&(0..8 * MIB), &[]).unwrap();
+        fill(&mapping, 0..8 * MIB, 7);
+        assert_eq!(mapping.release(&(MIB..3 * MIB), &[], Afterwards::ZeroesOrSame).unwrap(), 2 * MIB);
+        let left = ends(mapping.content(&(0..8 * MIB)).unwrap());
+        assert_eq!(left, [(0, MIB), (3 * MIB, 8 * MIB)], "{backing:?}");
+        assert_eq!(revealed(&mapping), [(0, 8 * MIB)], "{backing:?}");
+        assert!(reads_as(&mapping, MIB..3 * MIB, 0) && reads_as(&mapping, 3 * MIB..8 * MIB, 7));
+        fill(&mapping, MIB..3 * MIB, 9);
+        assert!(reads_as(&mapping, MIB..3 * MIB, 9));
+    });
+}
+
+#[test]
+fn what_was_set_aside_in_a_file_stays() {
+    let mapping = mapping(&MappingSpec { reserve: true, ..spec(Backing::Memfd) });
+    mapping.reveal(&(0..4 * MIB), &[]).unwrap();
+    fill(&mapping, 0..4 * MIB, 7);
+    assert_eq!(mapping.release(&(MIB..2 * MIB), &[], Afterwards::Anything).unwrap(), 0);
+    assert!(reads_as(&mapping, 0..4 * MIB, 7));
+    assert_eq!(allocated(&mapping), [(0, 4 * MIB)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use dimmer_devices::memory::{GuestRange, HostError, HostMemory};
-use dimmer_devices::written::MemoryMap;
+use dimmer_devices::memory_map::MemoryMap;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::area::{Area, Purpose};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::GuestRange;
-use dimmer_devices::written::MemoryMap;
+use dimmer_devices::memory_map::MemoryMap;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::Ram;

@@ -97,6 +97,12 @@ impl<T> Slots<T> {
         self.by_start.values_mut()
     }
 
+    /// The slots that have an address of `range`, descending.
+    pub fn meeting(&self, range: GuestRange) -> impl Iterator<Item = &Slot<T>> {
+        let below = self.by_start.range(..range.end()).rev().map(|(_, slot)| slot);
+        below.take_while(move |slot| slot.range.end() > range.start)
+    }
+
     /// The slots with these first addresses, which are there.
     pub fn named<'a>(&'a self, starts: &'a [u64]) -> impl Iterator<Item = &'a Slot<T>> {
         starts.iter().map(|start| &self.by_start[start])

@@ -15,6 +15,7 @@ use crate::units::{GIB, MIB};
 
 mod changes;
 mod failures;
+mod release;
 mod saved;
 mod scattered;
 mod written;

@@ -54,7 +54,7 @@ pub(super) fn virtio_mem(
         .collect();
     let most = transports.left();
     if wanted.len() > most {
-        return Err(WiringError::TooMany { asked: wanted.len(), most });
+        return Err(WiringError::TooMany { flag: "--memory-hotplug", asked: wanted.len(), most });
     }
     wanted
         .into_iter()

@@ -4,6 +4,8 @@ use dimmer_devices::bus::lock;
 use dimmer_devices::state::StateError;
 
 use super::Wiring;
+use crate::machine::disk::Disk;
+use crate::machine::net::Net;
 use crate::snapshot::state::DevicesState;
 
 impl Wiring {
@@ -18,6 +20,10 @@ impl Wiring {
             agent: self.agent.as_ref().map(|agent| agent.borrow().state()),
             slots: self.slots.as_ref().map(|slots| lock(slots).state()),
             virtio_mem: self.virtio_mem.iter().map(|device| lock(device).state()).collect(),
+            disks: self.disks.iter().map(Disk::state).collect(),
+            nets: self.nets.iter().map(Net::state).collect(),
+            rng: self.rng.as_ref().map(|rng| lock(rng).state()),
+            balloon: self.balloon.as_ref().map(|balloon| lock(balloon).state()),
         }
     }
 
@@ -49,6 +55,38 @@ impl Wiring {
             device.restore(state)?;
             device.go_on();
         }
+        self.restore_io(state)
+    }
+
+    fn restore_io(&self, state: &DevicesState) -> Result<(), StateError> {
+        if self.disks.len() != state.disks.len() {
+            return Err(other("as many disks"));
+        }
+        for (disk, state) in self.disks.iter().zip(&state.disks) {
+            disk.restore(state)?;
+        }
+        if self.nets.len() != state.nets.len() {
+            return Err(other("as many network devices"));
+        }
+        for (net, state) in self.nets.iter().zip(&state.nets) {
+            net.restore(state)?;
+        }
+        match (&self.rng, &state.rng) {
+            (Some(rng), Some(state)) => {
+                lock(rng).restore(state)?;
+                lock(rng).go_on();
+            }
+            (None, None) => {}
+            _ => return Err(other("a device with random bytes")),
+        }
+        match (&self.balloon, &state.balloon) {
+            (Some(balloon), Some(state)) => {
+                lock(balloon).restore(state)?;
+                lock(balloon).go_on();
+            }
+            (None, None) => {}
+            _ => return Err(other("a balloon")),
+        }
         Ok(())
     }
 
@@ -59,6 +97,20 @@ impl Wiring {
         if let Some(agent) = &self.agent {
             agent.borrow_mut().hold(held);
         }
+        self.disks.iter().for_each(|disk| disk.hold(held));
+        self.nets.iter().for_each(|net| net.hold(held));
+        if !held {
+            self.give_more_random();
+        }
+    }
+
+    /// Waits until devices that are held have come to an end with what they had begun.
+    ///
+    /// # Errors
+    /// The name of the one that takes too long.
+    pub fn settle(&self) -> Result<(), &str> {
+        self.disks.iter().try_for_each(Disk::settle)?;
+        self.nets.iter().try_for_each(Net::settle)
     }
 }
 

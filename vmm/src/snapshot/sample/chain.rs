@@ -17,7 +17,7 @@ pub struct Snap {
     /// Its memory, so many bytes of it, and their checksum.
     pub file: Arc<File>,
     pub length: u64,
-    pub sum: u32,
+    pub sum: u64,
 }
 
 /// The layers of a chain that begins with its whole snapshot.

@@ -79,7 +79,7 @@ fn changed(mut value: Value, changes: &Changes) -> Value {
 
 fn manifest() -> Manifest {
     let base = Base { path: "../a".to_owned(), id: "4".to_owned(), written: sum_of(b"[]") };
-    let whole = Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, crc32: 7 });
+    let whole = Manifest::new("5".to_owned(), sum_of(b"state"), Contents { bytes: 8192, xxh64: 7 });
     Manifest { base: Some(base), ..whole }
 }
 

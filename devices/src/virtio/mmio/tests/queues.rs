@@ -1,6 +1,6 @@
 //! The queues: what comes back, what interrupts, and what breaks them.
 
-use crate::written::MemoryMap;
+use crate::memory_map::MemoryMap;
 use virtio_bindings::bindings::virtio_ring::{VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 

@@ -205,3 +205,38 @@ fn data_in_many_places_does_not_take_all_mappings_of_the_process() {
                 && reads_as(&mapping, page.end..page.end + PAGE, 0))
     );
 }
+
+#[test]
+fn what_is_given_up_over_a_file_reads_as_the_file_or_is_cut_out() {
+    let file = snapshot();
+    let mapping = based(&file);
+    fill(&mapping, MIB..4 * MIB, 7);
+    let part = MIB..MIB + PAGE;
+    assert_eq!(mapping.release(&part, &[], Afterwards::Anything).unwrap(), PAGE);
+    assert!(reads_as(&mapping, part, 1), "the file's again");
+    let part = MIB + 2 * PAGE..MIB + 3 * PAGE;
+    assert_eq!(mapping.release(&part, &[], Afterwards::ZeroesOrSame).unwrap(), PAGE);
+    assert!(reads_as(&mapping, part.clone(), 0), "nothing of the file comes back");
+    assert!(reads_as(&mapping, MIB + PAGE..part.start, 7) && reads_as(&mapping, part.end..4 * MIB, 7));
+    fill(&mapping, part.clone(), 9);
+    assert_eq!(mapping.release(&part, &[], Afterwards::Anything).unwrap(), PAGE);
+    assert!(reads_as(&mapping, part, 0), "it lies over no file any more");
+    assert_eq!(revealed(&mapping), [(MIB, 6 * MIB)]);
+    assert!(is_as_it_was(&file));
+}
+
+#[test]
+fn pieces_of_a_file_are_cut_out_only_as_long_as_they_are_few() {
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&vec![1; len(AREA)], 0).unwrap();
+    let mapping = mapping(&spec(Backing::Anon));
+    mapping.reveal(&(0..AREA), &[]).unwrap();
+    mapping.base(&(0..AREA), &[], &Arc::new(file), 0).unwrap();
+    let pages = (0..AREA).step_by(len(2 * PAGE)).map(|at| at..at + PAGE);
+    let given = pages.map(|page| mapping.release(&page, &[], Afterwards::ZeroesOrSame).unwrap());
+    let given: Vec<_> = given.collect();
+    let cut = given.iter().take_while(|size| **size == PAGE).count();
+    assert!((512..2048).contains(&cut), "{cut} pieces");
+    assert!(given[cut..].iter().all(|size| *size == 0));
+    assert!(reads_as(&mapping, AREA - 2 * PAGE..AREA, 1), "what stays is as it was");
+}

@@ -43,7 +43,7 @@ struct Saved {
     pieces: Vec<Piece>,
     strays: Vec<u64>,
     file: File,
-    sum: u32,
+    sum: u64,
 }
 
 impl Saved {
@@ -60,7 +60,7 @@ impl Saved {
         self.load_with(ram, how, Some(self.sum))
     }
 
-    fn load_with(&self, ram: &Ram, how: RestoredMemory, sum: Option<u32>) -> Result<(), HostError> {
+    fn load_with(&self, ram: &Ram, how: RestoredMemory, sum: Option<u64>) -> Result<(), HostError> {
         let (file, length) = (self.file.try_clone().unwrap().into(), self.file.metadata().unwrap().len());
         let parts = vec![Part { place: 0, from: 0, size: length }];
         let layers = [Layer { path: PathBuf::from("memory"), file, length, sum, parts }];

@@ -24,6 +24,8 @@ enum Step {
     Plug(Range<u64>),
     Unplug(Range<u64>),
     Dimm(bool),
+    /// The guest gives so many pages from here on to the host, and keeps them.
+    Release(u64, u64),
     Reset,
     /// What was written is asked for, and the snapshot then fails.
     GiveUp,
@@ -38,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => blocks.clone().prop_map(Step::Plug),
         3 => blocks.prop_map(Step::Unplug),
         1 => any::<bool>().prop_map(Step::Dimm),
+        3 => (0..60_u64, 1..600_u64).prop_map(|(page, pages)| Step::Release(page, pages)),
         1 => Just(Step::Reset),
         1 => Just(Step::GiveUp),
         4 => Just(Step::Snapshot),
@@ -84,6 +87,19 @@ impl Tracked {
             self.memory.retain(|page, _| !(range.start..range.end()).contains(page));
             self.changed.retain(|page| !(range.start..range.end()).contains(page));
         }
+    }
+
+    fn release(&mut self, range: GuestRange) {
+        let given = self.bench.ram.release(&[range], Afterwards::ZeroesOrSame).unwrap();
+        let mut bytes = 0;
+        for page in pages(range) {
+            if let Some(word) = self.memory.get_mut(&page) {
+                *word = 0;
+                self.changed.insert(page);
+                bytes += PAGE;
+            }
+        }
+        assert_eq!(given, bytes);
     }
 
     #[expect(unsafe_code, reason = "writes as a guest does, past the map")]
@@ -176,6 +192,7 @@ proptest! {
                 Step::Unplug(range) => tracked.unplug("m", blocks(range)),
                 Step::Dimm(true) => tracked.plug("d0", DIMM),
                 Step::Dimm(false) => tracked.unplug("d0", DIMM),
+                Step::Release(index, pages) => tracked.release(GuestRange::new(page(index), pages * PAGE)),
                 Step::Reset => tracked.reset(),
                 Step::GiveUp => drop(tracked.bench.ram.written(&tracked.bench.ram.state().pieces)),
                 Step::Snapshot => tracked.snapshot(),
