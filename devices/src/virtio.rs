@@ -11,3 +11,4 @@ pub mod queue;
 pub mod rng;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vsock;

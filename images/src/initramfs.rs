@@ -24,11 +24,12 @@ const GUEST_MODULES: [&str; 8] = [
     "pvpanic-mmio",
 ];
 /// Drivers of devices that a machine may have, and what tests may load in a guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 8] = [
+const OPTIONAL_MODULES: [&str; 9] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
     "virtio_balloon",
+    "vmw_vsock_virtio_transport",
     "memory-notifier-error-inject",
     "hwpoison-inject",
     "nd_e820",

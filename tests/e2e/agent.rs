@@ -14,6 +14,7 @@ use dimmer_lab::vm::Setup;
 use serde_json::{Value, json};
 
 use crate::layouts::assert_layout;
+use crate::standard::with_dimms;
 use crate::{GIB, MIB, Outcome};
 
 crate::tests!("agent":
@@ -25,10 +26,7 @@ crate::tests!("agent":
 );
 
 fn blocks_go_offline_and_online(kernel: &Kernel) -> Outcome {
-    let mut vm = Setup::new(kernel)
-        .arguments(promised::MACHINE)
-        .arguments("--memory-hotplug method=acpi,slots=1,size=1G")
-        .boot()?;
+    let mut vm = with_dimms(kernel)?;
     vm.guest().set(Parameter::AutoOnlineBlocks, "offline")?;
     vm.rest.add_dimm("d0", GIB)?;
     let boot = promised::BOOT;
@@ -53,7 +51,7 @@ fn blocks_go_offline_and_online(kernel: &Kernel) -> Outcome {
 }
 
 fn commands_and_their_output(kernel: &Kernel) -> Outcome {
-    let mut vm = Setup::new(kernel).boot()?;
+    let mut vm = with_dimms(kernel)?;
     let command = ["/bin/sh", "-c", "cat; echo error >&2; exit 7"];
     let executed = vm.guest().exec(&command, b"\x00\xff in")?;
     assert_eq!(executed.status, Status::Code(7));
@@ -102,8 +100,7 @@ fn memory_groups(kernel: &Kernel) -> Outcome {
 
 /// `dimmer-lab layout` and `dimmer-lab guest`, as a user runs them.
 fn the_lab_commands_on_a_machine(kernel: &Kernel) -> Outcome {
-    let arguments = "--memory-hotplug method=acpi,slots=2,size=2G";
-    let vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?;
+    let vm = with_dimms(kernel)?;
     let agent = ["--agent-socket", vm.agent_socket().to_str().ok_or("a path in UTF-8")?];
     let layout = lab(&["layout", "--settled"], &agent, &[])?;
     let text = String::from_utf8(layout.stdout)?;

@@ -1,12 +1,13 @@
 //! ACPI memory devices: added, ejected from either side, refused, several at once.
 
 use dimmer_images::Kernel;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::TestVm;
 use dimmer_lab::{expect, promised};
 use serde_json::{Value, json};
 
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
+use crate::standard::with_dimms;
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -20,11 +21,6 @@ crate::tests!("dimm":
 
 /// One DIMM of 1 GiB beside boot RAM.
 pub const ONE_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
-
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
-}
 
 /// The `_OST` pairs (source, status) that the guest reported, in order.
 fn reports(events: &[Value]) -> Vec<(u64, u64)> {
@@ -52,7 +48,7 @@ pub fn assert_reported(vm: &TestVm, id: &str, expected: &[(u64, u64)]) -> Outcom
 }
 
 fn the_same_slot_again(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     for round in ["first", "second", "third"] {
         let device = vm.rest.add_dimm(round, GIB)?;
         assert_eq!(device["slot"], 0);
@@ -68,7 +64,7 @@ fn the_same_slot_again(kernel: &Kernel) -> Outcome {
 }
 
 fn a_refused_eject_leaves_everything_online(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.add_dimm("d0", GIB)?;
     vm.guest().load_module("memory-notifier-error-inject")?;
     let inject = "/sys/kernel/debug/notifier-error-inject/memory/actions/MEM_GOING_OFFLINE/error";
@@ -89,7 +85,7 @@ fn a_refused_eject_leaves_everything_online(kernel: &Kernel) -> Outcome {
 }
 
 fn the_guest_ejects_by_itself(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.add_dimm("d0", GIB)?;
     vm.rest.add_dimm("d1", GIB)?;
     vm.guest().eject(0)?;
@@ -106,7 +102,7 @@ fn the_guest_ejects_by_itself(kernel: &Kernel) -> Outcome {
 }
 
 fn several_at_once(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     for id in ["a", "b", "c", "d"] {
         let body = json!({"id": id, "kind": "dimm", "size": GIB});
         assert_eq!(vm.rest.ask(Method::POST, "/memory-devices", Some(&body))?.status, 202);
@@ -125,7 +121,7 @@ fn several_at_once(kernel: &Kernel) -> Outcome {
 }
 
 fn ejected_memory_is_back_at_the_host(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.add_dimm("d0", GIB)?;
     let layout = vm.settled()?;
     assert_eq!(expect::differences(ONE_DIMM, &layout)?, Vec::<String>::new());

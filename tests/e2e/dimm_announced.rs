@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::dimm::{ONE_DIMM, assert_reported};
 use crate::layouts::assert_layout;
+use crate::standard::with_dimms;
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -20,11 +21,6 @@ crate::tests!("dimm_announced":
     devices_at_boot_are_found_by_the_scan,
     a_reboot_finds_the_devices_again,
 );
-
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
-}
 
 fn layout(blocks: &str) -> String {
     format!("{}, {blocks}", promised::BOOT)
@@ -44,7 +40,7 @@ fn add_with_bus_check(vm: &TestVm, id: &str) -> Result<Value, Box<dyn Error>> {
 }
 
 fn a_bus_check_brings_all_that_wait(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     for id in ["a", "b", "c"] {
         add_unseen(&vm, id)?;
     }
@@ -72,7 +68,7 @@ fn a_bus_check_brings_all_that_wait(kernel: &Kernel) -> Outcome {
 /// there; 6.1 looks at the device alone. Here both leave the other slots alone: one with a device that
 /// Linux could not attach at first, but could now, and one with a device that it was not told of.
 fn no_slot_comes_by_accident(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.set_faults(&json!([{"device": "failed", "on": "resources", "do": "empty"}]))?;
     vm.rest.add_dimm("failed", GIB)?;
     add_unseen(&vm, "unseen")?;
@@ -85,7 +81,7 @@ fn no_slot_comes_by_accident(kernel: &Kernel) -> Outcome {
 }
 
 fn unseen_devices_go_without_the_guest(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     add_unseen(&vm, "a")?;
     assert_eq!(vm.rest.remove_dimm("a")?.status, 200);
     assert_eq!(vm.rest.tell(Method::GET, "/memory-devices", None)?, json!([]));
@@ -121,7 +117,7 @@ fn devices_at_boot_are_found_by_the_scan(kernel: &Kernel) -> Outcome {
 }
 
 fn a_reboot_finds_the_devices_again(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.add_dimm("plugged", GIB)?;
     add_unseen(&vm, "unseen")?;
     vm.guest().reboot()?;

@@ -5,12 +5,13 @@ use std::error::Error;
 
 use dimmer_images::Kernel;
 use dimmer_lab::promised;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::TestVm;
 use serde_json::{Value, json};
 
 use crate::dimm::{ONE_DIMM, assert_reported, reports_of};
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
+use crate::standard::with_dimms;
 use crate::virtio_mem::assert_said;
 use crate::{GIB, Outcome};
 use dimmer::ctl::client::Method;
@@ -26,8 +27,7 @@ crate::tests!("dimm_faults":
 
 /// A machine in which one thing goes wrong with "d0", which is plugged.
 fn boot(kernel: &Kernel, mut fault: Value) -> Result<TestVm, Box<dyn Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    let vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?;
+    let vm = with_dimms(kernel)?;
     fault["device"] = json!("d0");
     vm.rest.set_faults(&json!([fault]))?;
     Ok(vm)

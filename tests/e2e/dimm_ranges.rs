@@ -1,7 +1,5 @@
 //! ACPI memory devices of several ranges, of odd sizes, and in a machine with all 1,024 slots.
 
-use std::error::Error;
-
 use dimmer_images::Kernel;
 use dimmer_lab::promised;
 use dimmer_lab::vm::{Setup, TestVm};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::dimm::{ONE_DIMM, assert_reported};
 use crate::layouts::assert_layout;
+use crate::standard::with_dimms;
 use crate::virtio_mem::assert_said;
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
@@ -28,11 +27,6 @@ fn three_ranges(id: &str, order: &str) -> Value {
     json!({"id": id, "ranges": [range(2, 1), range(3, 2), range(3, 0)], "order": order})
 }
 
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=4,size=16G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
-}
-
 fn layout(blocks: &str) -> String {
     format!("{}, {blocks}", promised::BOOT)
 }
@@ -40,7 +34,7 @@ fn layout(blocks: &str) -> String {
 /// 20 % of boot RAM are 6 blocks. Each range alone would fit, but they are one group of 8 blocks, so
 /// all of it is kernel memory; and a device of three times 2 blocks is movable as a whole.
 fn several_ranges_are_one_group(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.shell("echo 20 > /sys/module/memory_hotplug/parameters/auto_movable_ratio")?;
     let device = vm.rest.add_dimm_with(three_ranges("large", "ascending"))?;
     assert_eq!((&device["plugged_size"], &device["slot"]), (&json!(GIB), &json!(0)));
@@ -62,7 +56,7 @@ fn several_ranges_are_one_group(kernel: &Kernel) -> Outcome {
 }
 
 fn several_ranges_descending(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     let device = vm.rest.add_dimm_with(three_ranges("d0", "descending"))?;
     let starts: Vec<_> =
         device["ranges"].as_array().into_iter().flatten().map(|range| &range["start"]).collect();
@@ -77,7 +71,7 @@ fn several_ranges_descending(kernel: &Kernel) -> Outcome {
 
 /// Linux joins a range to one that it begins right behind, so only if the lower one comes first.
 fn neighbouring_ranges_merge_in_one_order_only(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     let (lower, upper) = ("180000000-19fffffff", "1a0000000-1bfffffff");
     for (order, expected) in [("ascending", vec!["180000000-1bfffffff"]), ("descending", vec![lower, upper])]
     {
@@ -94,7 +88,7 @@ fn neighbouring_ranges_merge_in_one_order_only(kernel: &Kernel) -> Outcome {
 
 /// The guest reports success: only a look into it shows what came.
 fn a_range_that_fails_leaves_the_others(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     let range = |size: u64, gap: u64| json!({"size": size * MIB, "gap": gap * MIB});
     let ranges = [range(256, 0), range(192, 64), range(256, 0)];
     let device = vm.rest.add_dimm_with(json!({"id": "odd", "ranges": ranges, "unaligned": true}))?;
@@ -114,7 +108,7 @@ fn a_range_that_fails_leaves_the_others(kernel: &Kernel) -> Outcome {
 }
 
 fn an_unaligned_device_is_taken_without_any_memory(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     let device = vm.rest.add_dimm_with(json!({"id": "odd", "size": 192 * MIB, "unaligned": true}))?;
     assert_eq!((&device["state"], &device["last"]["outcome"]), (&json!("plugged"), &json!("done")));
     assert_layout(&mut vm, promised::BOOT)?;

@@ -5,12 +5,13 @@ use std::error::Error;
 use dimmer_agent::report::BlockState;
 use dimmer_images::Kernel;
 use dimmer_lab::promised;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::TestVm;
 use serde_json::json;
 
 use crate::dimm::{ONE_DIMM, assert_reported, reports_of};
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
+use crate::standard::with_dimms;
 use crate::{GIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -20,13 +21,8 @@ crate::tests!("dimm_stuck":
     a_reset_ends_a_stuck_ejection,
 );
 
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=4,size=8G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).forked()?)
-}
-
 fn ejection_that_the_guest_disabled_is_refused(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     vm.rest.add_dimm("d0", GIB)?;
     let enabled = "/sys/firmware/acpi/hotplug/memory/enabled";
     vm.shell(&format!("echo 0 > {enabled}"))?;
@@ -60,7 +56,7 @@ fn stick(vm: &mut TestVm) -> Result<(u64, u64), Box<dyn Error>> {
 }
 
 fn a_pinned_page_holds_an_ejection_up_and_all_behind_it(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     let (address, pinned) = stick(&mut vm)?;
     for block in vm.guest().layout()?.blocks.iter().filter(|block| (48..56).contains(&block.index)) {
         let expected = match block.index.cmp(&pinned) {
@@ -94,7 +90,7 @@ fn a_pinned_page_holds_an_ejection_up_and_all_behind_it(kernel: &Kernel) -> Outc
 }
 
 fn a_reset_ends_a_stuck_ejection(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_dimms(kernel)?;
     stick(&mut vm)?;
     vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
     vm.rebooted()?;

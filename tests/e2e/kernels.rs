@@ -23,6 +23,7 @@ pub fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     }
     let case = |kernel: &'static str, share| {
         let full = kernels::find(kernel).map_or(kernel, |source| source.name);
+        let share = (share, SHARES);
         Case::new(name(full, "kernels", share), true, move || on(kernel, share)).costing(COST)
     };
     Ok(OTHERS.into_iter().flat_map(|kernel| (0..SHARES).map(move |share| case(kernel, share))).collect())
@@ -33,7 +34,7 @@ fn flavours<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, Box<dyn Error>> {
     Ok(Plan::flavours(&library()?, names).into_iter().collect())
 }
 
-fn on(name: &str, share: usize) -> crate::Outcome {
+fn on(name: &str, share: (usize, usize)) -> crate::Outcome {
     let flavours = flavours(&[name])?.into_iter().map(Kernel::resolve);
     holds(share, &Kernel::resolve(name)?, &flavours.collect::<Result<Vec<_>, _>>()?, Seat::default)
 }

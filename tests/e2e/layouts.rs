@@ -1,9 +1,10 @@
 //! The two layouts that memory groups promised, exactly.
 
 use dimmer_images::Kernel;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::TestVm;
 use dimmer_lab::{expect, promised};
 
+use crate::standard::{with_dimms, with_virtio_mem};
 use crate::{GIB, Outcome};
 
 crate::tests!("layouts": six_dimms, virtio_mem_grows_and_shrinks);
@@ -18,10 +19,7 @@ pub fn assert_layout(vm: &mut TestVm, expected: &str) -> Outcome {
 }
 
 fn six_dimms(kernel: &Kernel) -> Outcome {
-    let mut vm = Setup::new(kernel)
-        .arguments(promised::MACHINE)
-        .arguments("--memory-hotplug method=acpi,slots=6,size=24G")
-        .boot()?;
+    let mut vm = with_dimms(kernel)?;
     assert_layout(&mut vm, promised::BOOT)?;
     for slot in 0..6 {
         let device = vm.rest.add_dimm(&format!("d{slot}"), 4 * GIB)?;
@@ -31,10 +29,7 @@ fn six_dimms(kernel: &Kernel) -> Outcome {
 }
 
 fn virtio_mem_grows_and_shrinks(kernel: &Kernel) -> Outcome {
-    let mut vm = Setup::new(kernel)
-        .arguments(promised::MACHINE)
-        .arguments("--memory-hotplug method=virtio-mem,size=32G")
-        .boot()?;
+    let mut vm = with_virtio_mem(kernel)?;
     let steps = [
         (12, promised::GROWN_12G),
         (14, promised::GROWN_14G),

@@ -1,7 +1,8 @@
 //! The library of scenarios, in shares: what the built-in scenarios say holds on real guests.
 //!
 //! On each kernel other shares run, all of them when ignored tests are asked for; `dimmer-lab check` runs the same. So do
-//! shares of machines that go on from a snapshot behind each step (`dimmer-lab check --restore-each-step`).
+//! shares of machines that go on from a snapshot behind each step (`dimmer-lab check --restore-each-step`), which take several
+//! times as long and are smaller for that: one of them runs by default, on the last kernel.
 
 use dimmer_images::Kernel;
 use dimmer_lab::check::{Entry, Format, Plan, Report, Seat, Shard, run};
@@ -12,37 +13,52 @@ use crate::{Case, Outcome};
 /// How many shares there are, small enough to keep all hosts busy to the end.
 pub const SHARES: usize = 12;
 /// Of so many shares, one runs on each kernel by default.
-const TURNS: usize = 4;
+const TURNS: usize = 6;
 /// How many other tests a share takes as long as.
 pub const COST: u32 = 6;
+/// How many shares there are of machines that go on from snapshots.
+const RESTORED_SHARES: usize = 24;
 
 /// Tests for each share on each of `kernels`. `flavours` are the kernels that some scenarios boot instead.
 pub fn cases(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Case> {
-    let on = |turn: usize, kernel: &Kernel, share: usize, restored: bool| {
-        let (kernel, flavours) = (kernel.clone(), flavours.to_vec());
-        // Machines with much in their memory take minutes for each step, so it is the first share that runs by default.
-        let (file, is_ignored, cost, seat): (_, _, _, fn() -> Seat) = match restored {
-            false => ("library", share % TURNS != turn, COST, Seat::default),
-            true => ("library_restored", share != 0, 4 * COST, || Seat::new(true)),
-        };
-        let name = name(&kernel.name, file, share);
-        Case::new(name, is_ignored, move || holds(share, &kernel, &flavours, seat)).costing(cost)
+    let on = |kernel: &Kernel, file, share: (usize, usize), is_ignored, seat: fn() -> Seat| {
+        let (name, kernel, flavours) = (name(&kernel.name, file, share), kernel.clone(), flavours.to_vec());
+        Case::new(name, is_ignored, move || holds(share, &kernel, &flavours, seat))
     };
-    let shares = |(turn, kernel), restored| (0..SHARES).map(move |share| on(turn, kernel, share, restored));
-    let all = |restored| kernels.iter().enumerate().flat_map(move |kernel| shares(kernel, restored));
-    all(false).chain(all(true)).collect()
+    let mut cases = Vec::new();
+    for (turn, kernel) in kernels.iter().enumerate() {
+        let shares = (0..SHARES).map(|share| {
+            on(kernel, "library", (share, SHARES), share % TURNS != turn, Seat::default).costing(COST)
+        });
+        cases.extend(shares);
+    }
+    for (turn, kernel) in kernels.iter().enumerate() {
+        let shares = (0..RESTORED_SHARES).map(|share| {
+            let is_ignored = share != 0 || turn + 1 != kernels.len();
+            let restored = || Seat::new(true);
+            on(kernel, "library_restored", (share, RESTORED_SHARES), is_ignored, restored).costing(2 * COST)
+        });
+        cases.extend(shares);
+    }
+    cases
 }
 
 /// The name of a share's test; `file` is the one that it belongs to.
-pub fn name(kernel: &str, file: &str, share: usize) -> String {
-    format!("{kernel}::{file}::share_{}_of_{SHARES}", share + 1)
+pub fn name(kernel: &str, file: &str, (share, all): (usize, usize)) -> String {
+    format!("{kernel}::{file}::share_{}_of_{all}", share + 1)
 }
 
-/// Fails unless all that the share's scenarios say holds on `kernel`, on the seat that `seat` makes.
-pub fn holds(share: usize, kernel: &Kernel, flavours: &[Kernel], seat: fn() -> Seat) -> Outcome {
+/// Fails unless all that the scenarios of a share (its number from 0, and how many there are) say holds on `kernel`, on the
+/// seat that `seat` makes.
+pub fn holds(
+    (share, all): (usize, usize),
+    kernel: &Kernel,
+    flavours: &[Kernel],
+    seat: fn() -> Seat,
+) -> Outcome {
     let (sources, kernels) = (library()?, [kernel.clone()]);
     let plan = Plan::new(&sources, &kernels, flavours, true);
-    let share = Shard::new(share, SHARES).ok_or("there is no such share")?;
+    let share = Shard::new(share, all).ok_or("there is no such share")?;
     let batches = share.select(plan.batches, |batch| batch.cost());
     let mut entries: Vec<Entry> = Vec::new();
     run::here(&batches, 1, seat, |entry| entries.push(entry));

@@ -4,8 +4,8 @@
 //! Each test runs on each of [`KERNELS`]; its name is `KERNEL::FILE::TEST`. To add one: a function
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
 //!
-//! Files about the guest's drivers ([`ABOUT_THE_GUEST`]), which differ from kernel to kernel, run on both; the others on the
-//! last of them alone. Everything runs on everything when ignored tests are asked for:
+//! Files about what the guest's kernel does with its memory ([`ABOUT_THE_GUEST`]) run on both; the others on the last of them
+//! alone, but for those that take minutes ([`LONG`]). Everything runs on everything when ignored tests are asked for:
 //! `cargo test --workspace -- --include-ignored`. So does the library of scenarios on other kernels (`kernels.rs`).
 
 mod agent;
@@ -42,10 +42,12 @@ mod shapes;
 mod snapshot;
 mod snapshot_diff;
 mod snapshot_files;
+mod standard;
 mod virtio_mem;
 mod virtio_mem_driver;
 mod virtio_mem_faults;
 mod virtio_mem_units;
+mod vsock;
 
 use std::env;
 use std::error::Error;
@@ -100,25 +102,12 @@ macro_rules! tests {
     };
 }
 
-/// Files about what the guest's kernel makes of memory devices.
-const ABOUT_THE_GUEST: [&str; 16] = [
-    "balloon",
-    "check",
-    "dimm",
-    "dimm_announced",
-    "dimm_faults",
-    "dimm_stuck",
-    "disk",
-    "layouts",
-    "lifecycle",
-    "map",
-    "net",
-    "poison",
-    "snapshot",
-    "virtio_mem",
-    "virtio_mem_driver",
-    "virtio_mem_faults",
-];
+/// Files about what the guest's kernel makes of memory devices, in which kernels differ.
+const ABOUT_THE_GUEST: [&str; 7] =
+    ["dimm", "dimm_announced", "dimm_faults", "dimm_stuck", "layouts", "virtio_mem", "virtio_mem_driver"];
+
+/// Tests that run only when ignored ones are asked for, on any kernel.
+const LONG: [&str; 1] = ["fork::a_hundred_children"];
 
 /// One gibibyte, and one mebibyte.
 const GIB: u64 = 1 << 30;
@@ -166,20 +155,22 @@ fn fetched(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
     Ok(kernels)
 }
 
-fn is_about_the_guest(test: &str) -> bool {
-    test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_GUEST.contains(&file))
+/// Whether a test waits until ignored tests are asked for.
+fn is_ignored(test: &str, kernel: &Kernel) -> bool {
+    let about_the_guest = test.split_once("::").is_some_and(|(file, _)| ABOUT_THE_GUEST.contains(&file));
+    LONG.contains(&test) || (!about_the_guest && !kernel.name.starts_with(KERNELS[1]))
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 33] = [
-        layouts::TESTS,
+    let files: [&[Test]; 34] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
-        foreign::TESTS,
         fork::TESTS,
         snapshot_files::TESTS,
+        foreign::TESTS,
         boot::TESTS,
         bare::TESTS,
+        layouts::TESTS,
         dimm::TESTS,
         dimm_ranges::TESTS,
         dimm_announced::TESTS,
@@ -197,6 +188,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         reach::TESTS,
         disk::TESTS,
         net::TESTS,
+        vsock::TESTS,
         balloon::TESTS,
         kexec::TESTS,
         backing::TESTS,
@@ -208,7 +200,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     ];
     let case = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
-        let ignored = !is_about_the_guest(name) && !kernel.name.starts_with(KERNELS[1]);
+        let ignored = is_ignored(name, &kernel);
         Case::new(format!("{}::{name}", kernel.name), ignored, move || test(&kernel))
     };
     let (usual, poison) = (fetched(&KERNELS)?, fetched(&POISON_KERNELS)?);

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::layouts::assert_layout;
 use crate::patience::wait_for;
+use crate::standard::with_dimms;
 use crate::virtio_mem::{ask, assert_said};
 use crate::{GIB, MIB, Outcome};
 
@@ -43,9 +44,10 @@ const APART: u64 = 4 * MIB;
 /// Blocks of a DIMM of 1 GiB beside boot RAM.
 const WITH_A_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
-fn with_dimms<'a>(kernel: &'a Kernel, more: &str) -> Setup<'a> {
+/// A machine whose CPU takes reports of errors that nobody has met yet: Intel's.
+fn intel(kernel: &Kernel) -> Setup<'_> {
     let setup = Setup::new(kernel).arguments(promised::MACHINE);
-    setup.arguments("--memory-hotplug method=acpi,slots=2,size=4G").arguments(more)
+    setup.arguments("--memory-hotplug method=acpi,slots=2,size=4G --cpu-vendor intel")
 }
 
 /// Plugs a DIMM of 1 GiB; returns an address in the middle of its fifth block, where nothing of the
@@ -137,7 +139,7 @@ fn program_runs(vm: &mut TestVm) -> Result<bool, Box<dyn Error>> {
 /// 6.1 forgets with the block that its page was broken, but not to count it; 6.12 keeps such a block
 /// from coming back, and no longer counts pages that are gone with their device.
 fn a_broken_page_leaves_with_its_block(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "").forked()?;
+    let mut vm = with_dimms(kernel)?;
     let address = plug(&mut vm, "d0")?;
     assert_layout(&mut vm, WITH_A_DIMM)?;
     offline_page(&mut vm, "hard", address)?;
@@ -192,7 +194,7 @@ fn a_broken_part_of_a_virtio_mem_block_stays(kernel: &Kernel) -> Outcome {
 }
 
 fn a_suspect_page_is_replaced_under_its_program(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "").forked()?;
+    let mut vm = with_dimms(kernel)?;
     let free = plug(&mut vm, "d0")?;
     let used = start_program(&mut vm)?;
     for page in [free, used, used] {
@@ -209,7 +211,7 @@ fn a_suspect_page_is_replaced_under_its_program(kernel: &Kernel) -> Outcome {
 /// A free page is taken out of use; not even the kernel's own means bring it back, since the error
 /// is real.
 fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
+    let mut vm = intel(kernel).forked()?;
     let address = plug(&mut vm, "d0")?;
     report(&vm, address, "ao")?;
     wait_until_broken(&mut vm, 4)?;
@@ -232,7 +234,7 @@ fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
 
 /// All processors must take part in an Intel machine check, or the kernel panics.
 fn an_error_on_a_machine_with_two_processors(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel --cpus 2").boot()?;
+    let mut vm = intel(kernel).arguments("--cpus 2").boot()?;
     let address = plug(&mut vm, "d0")?;
     for index in 0..40 {
         report(&vm, address + index * APART, "ao")?;
@@ -244,7 +246,7 @@ fn an_error_on_a_machine_with_two_processors(kernel: &Kernel) -> Outcome {
 
 /// The filter wants pages of a device with major number 1, which a program's memory is not.
 fn an_error_that_a_filter_ignores(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
+    let mut vm = intel(kernel).forked()?;
     let free = plug(&mut vm, "d0")?;
     let used = start_program(&mut vm)?;
     vm.guest().load_module("hwpoison-inject")?;
@@ -268,7 +270,7 @@ fn report_when_read(vm: &mut TestVm, address: u64) -> Outcome {
 
 /// The program that uses the page dies of SIGBUS (7), and nothing else does.
 fn an_error_that_a_program_meets(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
+    let mut vm = intel(kernel).forked()?;
     plug(&mut vm, "d0")?;
     let used = start_program(&mut vm)?;
     wait_for("the program to be met at work", || {
@@ -286,7 +288,7 @@ fn an_error_that_a_program_meets(kernel: &Kernel) -> Outcome {
 /// Found when the kernel next looks through the banks; the page is taken out of use all the same
 /// (Linux, arch/x86/kernel/cpu/mce/core.c, `uc_decode_notifier`).
 fn an_error_that_nobody_meets(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
+    let mut vm = intel(kernel).forked()?;
     let address = plug(&mut vm, "d0")?;
     report(&vm, address, "ucna")?;
     assert_refused(&inject(&vm, address, "ucna")?, "has not read the error before this one");

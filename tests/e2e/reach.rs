@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kexec::{INITRAMFS, KERNEL, wait_for_the_next_kernel, with_itself};
 use crate::layouts::assert_layout;
+use crate::standard::{with_dimms, with_virtio_mem};
 use crate::{GIB, MIB, Outcome};
 
 crate::tests!("reach":
@@ -68,13 +69,9 @@ fn sweep(vm: &mut TestVm, start: u64) -> Outcome {
     Ok(())
 }
 
-fn with_dimms(kernel: &Kernel) -> Result<TestVm, Box<dyn Error>> {
-    let arguments = "--memory-hotplug method=acpi,slots=2,size=4G";
-    Ok(Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?)
-}
-
 fn a_dimm_before_and_after(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel)?;
+    let arguments = "--memory-hotplug method=acpi,slots=2,size=4G";
+    let mut vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?;
     sweep(&mut vm, WINDOW)?;
     vm.rest.add_dimm("d0", GIB)?;
     assert_layout(&mut vm, "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable")?;
@@ -189,8 +186,7 @@ fn sub_blocks_under_the_driver(kernel: &Kernel) -> Outcome {
 
 /// Nobody has used the blocks that come back: they stay offline.
 fn virtio_mem_put_back_holds_zeroes(kernel: &Kernel) -> Outcome {
-    let arguments = "--memory-hotplug method=virtio-mem,size=4G";
-    let mut vm = Setup::new(kernel).arguments(promised::MACHINE).arguments(arguments).boot()?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", 256 * MIB)?;
     let held = vm.guest().pin(&"48-49".parse()?)?;
     assert_eq!(kernel_reads(&mut vm, held.address)?, 1);

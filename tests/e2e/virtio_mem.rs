@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
+use crate::standard::with_virtio_mem;
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -79,10 +80,10 @@ pub fn assert_said(vm: &mut TestVm, text: &str) -> Outcome {
 }
 
 fn sizes_up_and_down(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,id=m,size=16G").boot()?;
+    let mut vm = with_virtio_mem(kernel)?;
     let empty = total(&mut vm)?;
     for size in [2, 8, 4, 16, 0] {
-        let device = vm.rest.resize("m", size * GIB)?;
+        let device = vm.rest.resize("vmem0", size * GIB)?;
         assert_eq!(
             (&device["plugged_size"], &device["last"]["outcome"]),
             (&json!(size * GIB), &json!("done"))
@@ -94,7 +95,7 @@ fn sizes_up_and_down(kernel: &Kernel) -> Outcome {
 
 /// 16 GiB have 120 movable and 8 kernel blocks; for 14 GiB, 16 movable ones go, the highest.
 fn a_shrink_takes_movable_blocks_from_the_top(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", 16 * GIB)?;
     vm.rest.resize("vmem0", 14 * GIB)?;
     assert_layout(
@@ -109,7 +110,7 @@ fn a_shrink_takes_movable_blocks_from_the_top(kernel: &Kernel) -> Outcome {
 /// 16 GiB have 120 movable blocks, and kernel blocks at 144, 148 … 172, which stay as long as
 /// there is a movable one.
 fn kernel_blocks_go_last(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
+    let mut vm = with_virtio_mem(kernel)?;
     let boot = promised::BOOT;
     let all =
         "144 Normal, 148 Normal, 152 Normal, 156 Normal, 160 Normal, 164 Normal, 168 Normal, 172 Normal";
@@ -175,7 +176,7 @@ fn unplugged_memory_is_back_at_the_host(kernel: &Kernel) -> Outcome {
 
 /// 100 MiB are 50 sub-blocks of block 48; the block is online as a whole, the rest is not used.
 fn a_part_of_a_block(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=4G").forked()?;
+    let mut vm = with_virtio_mem(kernel)?;
     let empty = total(&mut vm)?;
     for (size, blocks) in
         [(100, "48 Movable"), (200, "48-49 Movable"), (150, "48-49 Movable"), (60, "48 Movable")]
@@ -190,7 +191,7 @@ fn a_part_of_a_block(kernel: &Kernel) -> Outcome {
 /// With 12 GiB and a half of block 144, which is a kernel block, a shrink takes that half before
 /// any movable block, and then a half of block 143.
 fn a_partial_kernel_block_goes_first(kernel: &Kernel) -> Outcome {
-    let mut vm = setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=32G").forked()?;
+    let mut vm = with_virtio_mem(kernel)?;
     let empty = total(&mut vm)?;
     vm.rest.resize("vmem0", 12 * GIB + 64 * MIB)?;
     assert_layout(&mut vm, &format!("{}, 144 Normal", promised::GROWN_12G))?;

@@ -2,12 +2,12 @@
 
 use dimmer_images::Kernel;
 use dimmer_lab::promised;
-use dimmer_lab::vm::TestVm;
 use serde_json::json;
 
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
-use crate::virtio_mem::{ask, assert_said, block_by_block, requests, set_faults, setup, wait_for_requests};
+use crate::standard::with_virtio_mem;
+use crate::virtio_mem::{ask, assert_said, block_by_block, requests, set_faults, wait_for_requests};
 use crate::{GIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -24,12 +24,8 @@ const ONE_GIB: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 const UNLOAD: &str = "rmmod virtio_mem";
 const LOAD: &str = "insmod /lib/modules/virtio_mem.ko";
 
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
-    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").forked()?)
-}
-
 fn a_size_asked_for_while_no_driver_is_there(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     let driver = "/sys/bus/virtio/drivers/virtio_mem";
     let device = vm.shell(&format!("cd {driver}; echo virtio*"))?;
     vm.shell(&format!("echo {} > {driver}/unbind", device.trim()))?;
@@ -44,7 +40,7 @@ fn a_size_asked_for_while_no_driver_is_there(kernel: &Kernel) -> Outcome {
 
 /// Linux keeps the memory in use, and has no driver for the device any more until it starts again.
 fn a_driver_that_goes_leaves_the_memory(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", GIB)?;
     assert_layout(&mut vm, ONE_GIB)?;
     vm.shell(UNLOAD)?;
@@ -59,7 +55,7 @@ fn a_driver_that_goes_leaves_the_memory(kernel: &Kernel) -> Outcome {
 }
 
 fn the_module_can_be_loaded_anew(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", GIB)?;
     vm.rest.resize("vmem0", 0)?;
     assert_layout(&mut vm, promised::BOOT)?;
@@ -74,7 +70,7 @@ fn the_module_can_be_loaded_anew(kernel: &Kernel) -> Outcome {
 
 /// The machine has unplugged all, so the new guest has nothing to unplug before it plugs.
 fn a_guest_that_starts_again_gets_its_memory_again(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", GIB)?;
     for (resets, by_guest) in [(1, true), (2, false)] {
         match by_guest {
@@ -92,7 +88,7 @@ fn a_guest_that_starts_again_gets_its_memory_again(kernel: &Kernel) -> Outcome {
 }
 
 fn a_reset_forgets_a_held_request(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "delay", "milliseconds": 3_600_000})])?;
     ask(&vm, GIB)?;
     wait_until("a request is held", || {
@@ -111,7 +107,7 @@ fn a_reset_forgets_a_held_request(kernel: &Kernel) -> Outcome {
 
 /// A host that cannot take memory back leaves it plugged, and the next guest sees that.
 fn what_a_reset_could_not_take_back_is_unplugged_first(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", GIB)?;
     set_faults(&vm, &[json!({"on": "slot", "do": "fail"})])?;
     vm.rest.tell(Method::PUT, "/vm.reboot", None)?;

@@ -9,9 +9,8 @@ use serde_json::json;
 
 use crate::layouts::assert_layout;
 use crate::patience::wait_until;
-use crate::virtio_mem::{
-    ask, assert_said, block_by_block, requests, set_faults, setup, total, wait_for_requests,
-};
+use crate::standard::with_virtio_mem;
+use crate::virtio_mem::{ask, assert_said, block_by_block, requests, set_faults, total, wait_for_requests};
 use crate::{GIB, MIB, Outcome};
 use dimmer::ctl::client::Method;
 
@@ -29,10 +28,6 @@ crate::tests!("virtio_mem_faults":
 
 const ONE_GIB: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
-fn boot(kernel: &Kernel) -> Result<TestVm, Box<dyn std::error::Error>> {
-    Ok(setup(kernel).arguments("--memory-hotplug method=virtio-mem,size=8G").forked()?)
-}
-
 /// Whether the change to `size` is still in progress after a few seconds.
 fn stays_in_progress(vm: &TestVm, size: u64) -> Result<bool, Box<dyn std::error::Error>> {
     let body = json!({"requested_size": size});
@@ -40,7 +35,7 @@ fn stays_in_progress(vm: &TestVm, size: u64) -> Result<bool, Box<dyn std::error:
 }
 
 fn a_nack_is_tried_again_at_once(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "nack", "times": 3})])?;
     ask(&vm, GIB)?;
     wait_until("1 GiB", || Ok(vm.rest.device("vmem0")?["state"] == "plugged"))?;
@@ -53,7 +48,7 @@ fn a_nack_is_tried_again_at_once(kernel: &Kernel) -> Outcome {
 
 /// By itself the driver would try again after 50 seconds.
 fn a_busy_plug_waits_for_another_request(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "busy", "nth": 3})])?;
     ask(&vm, GIB)?;
     wait_for_requests(&vm, 3)?;
@@ -70,7 +65,7 @@ fn a_busy_plug_waits_for_another_request(kernel: &Kernel) -> Outcome {
 
 /// The guest uses the memory again that it could not give back.
 fn a_busy_unplug_gives_nothing_up(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     vm.rest.resize("vmem0", GIB)?;
     let before = total(&mut vm)?;
     set_faults(&vm, &[json!({"on": "unplug", "do": "busy"})])?;
@@ -89,7 +84,7 @@ fn a_busy_unplug_gives_nothing_up(kernel: &Kernel) -> Outcome {
 
 /// Whatever the host fails at, nothing is half done, and the next try succeeds.
 fn a_host_that_cannot_is_busy(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     for on in ["map", "slot"] {
         set_faults(&vm, &[json!({"on": on, "do": "fail", "nth": 3})])?;
         let before = requests(&vm)?.len();
@@ -119,7 +114,7 @@ fn a_host_that_cannot_is_busy(kernel: &Kernel) -> Outcome {
 
 /// With memory in use, the device cannot even have a new driver.
 fn an_error_breaks_the_device(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "error", "nth": 3})])?;
     ask(&vm, GIB)?;
     wait_for_requests(&vm, 3)?;
@@ -142,7 +137,7 @@ fn an_error_breaks_the_device(kernel: &Kernel) -> Outcome {
 }
 
 fn an_error_at_first_is_mended_by_a_new_driver(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "error"})])?;
     ask(&vm, GIB)?;
     wait_for_requests(&vm, 1)?;
@@ -160,7 +155,7 @@ fn an_error_at_first_is_mended_by_a_new_driver(kernel: &Kernel) -> Outcome {
 
 fn a_late_answer_holds_the_driver_but_not_the_guest(kernel: &Kernel) -> Outcome {
     const DELAY: Duration = Duration::from_secs(30);
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "delay", "nth": 2, "milliseconds": 30_000})])?;
     let asked = Instant::now();
     ask(&vm, GIB)?;
@@ -178,7 +173,7 @@ fn a_late_answer_holds_the_driver_but_not_the_guest(kernel: &Kernel) -> Outcome 
 
 /// Between its look at the size and its third PLUG, the size becomes what is plugged.
 fn a_size_that_changes_before_a_plug(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "plug", "do": "request", "nth": 3, "size": 256 * MIB})])?;
     ask(&vm, GIB)?;
     wait_for_requests(&vm, 3)?;
@@ -194,7 +189,7 @@ fn a_size_that_changes_before_a_plug(kernel: &Kernel) -> Outcome {
 }
 
 fn a_lost_interrupt_leaves_the_guest_unaware(kernel: &Kernel) -> Outcome {
-    let mut vm = boot(kernel)?;
+    let mut vm = with_virtio_mem(kernel)?;
     set_faults(&vm, &[json!({"on": "interrupt", "do": "lose"})])?;
     assert!(stays_in_progress(&vm, GIB)?);
     assert_layout(&mut vm, promised::BOOT)?;

@@ -21,6 +21,7 @@ mod run;
 mod serial;
 #[cfg(test)]
 mod tests;
+mod vsock;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +38,7 @@ pub use numa::NumaArg;
 pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
 pub use serial::{BadSerial, SerialArg};
+pub use vsock::VsockArg;
 
 /// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
 /// plugs and unplugs them while it runs, and says what became of every change.

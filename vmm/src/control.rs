@@ -15,7 +15,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::audit::Audit;
 use crate::events::Followed;
 use crate::spec::{DimmSpec, ForkSpec, SnapshotSpec};
-pub use devices::{BalloonStatus, DiskStatus, NetStatus};
+pub use devices::{BalloonStatus, DiskStatus, NetStatus, VsockStatus};
 pub use vcpus::{Activity, MceSeverity, VcpuStatus};
 
 mod devices;
@@ -196,6 +196,8 @@ pub struct VmInfo {
     pub disks: Vec<DiskStatus>,
     /// The network devices.
     pub nets: Vec<NetStatus>,
+    /// The socket device, if there is one.
+    pub vsock: Option<VsockStatus>,
     /// What is to go wrong.
     pub faults: Vec<FaultStatus>,
 }

@@ -43,6 +43,7 @@ mod cpu_nested;
 mod cpu_setup;
 mod cpu_vendor;
 mod disk;
+mod door;
 mod end;
 mod error;
 mod event_loop;
@@ -72,7 +73,9 @@ mod signals;
 mod state;
 mod terminal;
 mod tracking;
+mod turns;
 mod vcpu;
+mod vsock;
 mod wake;
 mod wiring;
 

@@ -42,7 +42,7 @@ use chain::{Base, Link};
 use draft::Draft;
 use layers::{Has, Layer, Part};
 use manifest::{Contents, sum_of};
-use memory::PageSum;
+use memory::{PageSum, Put};
 use state::{FilesState, Saved};
 
 const MANIFEST: &str = "manifest.json";
@@ -197,8 +197,8 @@ pub struct Which {
     pub since: Option<(Origin, Vec<Range<u64>>)>,
 }
 
-/// Writes a snapshot to `place`: the machine's state, the marks of its files, and its memory, which `save` writes to an
-/// empty file and adds to its checksum; for a difference only what is in its runs.
+/// Writes a snapshot to `place`: the machine's state, the marks of its files, and its memory, which `save` hands
+/// over and adds to its checksum; for a difference only what is in its runs.
 ///
 /// # Errors
 /// [`SnapshotError`]; what was there before is still there.
@@ -207,7 +207,7 @@ pub fn write(
     which: Which,
     machine: MachineState,
     marks: impl FnOnce() -> io::Result<FilesState>,
-    save: impl FnOnce(Option<&[Range<u64>]>, &File, Option<&mut PageSum>) -> io::Result<()>,
+    save: impl FnOnce(Option<&[Range<u64>]>, Put<'_>, Option<&mut PageSum>) -> io::Result<()>,
 ) -> Result<(), SnapshotError> {
     let draft = Draft::begin(place)?;
     let files = marks().map_err(at(place, "read the files that are booted"))?;
@@ -219,7 +219,7 @@ pub fn write(
     memory.set_len(length).map_err(at(place, "make room for the memory"))?;
     let mut sum = PageSum::default();
     let runs = which.since.as_ref().map(|(_, runs)| &runs[..]);
-    save(runs, &memory, Some(&mut sum)).map_err(at(place, "write the memory"))?;
+    save(runs, &mut memory::into(&memory), Some(&mut sum)).map_err(at(place, "write the memory"))?;
     memory.sync_all().map_err(at(place, "write the memory to disk"))?;
     draft.state(&state)?;
     let base = match &which.since {

@@ -7,6 +7,7 @@ mod net;
 mod restore;
 #[cfg(test)]
 pub(crate) mod sample;
+mod vsock;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use check::{BadValue, SpecError, check_id};
 pub use disk::{DiskFormat, DiskSpec};
 pub use net::{Mac, NetSpec, WireSpec};
 pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
+pub use vsock::VsockSpec;
 
 /// One machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct MachineSpec {
     pub rng: bool,
     /// The balloon, if there is one.
     pub balloon: Option<BalloonSpec>,
+    /// The socket device, if there is one.
+    pub vsock: Option<VsockSpec>,
     /// The CPU vendor that the guest sees; the host's when `None`.
     pub cpu_vendor: Option<CpuVendor>,
     /// Whether the guest sees the CPU's virtualization, VMX or SVM.

@@ -7,6 +7,7 @@
 //! | [`hotplug`], [`exec`], [`kernel_log`], [`modules`] | carrying out requests |
 //! | [`physical`], [`pin`], [`lock`], [`kexec`], [`mapping`] | likewise, what tests do to memory and the kernel |
 //! | [`port`], [`server`] | lines over the virtio-console port |
+//! | [`vsock`] | a program that talks to the host over a virtual socket |
 //! | [`init`], [`pid1`], [`oom`] | being PID 1, and surviving when memory is short |
 //! | [`frames`] | the emulated host's wire format, for its own PID 1 |
 
@@ -32,4 +33,5 @@ pub mod protocol;
 pub mod report;
 pub mod server;
 pub mod tree;
+pub mod vsock;
 pub mod zoneinfo;

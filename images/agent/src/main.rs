@@ -1,6 +1,6 @@
 //! The guest's `/init`: PID 1, and, started by PID 1 as `/init serve`, the agent, which starts
 //! `/init kexec` to go over to another kernel, and `/init reserve` to hold memory for it; scenarios start
-//! `/init lock` to have memory locked.
+//! `/init lock` to have memory locked, and people `/init vsock` to talk to the host.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use dimmer_agent::init::{self, SERVE, complain};
 use dimmer_agent::pid1::{self, find_port};
 use dimmer_agent::protocol::PORT_NAME;
 use dimmer_agent::tree::Tree;
-use dimmer_agent::{kexec, lock, oom, server};
+use dimmer_agent::{kexec, lock, oom, server, vsock};
 
 /// How long the port is waited for; its device is probed while the guest starts.
 const PORT_DEADLINE: Duration = Duration::from_secs(30);
@@ -31,6 +31,17 @@ fn main() -> ExitCode {
             let Err(error) = lock::hold(&std::env::args().nth(2).unwrap_or_default());
             complain(&error);
             ExitCode::FAILURE
+        }
+        Some(vsock::VSOCK) => {
+            let mut words = std::env::args().skip(2);
+            let mut next = || words.next().unwrap_or_default();
+            match vsock::join(&next(), &next()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(&error);
+                    ExitCode::FAILURE
+                }
+            }
         }
         Some(oom::RESERVE) => {
             let Err(error) = oom::be_reserve();

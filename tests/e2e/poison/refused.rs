@@ -2,12 +2,13 @@
 
 use dimmer_images::Kernel;
 
-use super::{assert_refused, inject, plug, with_dimms};
+use super::{assert_refused, inject, intel, plug};
 use crate::patience::wait_for;
+use crate::standard::with_dimms;
 use crate::{GIB, Outcome};
 
 pub(super) fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) -> Outcome {
-    let mut vm = with_dimms(kernel, "--cpu-vendor intel").forked()?;
+    let mut vm = intel(kernel).forked()?;
     let address = plug(&mut vm, "d0")?;
     assert_refused(&inject(&vm, address + 2 * GIB, "ao")?, "no memory is plugged at");
     // A guest with nothing to do is in its kernel nearly always. If it is not, the page is free, and
@@ -20,14 +21,14 @@ pub(super) fn errors_that_would_be_lost_or_fatal_are_refused(kernel: &Kernel) ->
     assert_refused(&inject(&vm, address, "ao")?, "IA32_MC9_CTL is 0x0");
     drop(vm);
 
-    let mut vm = with_dimms(kernel, "").forked()?;
+    let mut vm = with_dimms(kernel)?;
     let address = plug(&mut vm, "d0")?;
     for severity in ["ao", "ar", "ucna"] {
         assert_refused(&inject(&vm, address, severity)?, "start the machine with --cpu-vendor intel");
     }
     drop(vm);
 
-    let vm = with_dimms(kernel, "--cpu-vendor intel").cmdline("mce=off").boot()?;
+    let vm = intel(kernel).cmdline("mce=off").boot()?;
     assert_refused(&inject(&vm, GIB, "ao")?, "the guest has not enabled machine checks");
     Ok(())
 }

@@ -130,8 +130,8 @@ fn devices(registry: &mut Registry, info: &VmInfo) {
     registry.register("resets", "Times the machine was reset", resets);
 }
 
-/// What disks and network devices did.
-fn carried(registry: &mut Registry, VmInfo { disks, nets, .. }: &VmInfo) {
+/// What disks, network devices and the socket device did.
+fn carried(registry: &mut Registry, VmInfo { disks, nets, vsock, .. }: &VmInfo) {
     type Carrying = Family<Carried, Counter>;
     let add = |family: &Carrying, id: &str, what, count| {
         family.get_or_create(&Carried { id: id.to_owned(), what }).inc_by(count);
@@ -161,6 +161,15 @@ fn carried(registry: &mut Registry, VmInfo { disks, nets, .. }: &VmInfo) {
         "Frames that the guest sent and was given, and those that were dropped",
         frames,
     );
+    if let Some(vsock) = vsock {
+        let (open, bytes) = (Gauge::<i64>::default(), Carrying::default());
+        open.set(i64::try_from(vsock.connections).unwrap_or(i64::MAX));
+        add(&bytes, "vsock", "sent", vsock.sent_bytes);
+        add(&bytes, "vsock", "received", vsock.received_bytes);
+        registry.register("vsock_connections", "Connections of the socket device", open);
+        let help = "What the guest sent and took over the socket device";
+        registry.register_with_unit("vsock_transferred", help, Unit::Bytes, bytes);
+    }
 }
 
 fn requests(registry: &mut Registry, Counts { requests, exits }: Counts) {

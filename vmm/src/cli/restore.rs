@@ -8,7 +8,7 @@ use super::keys::word;
 use crate::spec::{Clock, RestoredMemory};
 
 /// The flags that say how a machine is made, which a snapshot has said.
-pub(super) const BOOTS: [&str; 15] = [
+pub(super) const BOOTS: [&str; 16] = [
     "cmdline",
     "cpus",
     "cpu_vendor",
@@ -22,6 +22,7 @@ pub(super) const BOOTS: [&str; 15] = [
     "net",
     "rng",
     "balloon",
+    "vsock",
     "fault",
     "watch_console",
 ];

@@ -8,6 +8,7 @@ use super::balloon::{BalloonArg, EMPTY};
 use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
 use super::net::{NetArg, nets};
+use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
 use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start};
 
@@ -125,6 +126,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE,...", num_args = 0..=1, default_missing_value = EMPTY)]
     pub balloon: Option<BalloonArg>,
 
+    /// A virtio socket device: cid=N,path=PATH
+    ///
+    /// The guest's sockets of AF_VSOCK have the context ID `cid`, from 3 on. A client of the host's connects to the UNIX socket
+    /// `path` and says "CONNECT PORT" and a newline; what the guest connects to (context ID 2) is the UNIX socket `path`_PORT,
+    /// as with Firecracker.
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub vsock: Option<VsockArg>,
+
     /// What is to go wrong with a memory device (may be repeated):
     /// device=vmem0,on=plug,do=busy[,nth=2][,times=3][,ms=500][,size=1G]
     ///
@@ -212,6 +221,7 @@ impl RunArgs {
             nets: nets(self.net),
             rng: self.rng,
             balloon: self.balloon.map(|BalloonArg(balloon)| balloon),
+            vsock: self.vsock.map(|VsockArg(vsock)| vsock),
             cpu_vendor: self.cpu_vendor,
             nested: self.nested,
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),

@@ -51,6 +51,22 @@ pub struct NetStatus {
     pub dropped: u64,
 }
 
+/// The socket device; counts are since the machine's process began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VsockStatus {
+    /// The guest's context ID.
+    pub cid: u32,
+    /// The socket for the host's programs.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// Connections at present.
+    pub connections: usize,
+    /// Bytes that the guest sent.
+    pub sent_bytes: u64,
+    /// Bytes that the guest has taken.
+    pub received_bytes: u64,
+}
+
 /// The balloon. Sizes are bytes, and counts are since the machine's process began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BalloonStatus {

@@ -10,6 +10,7 @@ use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 use super::balloon;
 use super::disk::Disk;
 use super::net::Net;
+use super::vsock::Vsock;
 use super::wiring::MemoryDevice;
 use super::{End, Machine};
 use crate::chain::chain;
@@ -81,6 +82,7 @@ impl Machine {
             memory_devices: self.wiring.memory_devices(),
             balloon,
             nets: self.wiring.nets.iter().map(Net::status).collect(),
+            vsock: self.wiring.vsock.as_ref().map(Vsock::status),
             disks: self.wiring.disks.iter().map(Disk::status).collect(),
             faults: self.outside.faults.list(),
         }

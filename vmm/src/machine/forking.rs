@@ -79,6 +79,10 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
             net.id
         )));
     }
+    if let Some(vsock) = &machine.vsock {
+        let path = vsock.path.display();
+        return Err(Refusal::Conflict(format!("the socket {path} (--vsock) can be of one machine only")));
+    }
     if fork.serial == SerialSpec::Stdio {
         return invalid("serial", "a child has no terminal: must be null, file=PATH or socket=PATH");
     }

@@ -169,12 +169,10 @@ mod tests {
     use crate::spec::sample as sample_spec;
 
     fn snapshot() -> Snapshot {
-        let image = crate::snapshot::image::write(
-            sample::state(),
-            sample::saved().files,
-            sample::LENGTH,
-            sample::save,
-        );
+        let image =
+            crate::snapshot::image::write(sample::state(), sample::saved().files, sample::LENGTH, |put| {
+                sample::save(put, None)
+            });
         Snapshot::from_image(image.unwrap()).unwrap()
     }
 

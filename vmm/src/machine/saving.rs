@@ -18,6 +18,7 @@ use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
 use crate::defect;
 use crate::events::MachineEvent;
+use crate::snapshot::memory::Put;
 use crate::snapshot::state::FileMark;
 use crate::snapshot::{self, MachineState, SnapshotError, Which};
 use crate::spec::{ForkSpec, SnapshotSpec};
@@ -69,11 +70,11 @@ impl Work {
         let pieces = state.memory.pieces.clone();
         let go_on = || !given_up.load(Ordering::Relaxed);
         let save =
-            |runs: Option<&[_]>, file: &_, sum: Option<&mut _>| ram.save(&pieces, runs, file, &go_on, sum);
+            |runs: Option<&[_]>, put: Put<'_>, sum: Option<&mut _>| ram.save(&pieces, runs, put, &go_on, sum);
         let Some((place, which)) = place else {
             let image = files.marks(FileMark::at_once);
             let length = state.memory_length();
-            let save = |file: &_, sum: Option<&mut _>| save(None, file, sum);
+            let save = |put: Put<'_>| save(None, put, None);
             let image = image.and_then(|files| snapshot::image::write(state, files, length, save));
             return image.map(Some).map_err(|error| Refusal::Host(format!("an image for the fork: {error}")));
         };

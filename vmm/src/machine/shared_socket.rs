@@ -2,16 +2,15 @@
 //! guest says, and what they say is merged, whole lines at a time where that is asked for.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
 
-use crate::socket::{self, SocketFile};
+use super::door::Door;
 
 #[cfg(test)]
 mod tests;
@@ -54,12 +53,9 @@ struct Clients {
 /// See the module. The socket file is removed when this is dropped.
 #[derive(Debug)]
 pub struct SharedSocket {
-    listener: UnixListener,
-    _file: SocketFile,
+    door: Door,
     merge: Merge,
     clients: Mutex<Clients>,
-    /// A descriptor to give up when there is no other, so as to send a client away.
-    spare: Mutex<Option<File>>,
 }
 
 impl SharedSocket {
@@ -68,15 +64,12 @@ impl SharedSocket {
     /// # Errors
     /// When something listens there already, or the host refuses.
     pub fn bind(path: &Path, merge: Merge) -> io::Result<Arc<Self>> {
-        let (listener, file) = socket::bind(path)?;
-        listener.set_nonblocking(true)?;
-        let spare = Mutex::new(Some(File::open("/dev/null")?));
-        Ok(Arc::new(Self { listener, _file: file, merge, clients: Mutex::default(), spare }))
+        Ok(Arc::new(Self { door: Door::bind(path)?, merge, clients: Mutex::default() }))
     }
 
     /// The listening descriptor.
     pub fn listener(&self) -> RawFd {
-        self.listener.as_raw_fd()
+        self.door.raw_fd()
     }
 
     /// Number of connected clients.
@@ -102,31 +95,14 @@ impl SharedSocket {
         }
     }
 
-    /// Takes waiting clients in; returns their descriptors. Those for whom there is no place or no descriptor are sent
-    /// away: left waiting, they would wake the event loop without end.
+    /// Takes waiting clients in; returns their descriptors. Those for whom there is no place are sent away.
     pub fn accept(&self) -> Vec<RawFd> {
-        let mut fresh = Vec::new();
-        loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => fresh.extend(self.admit(stream)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                    let mut spare = lock(&self.spare);
-                    drop(spare.take());
-                    let sent_away = self.listener.accept().is_ok();
-                    *spare = File::open("/dev/null").ok();
-                    if !sent_away {
-                        return fresh;
-                    }
-                }
-                Err(_) => return fresh,
-            }
-        }
+        std::iter::from_fn(|| self.door.next()).filter_map(|stream| self.admit(stream)).collect()
     }
 
     fn admit(&self, stream: UnixStream) -> Option<RawFd> {
         let mut clients = lock(&self.clients);
-        if clients.by_fd.len() >= MOST_CLIENTS || stream.set_nonblocking(true).is_err() {
+        if clients.by_fd.len() >= MOST_CLIENTS {
             return None;
         }
         let fd = stream.as_raw_fd();

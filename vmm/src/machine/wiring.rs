@@ -5,6 +5,7 @@ mod error;
 mod memory;
 mod rng;
 mod state;
+mod vsock;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,6 +29,7 @@ use super::disk::Disk;
 use super::net::Net;
 use super::parts::{Parts, Transports};
 use super::serial_console::SerialConsole;
+use super::vsock::Vsock;
 use super::wake::{Wake, Waker};
 use crate::layout;
 use balloon::SharedBalloon;
@@ -75,6 +77,8 @@ pub struct Wiring {
     pub nets: Vec<Net>,
     /// The balloon, if there is one.
     pub balloon: Option<SharedBalloon>,
+    /// The socket device, if there is one.
+    pub vsock: Option<Vsock>,
     rng: Option<SharedRng>,
     power: Arc<Mutex<Power>>,
     pvpanic: Arc<Mutex<Pvpanic>>,
@@ -118,6 +122,7 @@ impl Wiring {
         let nets = nets(parts, &mut transports)?;
         let rng = rng::rng(parts, &mut transports)?;
         let balloon = balloon::balloon(parts, &mut transports)?;
+        let vsock = vsock::vsock(parts, &mut transports)?;
         memory::unplugged(parts, &mut mmio)?;
         Ok(Self {
             ports: Arc::new(ports),
@@ -128,6 +133,7 @@ impl Wiring {
             disks,
             nets,
             balloon,
+            vsock,
             rng,
             power,
             pvpanic,
@@ -145,6 +151,7 @@ impl Wiring {
             + usize::from(self.agent.is_some())
             + usize::from(self.rng.is_some())
             + usize::from(self.balloon.is_some())
+            + usize::from(self.vsock.is_some())
     }
 
     /// What the event loop is to watch for the devices.
@@ -172,6 +179,7 @@ impl Wiring {
         }
         self.disks.iter().for_each(Disk::reset);
         self.nets.iter().for_each(Net::reset);
+        self.vsock.iter().for_each(Vsock::reset);
         if let Some(rng) = &self.rng {
             lock(rng).system_reset();
         }

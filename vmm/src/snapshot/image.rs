@@ -8,13 +8,17 @@ use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use super::memory::PageSum;
+use super::memory::Put;
 use super::state::{self, FilesState, Saved};
 use super::{LARGEST_STATE, MachineState, Snapshot, SnapshotError};
 
+mod huge;
+
+use huge::HugeFile;
+
 const TRAILER: u64 = 8;
 
-/// Makes an image of a machine: `length` bytes of memory, which `save` writes, and its state.
+/// Makes an image of a machine: `length` bytes of memory, which `save` hands over, and its state.
 ///
 /// # Errors
 /// What the host says.
@@ -22,14 +26,17 @@ pub fn write(
     machine: MachineState,
     files: FilesState,
     length: u64,
-    save: impl FnOnce(&File, Option<&mut PageSum>) -> io::Result<()>,
+    save: impl FnOnce(Put<'_>) -> io::Result<()>,
 ) -> io::Result<File> {
     // Not all paths are text.
     let state = serde_json::to_vec(&Saved { files, machine })?;
     let memfd = memfd_create("dimmer-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut image = File::from(memfd);
     image.set_len(length)?;
-    save(&image, None)?;
+    let mut huge = HugeFile::new(&image, length)?;
+    save(&mut |place, pages| huge.put(place, pages))?;
+    // What is mapped for writing cannot be sealed.
+    drop(huge);
     image.seek(SeekFrom::Start(length))?;
     image.write_all(&state)?;
     image.write_all(&length.to_le_bytes())?;
@@ -72,7 +79,7 @@ mod tests {
     use crate::snapshot::{memory, sample};
 
     fn written() -> File {
-        write(sample::state(), sample::saved().files, sample::LENGTH, sample::save).unwrap()
+        write(sample::state(), sample::saved().files, sample::LENGTH, |put| sample::save(put, None)).unwrap()
     }
 
     /// A file of `memory` bytes of memory with `state` behind it, and what the last 8 bytes say of the first length.
@@ -144,14 +151,14 @@ mod tests {
 
     #[test]
     fn an_image_that_cannot_be_written_is_an_error() {
-        let failed = |state, save: fn(&File, Option<&mut PageSum>) -> io::Result<()>| {
+        let failed = |state, save: fn(Put<'_>) -> io::Result<()>| {
             write(state, sample::saved().files, sample::LENGTH, save).unwrap_err()
         };
-        let given_up = failed(sample::state(), |_, _| Err(io::ErrorKind::Interrupted.into()));
+        let given_up = failed(sample::state(), |_| Err(io::ErrorKind::Interrupted.into()));
         assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
         let mut odd = sample::state();
         odd.spec.kernel = OsStr::from_bytes(b"/boot/\xff").into();
-        let no_text = failed(odd, sample::save).to_string();
+        let no_text = failed(odd, |put| sample::save(put, None)).to_string();
         assert!(no_text.contains("path contains invalid UTF-8"), "{no_text}");
     }
 }

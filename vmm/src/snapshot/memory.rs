@@ -109,13 +109,21 @@ impl PageSum {
 /// Whether the work is to go on; asked again and again.
 pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
-/// Writes what `read` reads at `parts`, whole pages in ascending order, to an empty file, and adds it to `sum` if that is
-/// wanted. Elsewhere there is nothing but zeroes.
+/// Where pages go that are not all zeroes, in ascending order: the place of the first in the file, and their bytes.
+pub type Put<'a> = &'a mut dyn FnMut(u64, &[u8]) -> io::Result<()>;
+
+/// Puts pages into a file.
+pub fn into(file: &File) -> impl FnMut(u64, &[u8]) -> io::Result<()> {
+    |place, pages| file.write_all_at(pages, place)
+}
+
+/// Hands what `read` reads at `parts`, whole pages in ascending order, to `put`, and adds it to `sum` if that is wanted.
+/// Elsewhere there is nothing but zeroes.
 ///
 /// # Errors
 /// What the host said; `Interrupted` when it was not to go on.
 pub fn save(
-    file: &File,
+    put: Put<'_>,
     parts: &[Range<u64>],
     mut read: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
     go_on: GoOn<'_>,
@@ -127,7 +135,7 @@ pub fn save(
             if let Some(sum) = &mut sum {
                 sum.add(place, pages);
             }
-            file.write_all_at(pages, place)
+            put(place, pages)
         })
     })
 }
@@ -252,7 +260,7 @@ mod tests {
     fn work_that_is_given_up_ends() {
         let file = tempfile::tempfile().unwrap();
         let all = 0..CHUNK * 3;
-        let error = save(&file, &[all], |_, _| Ok(()), &|| false, None).unwrap_err();
+        let error = save(&mut into(&file), &[all], |_, _| Ok(()), &|| false, None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
@@ -280,7 +288,7 @@ mod tests {
             sparse.set_len(length).unwrap();
             let parts = [0..first * page, first * page..length];
             let mut sum = PageSum::default();
-            save(&sparse, &parts, read, &|| true, Some(&mut sum)).unwrap();
+            save(&mut into(&sparse), &parts, read, &|| true, Some(&mut sum)).unwrap();
             let sum = sum.finish();
             let whole = tempfile::tempfile().unwrap();
             whole.write_all_at(&memory, 0).unwrap();

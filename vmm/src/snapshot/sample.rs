@@ -2,14 +2,13 @@
 
 pub mod chain;
 
-use std::fs::File;
 use std::time::Duration;
 
 use dimmer_devices::memory::GuestRange;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::memory::{PageSum, Piece};
+use super::memory::{PageSum, Piece, Put};
 use super::state::{
     BoardState, CpuidLeaf, DevicesState, FileMark, FilesState, MachineState, MemoryState, Saved, VcpuState,
 };
@@ -115,7 +114,7 @@ fn devices() -> DevicesState {
         "serial": {"port": port, "input": [104, 105]},
         "agent": {"port": transport(6, json!({"control": control, "sent": 0})), "input": []},
         "slots": slots, "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,
-        "balloon": transport(3, balloon),
+        "balloon": transport(3, balloon), "vsock": transport(3, json!({"cid": 3})),
     }))
 }
 
@@ -124,7 +123,7 @@ fn of<T: DeserializeOwned>(json: Value) -> T {
 }
 
 /// Memory of [`LENGTH`] bytes, with a word in the last page of either piece; for `save`.
-pub fn save(file: &File, sum: Option<&mut PageSum>) -> std::io::Result<()> {
+pub fn save(put: Put<'_>, sum: Option<&mut PageSum>) -> std::io::Result<()> {
     let parts = [64 * MIB - 4096..64 * MIB, 64 * MIB..LENGTH];
     let read = |place: u64, bytes: &mut [u8]| {
         for (page, place) in bytes.chunks_mut(4096).zip((place..).step_by(4096)) {
@@ -132,5 +131,5 @@ pub fn save(file: &File, sum: Option<&mut PageSum>) -> std::io::Result<()> {
         }
         Ok(())
     };
-    super::memory::save(file, &parts, read, &|| true, sum)
+    super::memory::save(put, &parts, read, &|| true, sum)
 }

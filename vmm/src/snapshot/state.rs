@@ -12,6 +12,7 @@ use dimmer_devices::virtio::block::BlockState;
 use dimmer_devices::virtio::console::ConsoleState;
 use dimmer_devices::virtio::mmio::MmioState;
 use dimmer_devices::virtio::net::NetState;
+use dimmer_devices::virtio::vsock::VsockState;
 use dimmer_devices::virtio_mem::VirtioMemState;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,8 @@ pub struct DevicesState {
     pub rng: Option<MmioState<()>>,
     /// The balloon, if it has one.
     pub balloon: Option<MmioState<BalloonState>>,
+    /// The socket device, if it has one; its connections are not saved.
+    pub vsock: Option<MmioState<VsockState>>,
 }
 
 /// The serial console.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 use super::manifest::Contents;
-use super::memory::PageSum;
+use super::memory::{PageSum, Put};
 use super::*;
 
 mod chain;
@@ -27,9 +27,9 @@ fn which() -> Which {
     Which { id: "17".to_owned(), since: None }
 }
 
-fn save(runs: Option<&[Range<u64>]>, file: &File, sum: Option<&mut PageSum>) -> io::Result<()> {
+fn save(runs: Option<&[Range<u64>]>, put: Put<'_>, sum: Option<&mut PageSum>) -> io::Result<()> {
     assert_eq!(runs, None);
-    sample::save(file, sum)
+    sample::save(put, sum)
 }
 
 fn written() -> Written {
@@ -208,7 +208,7 @@ fn what_is_in_memory_is_looked_at_when_it_is_read() {
 }
 
 /// How memory is written.
-type Save = fn(Option<&[Range<u64>]>, &File, Option<&mut PageSum>) -> io::Result<()>;
+type Save = fn(Option<&[Range<u64>]>, Put<'_>, Option<&mut PageSum>) -> io::Result<()>;
 
 #[test]
 fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {

@@ -24,6 +24,7 @@ pub fn machine() -> MachineSpec {
         nets: Vec::new(),
         rng: false,
         balloon: None,
+        vsock: None,
         cpu_vendor: None,
         nested: false,
         faults: Vec::new(),

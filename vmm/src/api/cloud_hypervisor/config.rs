@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::control::BalloonStatus;
 use crate::spec::{MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
-pub use devices::{BalloonConfig, DiskConfig, NetConfig};
+pub use devices::{BalloonConfig, DiskConfig, NetConfig, VsockConfig};
 pub use memory::MemoryConfig;
 
 mod devices;
@@ -38,6 +38,8 @@ pub struct VmConfig {
     pub net: Option<Vec<NetConfig>>,
     /// The balloon, if there is one.
     pub balloon: Option<BalloonConfig>,
+    /// The socket device, if there is one.
+    pub vsock: Option<VsockConfig>,
 }
 
 /// Virtual CPUs; their number stays.
@@ -118,6 +120,7 @@ impl VmConfig {
             disks: some(spec.disks.iter().map(DiskConfig::new)),
             net: some(spec.nets.iter().map(NetConfig::new)),
             balloon: balloon.map(BalloonConfig::new),
+            vsock: spec.vsock.as_ref().map(VsockConfig::new),
         }
     }
 }

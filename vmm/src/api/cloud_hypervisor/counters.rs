@@ -7,13 +7,14 @@ use axum::extract::State;
 
 use super::super::errors::AnyProblem;
 use super::super::{Problem, Shared};
-use crate::control::{Command, DiskStatus, NetStatus, Reply};
+use crate::control::{Command, DiskStatus, NetStatus, Reply, VsockStatus};
 
 /// Counters by device and name.
 type Counters = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Shows counters by device and name, all since this VMM started: of a virtio-mem device, how many requests of its driver were
-/// answered in which way, as `plug_ack`; of a disk, its reads, writes and their bytes; of a network device, its frames.
+/// answered in which way, as `plug_ack`; of a disk, its reads, writes and their bytes; of a network device, its frames; of the socket device
+/// (`vsock`), its bytes.
 #[utoipa::path(get, path = "/vm.counters", responses(
     (status = 200, description = "The counters", body = BTreeMap<String, BTreeMap<String, u64>>),
     AnyProblem,
@@ -31,6 +32,7 @@ pub async fn counters(State(api): Shared) -> Result<Json<Counters>, Problem> {
     let mut all: Counters = counts.requests.into_iter().map(|(id, counts)| (id, names(counts))).collect();
     all.extend(info.disks.into_iter().map(disk));
     all.extend(info.nets.into_iter().map(net));
+    all.extend(info.vsock.map(vsock));
     Ok(Json(all))
 }
 
@@ -52,4 +54,9 @@ fn disk(disk: DiskStatus) -> (String, BTreeMap<String, u64>) {
 fn net(net: NetStatus) -> (String, BTreeMap<String, u64>) {
     let NetStatus { id, sent, received, .. } = net;
     named(id, &[("tx_frames", sent), ("rx_frames", received)])
+}
+
+fn vsock(vsock: VsockStatus) -> (String, BTreeMap<String, u64>) {
+    let VsockStatus { sent_bytes, received_bytes, .. } = vsock;
+    named("vsock".to_owned(), &[("tx_bytes", sent_bytes), ("rx_bytes", received_bytes)])
 }

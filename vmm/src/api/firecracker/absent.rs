@@ -21,7 +21,7 @@ const CALLS: [(&str, &str); 18] = [
     ("serial", "the serial console is said on the command line of dimmer run"),
     ("snapshot", "there is PUT of /snapshot/create; dimmer run --restore DIR goes on from a snapshot"),
     ("vm", "there is PATCH"),
-    ("vsock", "a machine of Dimmer has no vsock device"),
+    ("vsock", "the socket device is said on the command line: --vsock cid=N,path=PATH"),
 ];
 
 /// Why a call of Firecracker's at `path` is not there; `None` for a path that is none of its.

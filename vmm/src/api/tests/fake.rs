@@ -15,6 +15,7 @@ use crate::api::limits::Limits;
 use crate::api::server::start_within;
 use crate::control::{
     BalloonStatus, Command, DiskStatus, Forked, Mailbox, NetStatus, Refusal, Reply, VmInfo, VmState,
+    VsockStatus,
 };
 use crate::events::Hub;
 use crate::qmp;
@@ -126,6 +127,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         balloon: None,
         disks: Vec::new(),
         nets: Vec::new(),
+        vsock: None,
         faults: Vec::new(),
     }
 }
@@ -150,6 +152,11 @@ pub fn disk() -> DiskStatus {
 /// A network device that goes on counting.
 pub fn net() -> NetStatus {
     NetStatus { id: "net0".to_owned(), mac: "02:00:00:00:00:01".to_owned(), sent: 7, received: 8, dropped: 9 }
+}
+
+/// A socket device.
+pub fn vsock() -> VsockStatus {
+    VsockStatus { cid: 3, path: "/v".into(), connections: 2, sent_bytes: 10, received_bytes: 11 }
 }
 
 /// The description of a machine whose guest has given away three quarters of what its balloon is to have.

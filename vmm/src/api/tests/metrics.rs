@@ -2,7 +2,7 @@
 
 use dimmer_devices::memory::{EventSink, MemoryEvent, State};
 
-use super::fake::{FakeMachine, device, disk, info, net, with_balloon};
+use super::fake::{FakeMachine, device, disk, info, net, vsock, with_balloon};
 use super::raw::{exchange, request};
 use crate::control::{Command, Counts, Reply, VmInfo, VmState};
 use crate::units::GIB;
@@ -16,7 +16,7 @@ fn machine() -> FakeMachine {
         }
         _ => {
             let info = info(VmState::Running, vec![device("vmem0", State::Unplugging)]);
-            Ok(Reply::Info(VmInfo { disks: vec![disk()], nets: vec![net()], ..info }))
+            Ok(Reply::Info(VmInfo { disks: vec![disk()], nets: vec![net()], vsock: Some(vsock()), ..info }))
         }
     })
 }
@@ -46,6 +46,8 @@ fn every_number_is_there_by_name() {
         r#"dimmer_disk_requests_total{id="disk0",what="failed"} 6"#.to_owned(),
         r#"dimmer_disk_transferred_bytes_total{id="disk0",what="read"} 4"#.to_owned(),
         r#"dimmer_net_frames_total{id="net0",what="received"} 8"#.to_owned(),
+        "dimmer_vsock_connections 2".to_owned(),
+        r#"dimmer_vsock_transferred_bytes_total{id="vsock",what="received"} 11"#.to_owned(),
         r#"dimmer_vcpu_exits_total{reason="port-read"} 3"#.to_owned(),
         r#"dimmer_ost_reports_total{source="0x3",status="0x84"} 2"#.to_owned(),
         r#"dimmer_ost_reports_total{source="other",status="0x0"} 1"#.to_owned(),

@@ -1,6 +1,5 @@
 //! Guest memory in a snapshot: which pieces there are, and what is in them.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 
@@ -11,7 +10,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::Ram;
 use super::area::Area;
-use crate::snapshot::memory::{self, GoOn, PageSum, Piece, Pieces};
+use crate::snapshot::memory::{self, GoOn, PageSum, Piece, Pieces, Put};
 use crate::snapshot::runs;
 use crate::snapshot::state::MemoryState;
 
@@ -26,8 +25,8 @@ impl Ram {
         }
     }
 
-    /// Writes what is in `pieces`, all that is plugged, to an empty file of their length, and adds it to `sum`; if there are
-    /// `runs` of places in it, only what is there. No vCPU runs, no device has anything to do, and nothing is plugged or
+    /// Hands what is in `pieces`, all that is plugged, to `put`, and adds it to `sum`; if there are `runs` of places in the file,
+    /// only what is there. No vCPU runs, no device has anything to do, and nothing is plugged or
     /// unplugged meanwhile.
     ///
     /// # Errors
@@ -36,7 +35,7 @@ impl Ram {
         &self,
         pieces: &[Piece],
         runs: Option<&[Range<u64>]>,
-        file: &File,
+        put: Put<'_>,
         go_on: GoOn<'_>,
         sum: Option<&mut PageSum>,
     ) -> io::Result<()> {
@@ -53,7 +52,7 @@ impl Ram {
             parts = runs::common(&parts, runs);
         }
         let memory = self.memory();
-        memory::save(file, &parts, |place, bytes| read(&memory, &places, place, bytes), go_on, sum)
+        memory::save(put, &parts, |place, bytes| read(&memory, &places, place, bytes), go_on, sum)
     }
 }
 

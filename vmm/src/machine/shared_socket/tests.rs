@@ -3,8 +3,7 @@
 use super::*;
 
 fn connect(socket: &SharedSocket) -> UnixStream {
-    let address = socket.listener.local_addr().unwrap();
-    let client = UnixStream::connect_addr(&address).unwrap();
+    let client = socket.door.client();
     client.set_nonblocking(true).unwrap();
     assert_eq!(socket.accept().len(), 1);
     client
@@ -69,7 +68,7 @@ fn more_clients_than_there_is_room_for_are_sent_away() {
     let dir = tempfile::tempdir().unwrap();
     let socket = socket(&dir, Merge::Bytes);
     let clients: Vec<_> = (0..MOST_CLIENTS).map(|_| connect(&socket)).collect();
-    let mut another = UnixStream::connect_addr(&socket.listener.local_addr().unwrap()).unwrap();
+    let mut another = socket.door.client();
     assert!(socket.accept().is_empty());
     assert_eq!(another.read(&mut [0]).unwrap(), 0, "it was hung up on");
     drop(clients);

@@ -8,6 +8,7 @@ use crate::machine::agent_port::AgentPortError;
 use crate::machine::disk::DiskError;
 use crate::machine::net::NetError;
 use crate::machine::serial_console::SerialConsoleError;
+use crate::machine::vsock::VsockError;
 
 /// A device could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -58,4 +59,7 @@ pub enum WiringError {
     /// A network device.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The socket device.
+    #[error(transparent)]
+    Vsock(#[from] VsockError),
 }

@@ -6,6 +6,7 @@ use dimmer_devices::state::StateError;
 use super::Wiring;
 use crate::machine::disk::Disk;
 use crate::machine::net::Net;
+use crate::machine::vsock::Vsock;
 use crate::snapshot::state::DevicesState;
 
 impl Wiring {
@@ -24,6 +25,7 @@ impl Wiring {
             nets: self.nets.iter().map(Net::state).collect(),
             rng: self.rng.as_ref().map(|rng| lock(rng).state()),
             balloon: self.balloon.as_ref().map(|balloon| lock(balloon).state()),
+            vsock: self.vsock.as_ref().map(Vsock::state),
         }
     }
 
@@ -87,7 +89,11 @@ impl Wiring {
             (None, None) => {}
             _ => return Err(other("a balloon")),
         }
-        Ok(())
+        match (&self.vsock, &state.vsock) {
+            (Some(vsock), Some(state)) => vsock.restore(state),
+            (None, None) => Ok(()),
+            _ => Err(other("a socket device")),
+        }
     }
 
     /// While held, devices give the guest nothing that comes from the host: not even stopped vCPUs keep its memory and
@@ -99,6 +105,7 @@ impl Wiring {
         }
         self.disks.iter().for_each(|disk| disk.hold(held));
         self.nets.iter().for_each(|net| net.hold(held));
+        self.vsock.iter().for_each(|vsock| vsock.hold(held));
         if !held {
             self.give_more_random();
         }
@@ -110,7 +117,8 @@ impl Wiring {
     /// The name of the one that takes too long.
     pub fn settle(&self) -> Result<(), &str> {
         self.disks.iter().try_for_each(Disk::settle)?;
-        self.nets.iter().try_for_each(Net::settle)
+        self.nets.iter().try_for_each(Net::settle)?;
+        self.vsock.iter().try_for_each(Vsock::settle)
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 
-use super::super::memory::{PAGE, PageSum, save};
+use super::super::memory::{PAGE, PageSum, into, save};
 use super::*;
 use crate::snapshot::sample::chain::{Snap, layers};
 
@@ -56,7 +56,7 @@ fn snap(memory: &BTreeMap<u64, u8>, changed: Option<&dyn Fn(u64) -> bool>) -> Sn
         Ok(())
     };
     let mut sum = PageSum::default();
-    save(&file, parts, read, &|| true, Some(&mut sum)).unwrap();
+    save(&mut into(&file), parts, read, &|| true, Some(&mut sum)).unwrap();
     Snap { pieces, runs: changed.map(|_| runs), file: Arc::new(file), length, sum: sum.finish() }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::chain::{MOST, path_to};
-use super::super::memory::PAGE;
+use super::super::memory::{PAGE, Put};
 use super::*;
 
 /// A directory with snapshots a <- b <- c of the sample's machine, of which each has a byte of its own in its pages.
@@ -17,14 +17,14 @@ const C: [Range<u64>; 2] = [8192..12288, sample::LENGTH - 8192..sample::LENGTH];
 
 /// Writes a snapshot with this byte wherever it has something.
 fn write_filled(place: &Path, which: Which, byte: u8) {
-    let save = |runs: Option<&[Range<u64>]>, file: &File, sum: Option<&mut PageSum>| {
+    let save = |runs: Option<&[Range<u64>]>, put: Put<'_>, sum: Option<&mut PageSum>| {
         let all = Range { start: 0, end: 12288 };
         let parts = runs.unwrap_or(std::slice::from_ref(&all));
         let read = |_, bytes: &mut [u8]| {
             bytes.fill(byte);
             Ok(())
         };
-        memory::save(file, parts, read, &|| true, sum)
+        memory::save(put, parts, read, &|| true, sum)
     };
     write(place, which, sample::state(), marks, save).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Disks, network devices and the balloon in cloud-hypervisor's shape.
+//! Disks, network devices, the socket device and the balloon in cloud-hypervisor's shape.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::control::BalloonStatus;
-use crate::spec::{DiskSpec, NetSpec, WireSpec};
+use crate::spec::{DiskSpec, NetSpec, VsockSpec, WireSpec};
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -57,6 +57,22 @@ impl NetConfig {
             WireSpec::Socket(path) => (None, None, Some(path.clone())),
         };
         Self { id: net.id.clone(), tap, fds, socket, mac: net.mac.to_string(), mtu: net.mtu }
+    }
+}
+
+/// The socket device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VsockConfig {
+    /// The guest's context ID.
+    pub cid: u32,
+    /// The socket for the host's programs.
+    #[schema(value_type = String)]
+    pub socket: PathBuf,
+}
+
+impl VsockConfig {
+    pub(super) fn new(vsock: &VsockSpec) -> Self {
+        Self { cid: vsock.cid, socket: vsock.path.clone() }
     }
 }
 

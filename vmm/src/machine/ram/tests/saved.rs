@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::snapshot::layers::{Layer, Part};
-use crate::snapshot::memory::{PAGE, PageSum, Piece, Pieces};
+use crate::snapshot::memory::{self, PAGE, PageSum, Piece, Pieces};
 use crate::spec::RestoredMemory;
 
 const DIMM: GuestRange = GuestRange::new(DIMMS + 128 * MIB, 128 * MIB);
@@ -52,7 +52,7 @@ impl Saved {
         let file = tempfile::tempfile().unwrap();
         file.set_len(Pieces::new(&state.pieces).unwrap().length()).unwrap();
         let mut sum = PageSum::default();
-        bench.ram.save(&state.pieces, None, &file, &|| true, Some(&mut sum)).unwrap();
+        bench.ram.save(&state.pieces, None, &mut memory::into(&file), &|| true, Some(&mut sum)).unwrap();
         Self { pieces: state.pieces, strays: state.strays, file, sum: sum.finish() }
     }
 
@@ -209,11 +209,13 @@ fn a_host_that_fails_is_an_error_on_both_ways() {
     let error = saved.load(&bench.ram, RestoredMemory::Copy).unwrap_err().to_string();
     assert_eq!(error, "Map: this step was asked to fail");
     let file = tempfile::tempfile().unwrap();
-    let given_up = first.ram.save(&saved.pieces, None, &file, &|| false, None).unwrap_err();
+    let given_up =
+        first.ram.save(&saved.pieces, None, &mut memory::into(&file), &|| false, None).unwrap_err();
     assert_eq!(given_up.kind(), io::ErrorKind::Interrupted);
     let elsewhere = [Piece { owner: "m".to_owned(), range: GuestRange::new(2 * GIB, BLOCK) }];
-    let error = first.ram.save(&elsewhere, None, &file, &|| true, None).unwrap_err().to_string();
+    let error =
+        first.ram.save(&elsewhere, None, &mut memory::into(&file), &|| true, None).unwrap_err().to_string();
     assert_eq!(error, "no window holds 0x80000000, 0x200000 bytes long");
     let short = File::open("/dev/null").unwrap();
-    assert!(first.ram.save(&saved.pieces, None, &short, &|| true, None).is_err());
+    assert!(first.ram.save(&saved.pieces, None, &mut memory::into(&short), &|| true, None).is_err());
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::memory::{PageSum, Piece, Pieces};
+use crate::snapshot::memory::{self, PageSum, Piece, Pieces};
 use crate::snapshot::sample::chain::{Snap, layers};
 use crate::spec::RestoredMemory;
 
@@ -146,7 +146,7 @@ impl Tracked {
         let (file, length) = (tempfile::tempfile().unwrap(), Pieces::new(&pieces).unwrap().length());
         file.set_len(length).unwrap();
         let mut sum = PageSum::default();
-        ram.save(&pieces, runs.as_deref(), &file, &|| true, Some(&mut sum)).unwrap();
+        ram.save(&pieces, runs.as_deref(), &mut memory::into(&file), &|| true, Some(&mut sum)).unwrap();
         ram.forget_written();
         self.changed.clear();
         self.snaps.push(Snap { pieces, runs, file: Arc::new(file), length, sum: sum.finish() });
