@@ -174,8 +174,11 @@ fn a_console_that_nobody_reads(_: &Kernel) -> Outcome {
     fs::write(&image, elf(TALKATIVE))?;
     let mut command = vm::dimmer();
     command.arg("run").arg("--kernel").arg(&image).arg("--api-socket").arg(&socket);
-    let mut machine =
-        command.args(["--memory", "size=512M"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut machine = command
+        .args(["--memory", "size=512M", "--stop-timeout", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let console = machine.stdout.take().ok_or("it is piped")?;
     // A page of it: how many pieces fit in there is the host's business, so it is full when no more come.
     rustix::pipe::fcntl_setpipe_size(&console, 4096)?;

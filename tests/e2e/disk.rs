@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
@@ -24,6 +25,7 @@ crate::tests!("disk":
     a_host_whose_storage_is_full,
     memory_comes_and_goes_under_reads,
     a_snapshot_in_the_middle_of_writes,
+    limits_are_kept,
     random_bytes,
 );
 
@@ -108,6 +110,27 @@ fn what_was_flushed_outlives_a_kill(kernel: &Kernel) -> Outcome {
     drop(vm);
     let mut vm = boot(kernel, &arguments)?;
     assert_eq!(md5(&mut vm, "/dev/vda", 16)?, sum);
+    Ok(())
+}
+
+fn limits_are_kept(kernel: &Kernel) -> Outcome {
+    let (_dir, path) = disk("a")?;
+    let mut vm = boot(kernel, &format!("--disk path={},bps=2M,iops=20", path.display()))?;
+    let mut takes = |command: &str| -> Result<f64, Box<dyn std::error::Error>> {
+        let begun = Instant::now();
+        vm.shell(command)?;
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    // The last one is answered at once, and a tenth of a second may have been saved before.
+    let bytes = takes("dd if=/dev/zero of=/dev/vda bs=1M count=6 oflag=direct")?;
+    assert!(bytes > 2.3, "6 MiB took {bytes} s");
+    let requests = takes("dd if=/dev/zero of=/dev/vda bs=4k count=60 oflag=direct")?;
+    assert!(requests > 2.8, "60 requests took {requests} s");
+    // One that waits for its turn does not keep the machine from being written down.
+    start(&mut vm, "dd if=/dev/zero of=/dev/vda bs=4M count=100 oflag=direct")?;
+    let dir = tempfile::tempdir()?;
+    vm.snapshot(&dir.path().join("snapshot"))?;
+    vm.shell("true")?;
     Ok(())
 }
 

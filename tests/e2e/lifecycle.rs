@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::time::Duration;
 
 use dimmer::control::{Activity, VcpuStatus};
@@ -11,7 +12,7 @@ use dimmer::ctl::client::Method;
 use dimmer_images::Kernel;
 use dimmer_lab::guest::GuestError;
 use dimmer_lab::promised;
-use dimmer_lab::vm::{Setup, TestVm};
+use dimmer_lab::vm::{self, Setup, TestVm};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::layouts::assert_layout;
@@ -155,10 +156,26 @@ fn shutdown_and_signals(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel).start()?;
     vm.rest.tell(Method::PUT, "/vm.shutdown", None)?;
     assert_end(&mut vm, 0, "through the API")?;
+    let terminate = |vm: &TestVm| -> Outcome {
+        // It has started once it answers.
+        vm.rest.tell(Method::GET, "/vm.info", None)?;
+        let pid = Pid::from_raw(i32::try_from(vm.pid())?).ok_or("process 0")?;
+        Ok(kill_process(pid, Signal::TERM)?)
+    };
+    // A guest that has not come so far that it hears of the power button.
+    let mut vm = Setup::new(kernel).arguments("--stop-timeout 1").start()?;
+    terminate(&vm)?;
+    assert_end(&mut vm, 0, "SIGTERM: the guest did not power off within 1 s")?;
     let mut vm = Setup::new(kernel).start()?;
-    let pid = Pid::from_raw(i32::try_from(vm.pid())?).ok_or("process 0")?;
-    kill_process(pid, Signal::TERM)?;
-    assert_end(&mut vm, 0, "SIGTERM")
+    terminate(&vm)?;
+    wait_until("the power button", || {
+        Ok(vm.rest.events()?.iter().any(|event| event["event"] == "power_button"))
+    })?;
+    terminate(&vm)?;
+    assert_end(&mut vm, 0, "ended by SIGTERM\n")?;
+    let mut vm = Setup::new(kernel).boot()?;
+    terminate(&vm)?;
+    assert_end(&mut vm, 0, "the guest powered off")
 }
 
 fn a_panic(kernel: &Kernel) -> Outcome {
@@ -184,8 +201,19 @@ fn a_triple_fault(kernel: &Kernel) -> Outcome {
 /// Without a look at the console, the kernel's driver for pvpanic says it.
 fn a_panic_that_the_driver_tells(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel).unwatched().boot()?;
+    let mut events = vm::dimmer();
+    events.args(["ctl", "--json", "--api-socket"]).arg(vm.api_socket()).args(["events", "--since", "0"]);
+    let events = events.stdout(Stdio::piped()).spawn()?;
     vm.guest().crash()?;
-    assert_end(&mut vm, 1, "the guest's kernel panicked; its console may say why")
+    assert_end(&mut vm, 1, "the guest's kernel panicked; its console may say why")?;
+    let events = String::from_utf8(events.wait_with_output()?.stdout)?;
+    let panicked =
+        events.lines().find(|line| line.contains("\"event\":\"panicked\"")).ok_or("no such event")?;
+    assert!(
+        panicked.contains("Kernel panic - not syncing: sysrq triggered crash"),
+        "its last words: {panicked}"
+    );
+    Ok(())
 }
 
 /// A program that writes what a panicking kernel writes ends nothing, and its control characters reach nobody's terminal

@@ -5,8 +5,9 @@
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
 //!
 //! Files about what the guest's kernel does with its memory ([`ABOUT_THE_GUEST`]) run on both; the others on the last of them
-//! alone, but for those that take minutes ([`LONG`]). Everything runs on everything when ignored tests are asked for:
-//! `cargo test --workspace -- --include-ignored`. So does the library of scenarios on other kernels (`kernels.rs`).
+//! alone. Tests that take more than a minute where there is no hardware-assisted KVM ([`LONG`]) wait until ignored ones are
+//! asked for, and then everything runs on everything: `cargo test --workspace -- --include-ignored`. So does the library of
+//! scenarios on other kernels (`kernels.rs`).
 
 mod agent;
 mod api;
@@ -103,11 +104,37 @@ macro_rules! tests {
 }
 
 /// Files about what the guest's kernel makes of memory devices, in which kernels differ.
-const ABOUT_THE_GUEST: [&str; 7] =
-    ["dimm", "dimm_announced", "dimm_faults", "dimm_stuck", "layouts", "virtio_mem", "virtio_mem_driver"];
+const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
-/// Tests that run only when ignored ones are asked for, on any kernel.
-const LONG: [&str; 1] = ["fork::a_hundred_children"];
+/// Tests that take more than a minute.
+const LONG: [&str; 26] = [
+    "backing::a_named_file",
+    "backing::an_unnamed_file",
+    "backing::anonymous_memory_without_huge_pages",
+    "balloon::what_goes_into_it_is_the_hosts",
+    "disk::memory_comes_and_goes_under_reads",
+    "disk::what_was_flushed_outlives_a_kill",
+    "fork::a_child_of_a_guest_at_work",
+    "fork::a_hundred_children",
+    "fork::memory_of_other_kinds",
+    "lifecycle::a_reboot_keeps_the_devices",
+    "lifecycle::words_on_the_console",
+    "net::a_guest_and_its_host",
+    "numa::eight_dimms_where_nodes_do_not_count",
+    "reach::a_dimm_before_and_after",
+    "reach::sub_blocks_that_are_not_plugged",
+    "shapes::blocks_of_2_gib",
+    "snapshot::a_clone_of_a_clone",
+    "snapshot::a_reset_after_a_restore",
+    "snapshot::the_clock_stays_or_jumps",
+    "snapshot_diff::a_chain_while_memory_comes_and_goes",
+    "snapshot_diff::memory_of_every_kind_has_differences",
+    "snapshot_diff::tracking_goes_on_behind_a_restore_and_a_reset",
+    "snapshot_files::memory_of_every_kind",
+    "virtio_mem_units::units_of_1_gib",
+    "virtio_mem_units::units_of_2_gib",
+    "virtio_mem_units::units_of_4_gib",
+];
 
 /// One gibibyte, and one mebibyte.
 const GIB: u64 = 1 << 30;

@@ -5,6 +5,7 @@
 //! meaning in [`RunArgs::into_spec`], and its rule in `spec/check.rs`.
 
 mod balloon;
+mod config;
 mod ctl;
 mod dimm;
 mod disk;
@@ -23,9 +24,14 @@ mod serial;
 mod tests;
 mod vsock;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use serde::Deserialize;
 
 pub use balloon::LONGEST as LONGEST_INTERVAL;
+pub use config::{ConfigError, expanded, printed};
 pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
 pub use dimm::{DimmArg, RangesArg};
 pub use fault::FaultArg;
@@ -40,14 +46,31 @@ pub use run::{DEFAULT_CMDLINE, RunArgs};
 pub use serial::{BadSerial, SerialArg};
 pub use vsock::VsockArg;
 
+use keys::word;
+
 /// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
 /// plugs and unplugs them while it runs, and says what became of every change.
 #[derive(Debug, Parser)]
 #[command(name = "dimmer", version, about, after_help = EXIT_STATUS)]
 pub struct Cli {
+    /// How what is to be known of a run is written to standard error
+    #[arg(long, global = true, value_name = "text|json", default_value = "text", value_parser = word::<LogFormat>)]
+    pub log_format: LogFormat,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// An object of JSON on each line.
+    Json,
 }
 
 /// The jobs of the binary.
@@ -59,6 +82,16 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Make one snapshot out of one that is a difference and those that it needs.
     Merge(MergeArgs),
+    /// Print what a shell needs to complete these command lines
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write manual pages
+    Man {
+        /// An existing directory for them
+        directory: PathBuf,
+    },
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 the guest or the machine refused, or the guest lost itself (a panic, a \

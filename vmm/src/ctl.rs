@@ -7,6 +7,7 @@
 //! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, a failing host, or a request that met a defect of Dimmer |
 
 pub mod client;
+mod progress;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -244,7 +245,9 @@ impl Talk<'_> {
         body: Option<&impl Serialize>,
     ) -> Result<(), Failure> {
         let query = wait.map(|wait| format!("?wait={}", wait.as_secs_f64())).unwrap_or_default();
-        let answer = self.client.ask(method, &format!("{path}{query}"), body).await?;
+        let (socket, path) = (self.client.path().to_owned(), format!("{path}{query}"));
+        let asked = self.client.ask(method, &path, body);
+        let answer = if wait.is_some() { progress::shown(&socket, asked).await? } else { asked.await? };
         match answer.status {
             200 => self.print(answer, render::done),
             204 if !self.json => Ok(writeln!(self.out, "Accepted.")?),

@@ -13,14 +13,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+mod changes;
 mod follow;
 mod tally;
 mod what;
 
+pub use changes::Durations;
 pub use follow::{ChangeEnd, Followed};
 pub use tally::Tally;
 pub use what::{Cause, MachineEvent, What};
 
+use changes::Changes;
 use follow::Followers;
 
 /// Events kept for listeners that come later.
@@ -58,6 +61,7 @@ struct Kept {
     events: VecDeque<Event>,
     last: u64,
     followers: Followers,
+    changes: Changes,
     tally: Tally,
 }
 
@@ -92,6 +96,7 @@ impl Hub {
         kept.last = kept.last.saturating_add(1);
         kept.followers.see(&what);
         kept.tally.see(&what);
+        kept.changes.see(&what, Instant::now());
         let event = Event { sequence: kept.last, timestamp: self.elapsed(), what };
         if kept.events.len() == KEPT {
             kept.events.pop_front();
@@ -152,6 +157,11 @@ impl Hub {
     /// How often what happened since this process has the machine.
     pub fn tally(&self) -> Tally {
         lock(&self.kept).tally.clone()
+    }
+
+    /// How long changes of memory devices took since this process has the machine.
+    pub fn durations(&self) -> Durations {
+        lock(&self.kept).changes.durations()
     }
 
     /// How many events listeners wanted when they were no longer kept.

@@ -15,6 +15,7 @@ pub mod defect;
 pub mod events;
 mod forked;
 pub mod host;
+mod inherited;
 mod json;
 pub mod layout;
 pub mod machine;

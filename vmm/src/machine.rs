@@ -12,8 +12,9 @@
 //! Device, then RAM.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::Access;
 use crate::api;
@@ -23,12 +24,13 @@ use crate::host;
 use crate::layout::Layout;
 use crate::qmp;
 use crate::snapshot::Origin;
-use crate::socket_server::Server;
+use crate::socket_server::{OnDefect, Server};
 use crate::spec::{MachineSpec, Start};
 use crate::topology::Topology;
 use dimmer_devices::fault::Faults;
 use dimmer_devices::memory::Outside;
 use kvm_ioctls::VcpuFd;
+use vmm_sys_util::timerfd::TimerFd;
 
 mod agent_port;
 mod alarms;
@@ -53,6 +55,7 @@ mod gate;
 mod generation;
 mod hold;
 mod kvm_error;
+mod last_words;
 mod life;
 mod mapping;
 mod mce;
@@ -63,6 +66,7 @@ mod platform;
 mod preparing;
 mod processors;
 mod ram;
+mod rate;
 mod reserve;
 mod resetting;
 mod restoring;
@@ -72,6 +76,7 @@ mod shared_socket;
 mod signals;
 mod state;
 mod terminal;
+mod threaded;
 mod tracking;
 mod turns;
 mod vcpu;
@@ -137,11 +142,20 @@ struct Machine {
     end: Option<End>,
 }
 
-/// Runs a machine until it ends, with QMP at `qmp` if that is given; `ready` is called once it is there.
+/// What is this process's, whichever machine it runs.
+#[derive(Debug)]
+pub struct Own {
+    /// Where QMP is served, if it is.
+    pub qmp: Option<PathBuf>,
+    /// How long SIGTERM gives the guest to power off.
+    pub stop_timeout: Duration,
+}
+
+/// Runs a machine until it ends; `ready` is called once it is there.
 ///
 /// # Errors
 /// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
-pub fn run(start: Start, qmp: Option<&Path>, ready: impl FnOnce()) -> Result<End, MachineError> {
+pub fn run(start: Start, own: &Own, ready: impl FnOnce()) -> Result<End, MachineError> {
     reserve::raise_limit();
     let (spec, snapshot) = match start {
         Start::Boot(spec) => (*spec, None),
@@ -160,7 +174,7 @@ pub fn run(start: Start, qmp: Option<&Path>, ready: impl FnOnce()) -> Result<End
     let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
     let access = Access { mailbox: Arc::new(mailbox), hub: hub.clone(), spec: Arc::new(spec.clone()) };
     // The sockets first: a path that is in use is found before a guest starts. Requests wait.
-    let servers = listen(access, qmp, &waker)?;
+    let servers = listen(access, own.qmp.as_deref(), &waker)?;
     let machine = match &snapshot {
         None => Machine::boot(spec, hub, waker)?,
         Some((snapshot, how)) => Machine::restore(spec, snapshot, how, hub, waker)?,
@@ -168,7 +182,9 @@ pub fn run(start: Start, qmp: Option<&Path>, ready: impl FnOnce()) -> Result<End
     drop(snapshot);
     ready();
     drop(starting);
-    let sources = Sources { letters, bell, wakes, wake_bell, signals };
+    let overdue = TimerFd::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
+    let patience = own.stop_timeout;
+    let sources = Sources { letters, bell, wakes, wake_bell, signals, overdue, patience };
     let end = event_loop::run(machine, sources);
     drop(servers);
     end
@@ -176,9 +192,9 @@ pub fn run(start: Start, qmp: Option<&Path>, ready: impl FnOnce()) -> Result<End
 
 /// Begins to listen to whoever talks to the machine from outside.
 fn listen(access: Access, qmp: Option<&Path>, waker: &Waker) -> Result<Vec<Server>, MachineError> {
-    let on_defect = || {
+    let on_defect = || -> OnDefect {
         let waker = waker.clone();
-        move |what| waker.wake(Wake::Defect(what))
+        Box::new(move |what| waker.wake(Wake::Defect(what)))
     };
     let named = |flag| move |error| MachineError::Socket { flag, error };
     let mut servers = Vec::new();

@@ -2,20 +2,22 @@
 //! it always tests the machine it was built with.
 
 use std::error::Error;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+use sd_notify::NotifyState;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 use crate::chain::chain;
-use crate::cli::{Cli, Command, MergeArgs, RunArgs};
+use crate::cli::{Cli, Command, LogFormat, MergeArgs, RunArgs};
 use crate::complaint::complain;
-use crate::machine::End;
+use crate::machine::{End, Own};
 use crate::spec::{Source, Start};
-use crate::{ctl, defect, forked, machine, snapshot};
+use crate::{cli, ctl, defect, forked, machine, snapshot};
 
 /// It is done.
 const DONE: u8 = 0;
@@ -24,28 +26,64 @@ const BAD: u8 = 2;
 
 /// Runs `dimmer` with this process's arguments.
 pub fn main() -> ExitCode {
-    init_log();
-    let status = match Cli::parse().command {
-        Command::Run(arguments) => run(*arguments).unwrap_or_else(|error| {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").expect("there is one").clone();
+    let words = match cli::expanded(std::env::args_os().collect(), &run) {
+        Ok(words) => words,
+        Err(error) => {
+            complain(format_args!("dimmer: {error}"));
+            return ExitCode::from(BAD);
+        }
+    };
+    let matches = command.get_matches_from(words);
+    let typed = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    init_log(typed.log_format);
+    let status = match typed.command {
+        Command::Run(arguments) if arguments.print_config => {
+            let matches = matches.subcommand_matches("run").expect("it was typed");
+            said(write!(io::stdout(), "{}", cli::printed(&run, matches)))
+        }
+        Command::Run(arguments) => self::run(*arguments).unwrap_or_else(|error| {
             complain(format_args!("dimmer: {}", chain(&*error)));
             BAD
         }),
         Command::Ctl(arguments) => ctl::run(&arguments, &mut io::stdout(), &mut io::stderr()),
         Command::Merge(arguments) => merge(&arguments),
+        Command::Completions { shell } => {
+            // It writes to memory, where nothing fails; a pipe may be closed.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dimmer", &mut text);
+            said(io::stdout().write_all(&text))
+        }
+        Command::Man { directory } => said(clap_mangen::generate_to(Cli::command(), directory)),
     };
     ExitCode::from(status)
 }
 
+/// The exit status of what was written, or could not be; whoever reads no more has seen enough.
+fn said(written: io::Result<()>) -> u8 {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(format_args!("dimmer: {error}"));
+            BAD
+        }
+        _ => DONE,
+    }
+}
+
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
-    let qmp = arguments.qmp.clone();
+    let stop_timeout = Duration::from_secs(arguments.stop_timeout.into());
+    let own = Own { qmp: arguments.qmp.clone(), stop_timeout };
     let start = arguments.into_start()?;
     let is_forked = matches!(&start, Start::Restore(how) if matches!(how.source, Source::Parent(_)));
     let ready = || {
-        if is_forked && let Err(error) = forked::ready() {
-            tracing::warn!("nobody hears that this fork is there: {error}");
+        // Who started this process waits for it: the machine that it is a fork of, or a service manager.
+        let told = if is_forked { forked::ready() } else { sd_notify::notify(&[NotifyState::Ready]) };
+        if let Err(error) = told {
+            tracing::warn!("nobody hears that this machine is there: {error}");
         }
     };
-    let end = match catch_unwind(AssertUnwindSafe(|| machine::run(start, qmp.as_deref(), ready))) {
+    let end = match catch_unwind(AssertUnwindSafe(|| machine::run(start, &own, ready))) {
         // Whoever asked for it says it to who asked them.
         Ok(Err(error)) if is_forked => {
             forked::failed(&chain(&error))?;
@@ -68,14 +106,17 @@ fn merge(MergeArgs { snapshot, place, onto }: &MergeArgs) -> u8 {
     }
 }
 
-/// Warnings go to standard error; `DIMMER_LOG=debug` asks for more.
-fn init_log() {
+/// Warnings go to standard error; `DIMMER_LOG=debug` asks for more. The journal has a time for each line itself.
+fn init_log(format: LogFormat) {
     let asked = std::env::var("DIMMER_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = asked.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .without_time();
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let layer = match format {
+        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => lines.without_time().boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
     // A second call in one process keeps the first log.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
 }

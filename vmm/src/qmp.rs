@@ -27,7 +27,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
 use crate::access::Access;
-use crate::socket_server::{self, Server, Stopping, accept, stopped};
+use crate::socket_server::{self, OnDefect, Server, Stopping, accept, stopped};
 use backends::Backends;
 use session::session;
 
@@ -48,11 +48,7 @@ struct Monitor {
 ///
 /// # Errors
 /// When the path is in use (`AddrInUse`), or the host gives no socket, thread or epoll instance.
-pub fn start(
-    path: &Path,
-    access: Access,
-    on_defect: impl FnOnce(String) + Send + 'static,
-) -> io::Result<Server> {
+pub fn start(path: &Path, access: Access, on_defect: OnDefect) -> io::Result<Server> {
     let monitor = Arc::new(Monitor { access, backends: Backends::default() });
     socket_server::start(path, "qmp", move |listener, stopping| serve(listener, monitor, stopping), on_defect)
 }

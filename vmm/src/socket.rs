@@ -1,11 +1,12 @@
-//! UNIX sockets of this user alone: mode 0600, a stale file replaced, a live one left in peace.
+//! UNIX sockets of this user alone: mode 0600, a stale file replaced, a live one left in peace. Or `fd=N` in place of a path: a
+//! socket that whoever started this process listens on, whose file is theirs.
 //!
 //! Whether a file is stale and what takes its place is decided under a lock on its directory: two machines that are
 //! started at once for one path do not remove each other's socket.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -15,15 +16,17 @@ use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::lock;
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, fstat, open};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, listen, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, listen, socket_with, sockopt};
+
+use crate::inherited;
 
 /// How long the lock is waited for. Whoever has it for longer does not start a machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A socket's file. Dropping this removes it, but no other that took its place.
+/// A socket's file, unless that is another's. Dropping this removes it, but no other that took its place.
 #[derive(Debug)]
-pub struct SocketFile(Arc<Known>);
+pub struct SocketFile(Option<Arc<Known>>);
 
 /// A file that is ours.
 #[derive(Debug)]
@@ -42,13 +45,17 @@ pub fn remove_all() {
     files.iter().for_each(|known| known.remove());
 }
 
-/// Listens at `path`.
+/// Listens at `path`, or takes over the socket that this process was started with where that is `fd=N`.
 ///
 /// # Errors
 /// `AddrInUse` when something listens there already or the file is no socket; otherwise what the
 /// host says. The message names the path.
 pub fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(number) = path.to_str().and_then(|path| path.strip_prefix("fd=")?.parse().ok()) {
+        let socket = inherited::take(number, check_listens).map_err(named)?;
+        return Ok((UnixListener::from(socket), SocketFile(None)));
+    }
     let listen = || {
         let _lock = lock_directory(path)?;
         remove_stale(path)?;
@@ -56,15 +63,16 @@ pub fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         let inode = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
         let known = Arc::new(Known { path: path.to_owned(), inode });
         lock(&FILES).push(known.clone());
-        Ok((listener, SocketFile(known)))
+        Ok((listener, SocketFile(Some(known))))
     };
     listen().map_err(named)
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        lock(&FILES).retain(|known| !Arc::ptr_eq(known, &self.0));
-        self.0.remove();
+        let Some(ours) = &self.0 else { return };
+        lock(&FILES).retain(|known| !Arc::ptr_eq(known, ours));
+        ours.remove();
     }
 }
 
@@ -110,6 +118,17 @@ fn lock_directory(path: &Path) -> io::Result<File> {
     }
 }
 
+fn check_listens(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let no_socket = |_| io::Error::other("is no UNIX socket");
+    if sockopt::socket_domain(descriptor).map_err(no_socket)? != AddressFamily::UNIX {
+        return Err(io::Error::other("is no UNIX socket"));
+    }
+    if sockopt::socket_type(descriptor)? != SocketType::STREAM || !sockopt::socket_acceptconn(descriptor)? {
+        return Err(io::Error::other("must be a stream socket that listens"));
+    }
+    Ok(())
+}
+
 /// The mode is set before there is a file, so that nobody else can ever connect.
 fn listen_privately(path: &Path) -> rustix::io::Result<UnixListener> {
     const BACKLOG: i32 = 128;
@@ -137,6 +156,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::IntoRawFd;
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Barrier;
 
@@ -155,6 +175,29 @@ mod tests {
         assert!(UnixStream::connect(&path).is_ok(), "the first one's end removes nothing of the second");
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_this_process_was_started_with_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let theirs = UnixListener::bind(&path).unwrap();
+        let inherited = |socket: &dyn std::os::fd::AsFd| {
+            let number = rustix::io::dup(socket.as_fd()).unwrap().into_raw_fd();
+            bind(Path::new(&format!("fd={number}")))
+        };
+        let (listener, file) = inherited(&theirs).unwrap();
+        drop(theirs);
+        let _client = UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
+        drop((listener, file));
+        assert!(path.exists(), "the file is theirs");
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let said = inherited(&stream).unwrap_err().to_string();
+        assert!(said.starts_with("fd=") && said.ends_with("must be a stream socket that listens"), "{said}");
+        let no_socket = inherited(&tempfile::tempfile().unwrap()).unwrap_err().to_string();
+        assert!(no_socket.ends_with("is no UNIX socket"), "{no_socket}");
+        assert!(bind(Path::new("fd=1048576")).unwrap_err().to_string().contains("was started with"));
     }
 
     #[test]

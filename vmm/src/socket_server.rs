@@ -29,6 +29,10 @@ pub struct Server {
 /// Becomes true when the server has to end.
 pub type Stopping = watch::Receiver<bool>;
 
+/// Hears of a defect, in words. (One type for all: with a server for each, the tests would have dozens of whole HTTP servers
+/// compiled.)
+pub type OnDefect = Box<dyn FnOnce(String) + Send>;
+
 /// Serves a new socket at `path` in a thread called `name`: `serve` runs until it returns, which it has to do soon after it was
 /// told to stop.
 ///
@@ -40,7 +44,7 @@ pub fn start<F: Future<Output = ()>>(
     path: &Path,
     name: &'static str,
     serve: impl FnOnce(UnixListener, Stopping) -> F + Send + 'static,
-    on_defect: impl FnOnce(String) + Send + 'static,
+    on_defect: OnDefect,
 ) -> io::Result<Server> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (listener, file) = socket::bind(path)?;

@@ -4,6 +4,7 @@ mod balloon;
 mod check;
 mod disk;
 mod net;
+mod rate;
 mod restore;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -20,6 +21,7 @@ pub use balloon::BalloonSpec;
 pub use check::{BadValue, SpecError, check_id};
 pub use disk::{DiskFormat, DiskSpec};
 pub use net::{Mac, NetSpec, WireSpec};
+pub use rate::RateSpec;
 pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
 pub use vsock::VsockSpec;
 

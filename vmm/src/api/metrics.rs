@@ -63,7 +63,7 @@ struct Resident {
 }
 
 /// Shows numbers for monitoring as OpenMetrics text: what each memory device has and is asked for, what guests' drivers asked for
-/// and were answered, what disks and network devices carried, `_OST` reports, events, exits of virtual CPUs, and the host memory
+/// and were answered, how long changes took, what disks and network devices carried, `_OST` reports, events, exits of virtual CPUs, and the host memory
 /// of this process, the guest's included.
 #[utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "The numbers", body = String, content_type = "application/openmetrics-text"),
@@ -92,6 +92,8 @@ async fn text(api: &Api) -> Result<String, Problem> {
     }
     let hub = &api.access.hub;
     events(&mut registry, hub.tally(), hub.missed());
+    let help = "How long changes of memory devices took, from the moment at which the guest was asked";
+    registry.register_with_unit("memory_change_duration", help, Unit::Seconds, hub.durations());
     resident(&mut registry).map_err(|error| failed(&error))?;
     let mut written = String::new();
     text::encode(&mut written, &registry).map_err(|error| failed(&error))?;

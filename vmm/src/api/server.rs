@@ -11,7 +11,7 @@ use super::connections::serve;
 use super::limits::Limits;
 use super::{Api, openapi, panics};
 use crate::access::Access;
-use crate::socket_server::{self, Server};
+use crate::socket_server::{self, OnDefect, Server};
 
 /// Starts to serve the API on a new socket at `path`.
 ///
@@ -21,11 +21,7 @@ use crate::socket_server::{self, Server};
 ///
 /// # Errors
 /// When the path is in use (`AddrInUse`), or the host gives no socket, thread or epoll instance.
-pub fn start(
-    path: &Path,
-    access: Access,
-    on_defect: impl FnOnce(String) + Send + 'static,
-) -> io::Result<Server> {
+pub fn start(path: &Path, access: Access, on_defect: OnDefect) -> io::Result<Server> {
     start_within(Limits::default(), path, access, on_defect)
 }
 
@@ -34,7 +30,7 @@ pub(super) fn start_within(
     limits: Limits,
     path: &Path,
     access: Access,
-    on_defect: impl FnOnce(String) + Send + 'static,
+    on_defect: OnDefect,
 ) -> io::Result<Server> {
     start_with(openapi::routes(), limits, path, access, on_defect)
 }
@@ -45,7 +41,7 @@ pub(super) fn start_with(
     limits: Limits,
     path: &Path,
     access: Access,
-    on_defect: impl FnOnce(String) + Send + 'static,
+    on_defect: OnDefect,
 ) -> io::Result<Server> {
     let document = document.to_json().map_err(io::Error::other)?;
     let router = router.layer(axum::middleware::from_fn(panics::answered));

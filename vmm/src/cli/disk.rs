@@ -1,4 +1,5 @@
-//! `--disk path=FILE[,format=raw|qcow2][,readonly=on|off][,direct=on|off][,serial=TEXT][,id=disk0]`
+//! `--disk path=FILE[,format=raw|qcow2][,readonly=on|off][,direct=on|off][,serial=TEXT][,bps=SIZE]
+//! [,iops=N][,id=disk0]`
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,7 +15,7 @@ impl FromStr for DiskArg {
     type Err = KeyError;
 
     fn from_str(argument: &str) -> Result<Self, KeyError> {
-        const VALID: [&str; 6] = ["path", "format", "readonly", "direct", "serial", "id"];
+        const VALID: [&str; 8] = ["path", "format", "readonly", "direct", "serial", "bps", "iops", "id"];
         let keys = Keys::parse(argument, &VALID, &[])?;
         Ok(Self(DiskSpec {
             id: keys.optional("id", text)?.unwrap_or_default(),
@@ -23,6 +24,7 @@ impl FromStr for DiskArg {
             readonly: keys.optional("readonly", switch)?.unwrap_or(false),
             serial: keys.optional("serial", text)?.unwrap_or_default(),
             direct: keys.optional("direct", switch)?.unwrap_or(false),
+            rate: keys.rate("iops")?,
         }))
     }
 }
@@ -49,7 +51,7 @@ pub fn disks(arguments: Vec<DiskArg>) -> Vec<DiskSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::DiskFormat;
+    use crate::spec::{DiskFormat, RateSpec};
 
     fn read(arguments: &[&str]) -> Vec<DiskSpec> {
         disks(arguments.iter().map(|argument| argument.parse().unwrap()).collect())
@@ -57,7 +59,11 @@ mod tests {
 
     #[test]
     fn a_path_is_enough() {
-        let all = read(&["path=/a", "path=b,format=qcow2,readonly=on,direct=on,serial=S,id=x", "path=c"]);
+        let all = read(&[
+            "path=/a",
+            "path=b,format=qcow2,readonly=on,direct=on,serial=S,bps=10M,iops=500,id=x",
+            "path=c",
+        ]);
         assert_eq!(all[0].id, "disk0");
         assert_eq!(
             (all[0].serial.as_str(), all[0].format, all[0].readonly),
@@ -70,6 +76,7 @@ mod tests {
             readonly: true,
             serial: "S".to_owned(),
             direct: true,
+            rate: RateSpec { bytes: Some(10 << 20), operations: Some(500) },
         };
         assert_eq!(all[1], expected);
         assert_eq!(all[2].id, "disk2");
@@ -82,6 +89,8 @@ mod tests {
             ("path=", "must be a path"),
             ("path=a,format=vmdk", "expected `raw` or `qcow2`"),
             ("path=a,readonly=yes", "must be on or off"),
+            ("path=a,bps=0", "must be at least 1"),
+            ("path=a,iops=0", "from 1"),
             ("path=a,size=1", "unknown key \"size\""),
         ] {
             let error = argument.parse::<DiskArg>().unwrap_err().to_string();

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use dimmer_devices::placement::Placement;
 
+use crate::spec::RateSpec;
 use crate::units::Bytes;
 
 /// What is wrong with a flag's `key=value,…`; clap puts the flag's name and the whole text in front.
@@ -108,6 +109,18 @@ impl<'a> Keys<'a> {
     /// The values of `start` and `align`.
     pub fn placement(&self) -> Result<Placement, KeyError> {
         Ok(Placement { start: self.optional("start", address)?, align: self.optional("align", size)? })
+    }
+
+    /// The values of `bps`, bytes a second, and of `operations`, which is how many of them there are in a second.
+    pub fn rate(&self, operations: &'static str) -> Result<RateSpec, KeyError> {
+        let positive = |value: &str| match size(value) {
+            Ok(0) => Err("must be at least 1".to_owned()),
+            read => read,
+        };
+        Ok(RateSpec {
+            bytes: self.optional("bps", positive)?,
+            operations: self.optional(operations, |value| number(value, 1..=u64::MAX))?,
+        })
     }
 
     /// The value of `key`, which must be there.

@@ -1,4 +1,4 @@
-//! `--net tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500][,id=net0]`
+//! `--net tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500][,bps=SIZE][,pps=N][,id=net0]`
 
 use std::str::FromStr;
 
@@ -19,7 +19,7 @@ impl FromStr for NetArg {
     type Err = KeyError;
 
     fn from_str(argument: &str) -> Result<Self, KeyError> {
-        let keys = Keys::parse(argument, &["tap", "fd", "socket", "mac", "mtu", "id"], &[])?;
+        let keys = Keys::parse(argument, &["tap", "fd", "socket", "mac", "mtu", "bps", "pps", "id"], &[])?;
         let wire = wire(&keys)?;
         let mac = keys.optional("mac", |value| value.parse::<Mac>())?;
         Ok(Self(NetSpec {
@@ -27,6 +27,7 @@ impl FromStr for NetArg {
             wire,
             mac: mac.unwrap_or_else(fresh),
             mtu: keys.optional("mtu", |value| number(value, MTU))?,
+            rate: keys.rate("pps")?,
         }))
     }
 }
@@ -79,13 +80,14 @@ pub fn nets(arguments: Vec<NetArg>) -> Vec<NetSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::RateSpec;
 
     #[test]
     fn a_wire_is_enough() {
         let read = |argument: &str| argument.parse::<NetArg>().unwrap();
         let all = nets(vec![
             read("tap=tap0"),
-            read("socket=/run/passt,mac=02:00:00:00:00:01,mtu=9000,id=x"),
+            read("socket=/run/passt,mac=02:00:00:00:00:01,mtu=9000,bps=1M,id=x"),
             read("fd=5"),
         ]);
         assert_eq!((all[0].id.as_str(), &all[0].wire), ("net0", &WireSpec::Tap("tap0".to_owned())));
@@ -94,6 +96,7 @@ mod tests {
             wire: WireSpec::Socket("/run/passt".into()),
             mac: Mac([2, 0, 0, 0, 0, 1]),
             mtu: Some(9000),
+            rate: RateSpec { bytes: Some(1 << 20), operations: None },
         };
         assert_eq!(all[1], expected);
         assert_eq!(all[2].wire, WireSpec::Fd(5));

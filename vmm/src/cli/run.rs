@@ -19,6 +19,14 @@ pub const DEFAULT_CMDLINE: &str = "console=ttyS0 panic=-1";
 /// What was typed after `dimmer run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
+    /// A file of TOML that says what flags say, by the same names and keys; flags stand in place of what it says
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print such a file, with all that was said, and do nothing else
+    #[arg(long)]
+    pub print_config: bool,
+
     /// Kernel to boot: a bzImage or an ELF vmlinux
     #[arg(long, value_name = "PATH", required_unless_present = "restore")]
     pub kernel: Option<PathBuf>,
@@ -98,19 +106,22 @@ pub struct RunArgs {
     pub dimm: Vec<DimmArg>,
 
     /// A disk (may be repeated): path=FILE[,format=raw|qcow2][,readonly=on|off][,direct=on|off][,serial=TEXT]
-    /// [,id=disk0]
+    /// [,bps=SIZE][,iops=N][,id=disk0]
     ///
     /// A virtio disk, /dev/vda and so on. `path` is a file or a block device of the host's, `format=qcow2` QEMU's
     /// image, with the files that it names. `direct=on` passes the host's page cache by. `serial` is what the guest
-    /// sees as its serial number, 20 bytes at most (default: the id). A disk that is written is one machine's alone.
+    /// sees as its serial number, 20 bytes at most (default: the id). `bps` and `iops` are how many bytes and requests it does
+    /// in a second, at most. A disk that is written is one machine's alone.
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub disk: Vec<DiskArg>,
 
-    /// A network device (may be repeated): tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500][,id=net0]
+    /// A network device (may be repeated): tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500]
+    /// [,bps=SIZE][,pps=N][,id=net0]
     ///
     /// `tap` is a TAP device of the host's, made if there is none; `fd` one that this process was started with (with
     /// IFF_NO_PI and IFF_VNET_HDR); `socket` a UNIX stream socket that somebody listens on, such as passt, which needs
-    /// no root: passt -f -s PATH -t 2222:22 gives the guest network, and forwards a port to it.
+    /// no root: passt -f -s PATH -t 2222:22 gives the guest network, and forwards a port to it. `bps` and `pps` are how many
+    /// bytes and frames it carries in a second, at most, in each direction.
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub net: Vec<NetArg>,
 
@@ -142,7 +153,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub fault: Vec<FaultArg>,
 
-    /// UNIX socket on which the REST API is served
+    /// UNIX socket on which the REST API is served: a path, or fd=N for one that this process was started with and that listens
     #[arg(long, value_name = "PATH")]
     pub api_socket: Option<PathBuf>,
 
@@ -152,7 +163,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub qmp: Option<PathBuf>,
 
-    /// UNIX socket that carries the guest agent's port
+    /// Seconds that SIGTERM gives the guest to power off, once it has pressed the power button; 0 ends the machine at once,
+    /// as a second SIGTERM does, and SIGINT and SIGHUP
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub stop_timeout: u32,
+
+    /// UNIX socket that carries the guest agent's port; a path or fd=N, as above
     #[arg(long, value_name = "PATH")]
     pub agent_socket: Option<PathBuf>,
 

@@ -69,6 +69,11 @@ impl Client {
         Ok(Self { path: path.to_owned(), sender })
     }
 
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Sends a request and waits for the whole answer.
     pub async fn ask(
         &mut self,

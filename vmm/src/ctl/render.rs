@@ -206,7 +206,10 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Resetting { .. } => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
         MachineEvent::Nmi => "machine: the guest was sent a non-maskable interrupt".to_owned(),
-        MachineEvent::Panicked => "machine: the guest's kernel panicked".to_owned(),
+        MachineEvent::Panicked { console } => {
+            let lines: String = console.iter().map(|line| format!("\n    {line}")).collect();
+            format!("machine: the guest's kernel panicked{lines}")
+        }
         MachineEvent::CrashLoaded => {
             "machine: the guest's kernel panicked, and its crash kernel takes over".to_owned()
         }

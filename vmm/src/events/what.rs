@@ -58,7 +58,11 @@ pub enum MachineEvent {
     /// The guest was sent a non-maskable interrupt.
     Nmi,
     /// The guest's kernel said, through the pvpanic device, that it panicked.
-    Panicked,
+    Panicked {
+        /// The last lines on the console, with what is not printable escaped. Whoever may write there can have said them.
+        #[serde(default)]
+        console: Vec<String>,
+    },
     /// It said so, and that its crash kernel takes over.
     CrashLoaded,
     /// A hardware memory error was reported to the guest.

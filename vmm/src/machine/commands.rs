@@ -222,7 +222,7 @@ impl Machine {
         }
     }
 
-    fn press_power_button(&mut self) {
+    pub(super) fn press_power_button(&mut self) {
         self.hub.machine(MachineEvent::PowerButton);
         lock(&self.wiring.ged).raise(dimmer_acpi::ged::POWER_BUTTON);
     }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::{Overlap, lock};
 use dimmer_devices::state::StateError;
@@ -16,6 +16,7 @@ use dimmer_devices::virtio::block::{Block, BlockConfig, BlockState, SECTOR, Work
 use dimmer_devices::virtio::mmio::{MmioState, VirtioMmio};
 
 use super::parts::Transports;
+use super::rate::Rate;
 use super::wake::{Wake, Waker};
 use crate::control::DiskStatus;
 use crate::defect;
@@ -103,8 +104,9 @@ impl Disk {
         let device = transports.attach(Block::new(config, Box::new(move || bell.ask())))?;
         let (inside, worked) = (shared.clone(), device.clone());
         let name = spec.id.clone();
+        let rate = Rate::new(spec.rate);
         let work = move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| inside.work(&name, image, &worked))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| inside.work(&name, image, rate, &worked))) {
                 waker.wake(Wake::Defect(defect::words(&*panic)));
             }
         };
@@ -192,10 +194,11 @@ impl Shared {
         !state.busy
     }
 
-    fn work(&self, id: &str, mut image: Image, device: &Device) {
+    fn work(&self, id: &str, mut image: Image, mut rate: Rate, device: &Device) {
         while self.begin() {
-            while !self.is_stopped() {
+            while self.rest(rate.wait(Instant::now())) {
                 let Some(job) = lock(device).take() else { break };
+                rate.carry(Instant::now(), size(&job.work));
                 let result = image.carry_out(&job.work, job.stable);
                 if let Err(error) = &result
                     && self.counts.errors.fetch_add(1, Ordering::Relaxed) == 0
@@ -224,12 +227,14 @@ impl Shared {
         state.busy
     }
 
-    /// Whether nothing more is to be taken; there may be more, for later.
-    fn is_stopped(&self) -> bool {
-        let mut state = lock(&self.state);
-        let stopped = state.held || state.ended;
-        state.asked |= stopped;
-        stopped
+    /// Waits so long; whether there may then be more to take. If not, there may be later.
+    fn rest(&self, duration: Duration) -> bool {
+        let goes_on = |state: &mut State| !state.held && !state.ended;
+        let rested = self.changed.wait_timeout_while(lock(&self.state), duration, goes_on);
+        let (mut state, _) = rested.unwrap_or_else(PoisonError::into_inner);
+        let goes_on = goes_on(&mut state);
+        state.asked |= !goes_on;
+        goes_on
     }
 }
 
@@ -245,5 +250,14 @@ impl Counts {
         if let Some((sum, bytes)) = bytes.filter(|_| done) {
             sum.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+}
+
+/// Bytes that are carried.
+const fn size(work: &Work) -> u64 {
+    match work {
+        Work::Read(part) => part.end - part.start,
+        Work::Write { bytes, .. } => bytes.len() as u64,
+        Work::Flush | Work::Discard(_) | Work::Zero { .. } | Work::Say(_) | Work::Refuse(_) => 0,
     }
 }

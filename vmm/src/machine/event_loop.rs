@@ -6,14 +6,16 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::timerfd::TimerFd;
 
-use super::signals::Signals;
+use super::signals::{ASKS, Signals};
 use super::wake::Wake;
 use super::{End, Machine, MachineError};
-use crate::control::Letter;
+use crate::control::{Letter, VmState};
 
 /// What the loop listens to besides the machine's own sockets.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub struct Sources {
     pub wake_bell: Arc<EventFd>,
     /// Signals.
     pub signals: Signals,
+    /// Rings when a guest that was asked to power off has had its time.
+    pub overdue: TimerFd,
+    /// How long that is.
+    pub patience: Duration,
 }
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
@@ -42,7 +48,7 @@ pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
     for line in machine.wiring.lines() {
         manager.add_subscriber(line);
     }
-    let control = Rc::new(RefCell::new(Control { machine, sources }));
+    let control = Rc::new(RefCell::new(Control { machine, sources, is_asked: false }));
     manager.add_subscriber(control.clone());
     loop {
         manager.run().map_err(|error| failed(&format!("{error:?}")))?;
@@ -56,12 +62,15 @@ pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
 struct Control {
     machine: Machine,
     sources: Sources,
+    /// Whether a signal has asked for the end.
+    is_asked: bool,
 }
 
 const BELL: u32 = 0;
 const WAKE: u32 = 1;
 const ALARM: u32 = 2;
-const SIGNAL: u32 = 3;
+const OVERDUE: u32 = 3;
+const SIGNAL: u32 = 4;
 
 impl MutEventSubscriber for Control {
     fn init(&mut self, ops: &mut EventOps) {
@@ -69,6 +78,7 @@ impl MutEventSubscriber for Control {
         watch(ops, &self.sources.bell, BELL, EventSet::IN);
         watch(ops, wake_bell, WAKE, EventSet::IN);
         watch(ops, &*self.machine.alarms, ALARM, EventSet::IN);
+        watch(ops, &self.sources.overdue, OVERDUE, EventSet::IN);
         for (number, pipe) in (SIGNAL..).zip(self.sources.signals.pipes()) {
             watch(ops, pipe, number, EventSet::IN);
         }
@@ -93,10 +103,28 @@ impl MutEventSubscriber for Control {
                     self.machine.wiring.alarm(&device);
                 }
             }
-            number => {
-                let name = self.sources.signals.name(number - SIGNAL);
-                self.machine.finish(End::Asked(format!("by {name}")));
+            OVERDUE => {
+                let seconds = self.sources.patience.as_secs();
+                let late = format!("by {ASKS}: the guest did not power off within {seconds} s");
+                self.machine.finish(End::Asked(late));
             }
+            number => self.signalled(number - SIGNAL),
+        }
+    }
+}
+
+impl Control {
+    /// A signal ends the machine; but the first of those that ask for the end gives a guest that runs the time to end itself.
+    fn signalled(&mut self, number: u32) {
+        let name = self.sources.signals.take(number);
+        let can_end_itself = self.machine.state == VmState::Running && !self.sources.patience.is_zero();
+        if name != ASKS || std::mem::replace(&mut self.is_asked, true) || !can_end_itself {
+            return self.machine.finish(End::Asked(format!("by {name}")));
+        }
+        self.machine.press_power_button();
+        if let Err(error) = self.sources.overdue.reset(self.sources.patience, None) {
+            tracing::error!("cannot set a timer: {error}");
+            self.machine.finish(End::Asked(format!("by {name}")));
         }
     }
 }

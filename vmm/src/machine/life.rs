@@ -40,7 +40,7 @@ impl Machine {
             Wake::PowerOff => self.finish(End::PowerOff),
             Wake::CrashLoaded => self.hub.machine(MachineEvent::CrashLoaded),
             Wake::Panicked => {
-                self.hub.machine(MachineEvent::Panicked);
+                self.hub.machine(MachineEvent::Panicked { console: self.wiring.last_words() });
                 let said = lock(&self.panic).take();
                 self.finish(End::Panic(said));
             }

@@ -6,14 +6,16 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::{Overlap, lock};
-use dimmer_devices::state::StateError;
-use dimmer_devices::virtio::mmio::{MmioState, VirtioMmio};
-use dimmer_devices::virtio::net::{Delivered, Net as Device, NetConfig, NetState};
+use dimmer_devices::virtio::mmio::VirtioMmio;
+use dimmer_devices::virtio::net::{Delivered, Net as Device, NetConfig};
 use rustix::event::{PollFd, PollFlags};
 
 use super::parts::Transports;
+use super::rate::Rate;
+use super::threaded::Threaded;
 use super::turns::{Bell, Turns, Work};
 use super::wake::Waker;
 use crate::control::NetStatus;
@@ -51,9 +53,9 @@ type Shared = Arc<Mutex<VirtioMmio<Device>>>;
 #[derive(Debug)]
 pub struct Net {
     spec: NetSpec,
-    device: Shared,
+    /// The device.
+    pub device: Threaded<Device>,
     counts: Arc<Counts>,
-    turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -76,16 +78,17 @@ impl Net {
         let config = NetConfig { mac: spec.mac.0, mtu: spec.mtu, offloads: wire.has_offloads() };
         let device = transports.attach(Device::new(config, Box::new(move || ring.ring())))?;
         let counts = Arc::<Counts>::default();
-        let (id, carried) = (spec.id.clone(), counts.clone());
-        let carrier =
-            Carrier { id, wire: Some(wire), waiting: None, device: device.clone(), counts: carried };
+        let carrier = Carrier {
+            id: spec.id.clone(),
+            wire: Some(wire),
+            waiting: None,
+            device: device.clone(),
+            counts: counts.clone(),
+            sending: Rate::new(spec.rate),
+            receiving: Rate::new(spec.rate),
+        };
         let turns = Turns::begin("net", bell, waker, carrier).map_err(host)?;
-        Ok(Self { spec: spec.clone(), device, counts, turns })
-    }
-
-    /// System reset.
-    pub fn reset(&self) {
-        lock(&self.device).system_reset();
+        Ok(Self { spec: spec.clone(), device: Threaded::new(spec.id.clone(), device, turns), counts })
     }
 
     /// What can be said of it.
@@ -100,34 +103,6 @@ impl Net {
             dropped: count(&counts.dropped),
         }
     }
-
-    /// Its state, while it is held.
-    pub fn state(&self) -> MmioState<NetState> {
-        lock(&self.device).state()
-    }
-
-    /// Goes on from `state`.
-    ///
-    /// # Errors
-    /// [`StateError`]; nothing has changed then.
-    pub fn restore(&self, state: &MmioState<NetState>) -> Result<(), StateError> {
-        lock(&self.device).restore(state)?;
-        lock(&self.device).go_on();
-        Ok(())
-    }
-
-    /// While held it carries nothing.
-    pub fn hold(&self, held: bool) {
-        self.turns.hold(held);
-    }
-
-    /// Waits until nothing is under way, while it is held.
-    ///
-    /// # Errors
-    /// Its name, when that takes too long.
-    pub fn settle(&self) -> Result<(), &str> {
-        if self.turns.settle() { Ok(()) } else { Err(&self.spec.id) }
-    }
 }
 
 /// The thread's own.
@@ -139,6 +114,8 @@ struct Carrier {
     waiting: Option<Vec<u8>>,
     device: Shared,
     counts: Arc<Counts>,
+    sending: Rate,
+    receiving: Rate,
 }
 
 impl Work for Carrier {
@@ -148,9 +125,19 @@ impl Work for Carrier {
 
     fn watched(&self) -> Vec<PollFd<'_>> {
         let Some(wire) = &self.wire else { return Vec::new() };
-        let room = if self.waiting.is_none() { PollFlags::IN } else { PollFlags::empty() };
+        let may_receive = self.waiting.is_none() && self.receiving.wait(Instant::now()).is_zero();
+        let room = if may_receive { PollFlags::IN } else { PollFlags::empty() };
         let flags = if wire.is_full() { room | PollFlags::OUT } else { room };
         if flags.is_empty() { Vec::new() } else { vec![PollFd::from_borrowed_fd(wire.fd(), flags)] }
+    }
+
+    fn rest(&self) -> Option<Duration> {
+        let now = Instant::now();
+        [&self.sending, &self.receiving]
+            .map(|rate| rate.wait(now))
+            .into_iter()
+            .filter(|wait| !wait.is_zero())
+            .min()
     }
 }
 
@@ -165,16 +152,18 @@ impl Carrier {
         };
         wire.flush()?;
         let mut left = TURN;
-        while left > 0 && !wire.is_full() {
+        while left > 0 && !wire.is_full() && self.sending.wait(Instant::now()).is_zero() {
             let Some(frame) = lock(&self.device).sent() else { break };
+            self.sending.carry(Instant::now(), frame.len() as u64);
             wire.send(&frame)?;
             self.counts.sent.fetch_add(1, Ordering::Relaxed);
             left -= 1;
         }
         let mut room = TURN;
-        while room > 0 {
+        while room > 0 && self.receiving.wait(Instant::now()).is_zero() {
             let next = self.waiting.take().map_or_else(|| wire.receive(), |frame| Ok(Some(frame)))?;
             let Some(mut frame) = next else { break };
+            let length = frame.len() as u64;
             match lock(&self.device).deliver(&mut frame) {
                 Delivered::NoRoom => {
                     self.waiting = Some(frame);
@@ -183,6 +172,7 @@ impl Carrier {
                 Delivered::Taken => self.counts.received.fetch_add(1, Ordering::Relaxed),
                 Delivered::Dropped => self.counts.dropped.fetch_add(1, Ordering::Relaxed),
             };
+            self.receiving.carry(Instant::now(), length);
             room -= 1;
         }
         Ok(left == 0 || room == 0)

@@ -17,6 +17,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::board::Pin;
 use super::console_output::{self, ConsoleWriter};
 use super::event_loop::{drain, forget, watch};
+use super::last_words::LastWords;
 use super::panic_watch::PanicWatch;
 use super::parts::Parts;
 use super::shared_socket::{Merge, SharedSocket};
@@ -61,6 +62,7 @@ pub struct SerialConsole {
     /// Rings when the guest has read while input was waiting.
     room: Arc<EventFd>,
     input: Input,
+    words: LastWords,
     /// Writes out what is left when this is dropped.
     _writer: Option<ConsoleWriter>,
     waiting: VecDeque<u8>,
@@ -79,6 +81,8 @@ impl SerialConsole {
             true => Box::new(PanicWatch::new(output, parts.panic.clone(), parts.waker.clone())),
             false => output,
         };
+        let words = LastWords::default();
+        let output = Box::new(words.of(output));
         let room = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let room =
             Arc::new(room.map_err(|error| SerialConsoleError::Host { what: "eventfd".into(), error })?);
@@ -88,12 +92,17 @@ impl SerialConsole {
         let port = Arc::new(Mutex::new(port));
         ports.insert("serial", layout::SERIAL_PORT.into(), serial::SIZE, port.clone())?;
         let waker = parts.waker.clone();
-        Ok(Self { port, room, input, _writer: writer, waiting: VecDeque::new(), held: false, waker })
+        Ok(Self { port, room, input, words, _writer: writer, waiting: VecDeque::new(), held: false, waker })
     }
 
     /// System reset.
     pub fn reset(&mut self) {
         lock(&self.port).reset();
+    }
+
+    /// What the guest said last.
+    pub fn last_words(&self) -> Vec<String> {
+        self.words.lines()
     }
 
     /// Its state.

@@ -16,7 +16,10 @@ use super::End;
 use crate::complaint::complain;
 use crate::socket;
 
-const SIGNALS: [(&str, i32); 3] = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
+/// The signal that asks for the end, rather than for an end at once.
+pub const ASKS: &str = "SIGTERM";
+
+const SIGNALS: [(&str, i32); 3] = [(ASKS, SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
 
 /// A pipe for each signal, which becomes readable when it comes.
 #[derive(Debug)]
@@ -45,10 +48,15 @@ impl Signals {
         self.pipes.iter().map(|(_, pipe)| pipe)
     }
 
-    /// The name of signal `number`.
-    pub fn name(&self, number: u32) -> &'static str {
+    /// The name of signal `number`, which has come, and may come again.
+    pub fn take(&self, number: u32) -> &'static str {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
-        self.pipes.get(index).map_or("a signal", |(name, _)| name)
+        let Some(&(name, ref pipe)) = self.pipes.get(index) else {
+            return "a signal";
+        };
+        // It is readable, or somebody else was faster.
+        let _ = pipe.set_nonblocking(true).and_then(|()| (&*pipe).read(&mut [0; 64]));
+        name
     }
 
     /// Ends the process in good order if a signal comes while the result lives.
@@ -138,7 +146,7 @@ mod tests {
         let (_sender, pipe) = UnixStream::pair().unwrap();
         let signals = Signals { pipes: vec![("SIGTERM", pipe)] };
         drop(signals.while_starting().unwrap());
-        assert_eq!((signals.name(0), signals.name(7)), ("SIGTERM", "a signal"));
+        assert_eq!((signals.take(0), signals.take(7)), ("SIGTERM", "a signal"));
     }
 
     #[test]

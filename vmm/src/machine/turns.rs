@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dimmer_devices::bus::lock;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::wake::{Wake, Waker};
 use crate::defect;
@@ -25,6 +25,11 @@ pub trait Work: Send {
 
     /// What shows that there is more to do, when there was no more.
     fn watched(&self) -> Vec<PollFd<'_>>;
+
+    /// How long it may be until the next turn, if there is to be one whatever shows.
+    fn rest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What rings when there is something to do, by whoever knows.
@@ -128,7 +133,11 @@ impl Shared {
             let again = may && work.turn();
             self.end();
             if !again {
-                self.wait(if may { work.watched() } else { Vec::new() });
+                if may {
+                    self.wait(work.watched(), work.rest());
+                } else {
+                    self.wait(Vec::new(), None);
+                }
             }
         }
     }
@@ -145,10 +154,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn wait<'a>(&'a self, mut watched: Vec<PollFd<'a>>) {
+    fn wait<'a>(&'a self, mut watched: Vec<PollFd<'a>>, rest: Option<Duration>) {
         watched.push(PollFd::new(&self.bell.0, PollFlags::IN));
         // An interruption is a reason to look again.
-        let _ = poll(&mut watched, None);
+        let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+        let _ = poll(&mut watched, rest.as_ref());
         self.bell.heard();
     }
 }

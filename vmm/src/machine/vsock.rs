@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::{Overlap, lock};
-use dimmer_devices::state::StateError;
-use dimmer_devices::virtio::mmio::{MmioState, VirtioMmio};
-use dimmer_devices::virtio::vsock::{Vsock as Device, VsockState};
+use dimmer_devices::virtio::mmio::VirtioMmio;
+use dimmer_devices::virtio::vsock::Vsock as Device;
 use rustix::event::{PollFd, PollFlags};
 
 use super::door::Door;
 use super::parts::Transports;
+use super::threaded::Threaded;
 use super::turns::{Bell, Turns, Work};
 use super::wake::Waker;
 use crate::control::VsockStatus;
@@ -51,9 +51,9 @@ type Shared = Arc<Mutex<VirtioMmio<Device>>>;
 #[derive(Debug)]
 pub struct Vsock {
     spec: VsockSpec,
-    device: Shared,
+    /// The device.
+    pub device: Threaded<Device>,
     counts: Arc<Counts>,
-    turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -83,12 +83,7 @@ impl Vsock {
             counts: counts.clone(),
         };
         let turns = Turns::begin("vsock", bell, waker, carrier)?;
-        Ok(Self { spec: spec.clone(), device, counts, turns })
-    }
-
-    /// System reset.
-    pub fn reset(&self) {
-        lock(&self.device).system_reset();
+        Ok(Self { spec: spec.clone(), device: Threaded::new("vsock".to_owned(), device, turns), counts })
     }
 
     /// What can be said of it.
@@ -100,34 +95,6 @@ impl Vsock {
             sent_bytes: self.counts.sent.load(Ordering::Relaxed),
             received_bytes: self.counts.received.load(Ordering::Relaxed),
         }
-    }
-
-    /// Its state, while it is held.
-    pub fn state(&self) -> MmioState<VsockState> {
-        lock(&self.device).state()
-    }
-
-    /// Goes on from `state`.
-    ///
-    /// # Errors
-    /// [`StateError`]; nothing has changed then.
-    pub fn restore(&self, state: &MmioState<VsockState>) -> Result<(), StateError> {
-        lock(&self.device).restore(state)?;
-        lock(&self.device).go_on();
-        Ok(())
-    }
-
-    /// While held it carries nothing.
-    pub fn hold(&self, held: bool) {
-        self.turns.hold(held);
-    }
-
-    /// Waits until nothing is under way, while it is held.
-    ///
-    /// # Errors
-    /// Its name, when that takes too long.
-    pub fn settle(&self) -> Result<(), &str> {
-        if self.turns.settle() { Ok(()) } else { Err("vsock") }
     }
 }
 

@@ -178,8 +178,8 @@ impl Wiring {
             lock(device).system_reset();
         }
         self.disks.iter().for_each(Disk::reset);
-        self.nets.iter().for_each(Net::reset);
-        self.vsock.iter().for_each(Vsock::reset);
+        self.nets.iter().for_each(|net| net.device.reset());
+        self.vsock.iter().for_each(|vsock| vsock.device.reset());
         if let Some(rng) = &self.rng {
             lock(rng).system_reset();
         }
@@ -206,6 +206,11 @@ impl Wiring {
         if let Some(balloon) = &self.balloon {
             lock(balloon).alarm(id);
         }
+    }
+
+    /// What the guest said last on its console.
+    pub fn last_words(&self) -> Vec<String> {
+        self.serial.borrow().last_words()
     }
 
     /// All memory devices: DIMMs by slot, then virtio-mem devices.

@@ -138,7 +138,7 @@ fn machine(event: &MachineEvent) -> Told {
             let reason = if *by_guest { "guest-reset" } else { "host-qmp-system-reset" };
             Some(("RESET", json!({"guest": by_guest, "reason": reason})))
         }
-        MachineEvent::Panicked => Some(("GUEST_PANICKED", json!({"action": "poweroff"}))),
+        MachineEvent::Panicked { .. } => Some(("GUEST_PANICKED", json!({"action": "poweroff"}))),
         MachineEvent::CrashLoaded => Some(("GUEST_CRASHLOADED", json!({"action": "run"}))),
         MachineEvent::Ended { cause, .. } => {
             let (guest, reason) = match cause {

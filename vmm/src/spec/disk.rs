@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::RateSpec;
+
 /// One disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct DiskSpec {
     pub serial: String,
     /// Whether the host's page cache is passed by.
     pub direct: bool,
+    /// How much it may carry.
+    #[serde(default)]
+    pub rate: RateSpec,
 }
 
 /// How a disk is in its file.

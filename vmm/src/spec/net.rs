@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::RateSpec;
+
 /// One network device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct NetSpec {
     pub mac: Mac,
     /// The largest payload of a frame that the guest is told of.
     pub mtu: Option<u16>,
+    /// How much it may carry in each direction.
+    #[serde(default)]
+    pub rate: RateSpec,
 }
 
 /// Where frames go.

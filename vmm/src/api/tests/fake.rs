@@ -24,6 +24,8 @@ use crate::units::{GIB, MIB};
 
 /// What the machine says to a command.
 pub type Answer = Result<Reply, Refusal>;
+/// What it is made of.
+type Answers = Box<dyn FnMut(&Command, &Hub) -> Answer + Send>;
 
 /// Longest time that a test waits for something that has to come.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -47,13 +49,17 @@ impl FakeMachine {
     }
 
     /// The same for clients who may take this much.
-    pub fn within(limits: Limits, mut answer: impl FnMut(&Command, &Hub) -> Answer + Send + 'static) -> Self {
+    pub fn within(limits: Limits, answer: impl FnMut(&Command, &Hub) -> Answer + Send + 'static) -> Self {
+        Self::start(limits, Box::new(answer))
+    }
+
+    fn start(limits: Limits, mut answer: Answers) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("api");
         let hub = Arc::new(Hub::default());
         let (mailbox, letters, _bell) = Mailbox::new().unwrap();
         let access = Access { mailbox: Arc::new(mailbox), hub: hub.clone(), spec: Arc::new(spec()) };
-        let server = start_within(limits, &socket, access.clone(), |_| ()).unwrap();
+        let server = start_within(limits, &socket, access.clone(), Box::new(|_| ())).unwrap();
         let (saw, seen) = mpsc::channel();
         let machine_hub = Arc::clone(&hub);
         let thread = thread::spawn(move || {
@@ -72,7 +78,7 @@ impl FakeMachine {
     pub fn serve_qmp(&mut self) -> PathBuf {
         let path = self.socket.with_extension("qmp");
         let access = self.access.clone().expect("the machine is there");
-        self.qmp = Some(qmp::start(&path, access, |_| ()).unwrap());
+        self.qmp = Some(qmp::start(&path, access, Box::new(|_| ())).unwrap());
         path
     }
 

@@ -27,6 +27,8 @@ fn every_number_is_there_by_name() {
     for (source, status) in [(3, 0x84), (3, 0x84), (0x9999, 0)] {
         machine.hub.memory(MemoryEvent::Ost { id: None, slot: None, source, status });
     }
+    machine.hub.memory(MemoryEvent::Accepted { device: device("vmem0", State::Plugging) });
+    machine.hub.memory(MemoryEvent::Finished { device: device("vmem0", State::Plugged) });
     let response =
         exchange(&machine.socket, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_eq!(response.status, 200);
@@ -46,6 +48,8 @@ fn every_number_is_there_by_name() {
         r#"dimmer_disk_requests_total{id="disk0",what="failed"} 6"#.to_owned(),
         r#"dimmer_disk_transferred_bytes_total{id="disk0",what="read"} 4"#.to_owned(),
         r#"dimmer_net_frames_total{id="net0",what="received"} 8"#.to_owned(),
+        r#"dimmer_memory_change_duration_seconds_count{kind="virtio-mem",change="plug",outcome="done"} 1"#
+            .to_owned(),
         "dimmer_vsock_connections 2".to_owned(),
         r#"dimmer_vsock_transferred_bytes_total{id="vsock",what="received"} 11"#.to_owned(),
         r#"dimmer_vcpu_exits_total{reason="port-read"} 3"#.to_owned(),

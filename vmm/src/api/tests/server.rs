@@ -22,7 +22,7 @@ use crate::events::Hub;
 fn start_at(path: &Path) -> io::Result<Server> {
     let (mailbox, _letters, _bell) = Mailbox::new()?;
     let access = Access { mailbox: Arc::new(mailbox), hub: Arc::new(Hub::default()), spec: Arc::new(spec()) };
-    start(path, access, |_| ())
+    start(path, access, Box::new(|_| ()))
 }
 
 #[test]
@@ -84,7 +84,8 @@ fn a_handler_that_panics_answers_500_and_the_connection_goes_on() {
     let routes = router.route("/api/v1/at-once", at_once).route("/api/v1/later", later);
     let unexpected = |words| panic!("the server itself has no defect: {words}");
     let access = Access { mailbox: Arc::new(mailbox), hub: Arc::new(Hub::default()), spec: Arc::new(spec()) };
-    let _server = start_with((routes, document), Limits::default(), &path, access, unexpected).unwrap();
+    let _server =
+        start_with((routes, document), Limits::default(), &path, access, Box::new(unexpected)).unwrap();
     for (place, words) in [("/at-once", "a rule is broken;"), ("/later", "a rule is broken later;")] {
         let response = request(&path, "GET", place, "");
         let detail = response.problem();

@@ -1,12 +1,14 @@
 //! TAP devices of the host's (Linux, Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h).
-#![expect(unsafe_code, reason = "ioctls, and a descriptor that this process was started with")]
+#![expect(unsafe_code, reason = "ioctls")]
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use dimmer_devices::virtio::net::HEADER;
+
+use crate::inherited;
 
 const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
 const TUNGETIFF: libc::Ioctl = 0x8004_54d2;
@@ -35,27 +37,23 @@ pub(super) fn open(name: &str) -> io::Result<File> {
 
 /// The device that this process was started with as descriptor `number`.
 pub(super) fn inherited(number: i32) -> io::Result<File> {
-    let none = || io::Error::other("is no TAP device that this process was started with");
-    // What was opened here is closed by exec(2), and so is what was taken here before: only what is not has survived one.
-    // SAFETY: it asks for flags of a number, which need be no descriptor.
-    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-    if flags < 0 || flags & libc::FD_CLOEXEC != 0 {
-        return Err(none());
-    }
+    let file = File::from(inherited::take(number, check_tap)?);
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | rustix::fs::OFlags::NONBLOCK)?;
+    set_up(&file)?;
+    Ok(file)
+}
+
+fn check_tap(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let mut request = request();
-    // SAFETY: as above; a number that is of something else is refused.
-    check(unsafe { libc::ioctl(number, TUNGETIFF, &raw mut request) }).map_err(|_| none())?;
+    // SAFETY: the request is a whole `ifreq`, which the kernel writes; a descriptor of something else is refused.
+    check(unsafe { libc::ioctl(descriptor.as_raw_fd(), TUNGETIFF, &raw mut request) })
+        .map_err(|_| io::Error::other("is no TAP device"))?;
     // SAFETY: TUNGETIFF gives flags.
     let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
     if flags & FLAGS != FLAGS {
         return Err(io::Error::other("must be a TAP device with IFF_NO_PI and IFF_VNET_HDR"));
     }
-    // SAFETY: it is open, and whoever started this process gave it away; nobody here has it, or exec(2) would close it.
-    let file = unsafe { File::from_raw_fd(number) };
-    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | rustix::fs::OFlags::NONBLOCK)?;
-    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)?;
-    set_up(&file)?;
-    Ok(file)
+    Ok(())
 }
 
 fn set_up(file: &File) -> io::Result<()> {
@@ -77,18 +75,17 @@ fn check(result: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::IntoRawFd;
+
     use super::*;
 
     #[test]
     fn what_is_no_tap_device_is_refused_and_stays_open() {
         let file = tempfile::tempfile().unwrap();
         // One that would survive exec(2), as those do that a process was started with.
-        let other = rustix::io::dup(&file).unwrap();
-        for number in [file.as_raw_fd(), other.as_raw_fd(), 1 << 20] {
-            let said = inherited(number).unwrap_err().to_string();
-            assert_eq!(said, "is no TAP device that this process was started with");
-        }
-        file.metadata().unwrap();
-        rustix::io::fcntl_getfd(&other).unwrap();
+        let number = rustix::io::dup(&file).unwrap().into_raw_fd();
+        assert_eq!(inherited(number).unwrap_err().to_string(), "is no TAP device");
+        // SAFETY: it asks for flags of a number.
+        assert!(unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0);
     }
 }

@@ -5,8 +5,6 @@ use dimmer_devices::state::StateError;
 
 use super::Wiring;
 use crate::machine::disk::Disk;
-use crate::machine::net::Net;
-use crate::machine::vsock::Vsock;
 use crate::snapshot::state::DevicesState;
 
 impl Wiring {
@@ -22,10 +20,10 @@ impl Wiring {
             slots: self.slots.as_ref().map(|slots| lock(slots).state()),
             virtio_mem: self.virtio_mem.iter().map(|device| lock(device).state()).collect(),
             disks: self.disks.iter().map(Disk::state).collect(),
-            nets: self.nets.iter().map(Net::state).collect(),
+            nets: self.nets.iter().map(|net| net.device.state()).collect(),
             rng: self.rng.as_ref().map(|rng| lock(rng).state()),
             balloon: self.balloon.as_ref().map(|balloon| lock(balloon).state()),
-            vsock: self.vsock.as_ref().map(Vsock::state),
+            vsock: self.vsock.as_ref().map(|vsock| vsock.device.state()),
         }
     }
 
@@ -71,7 +69,7 @@ impl Wiring {
             return Err(other("as many network devices"));
         }
         for (net, state) in self.nets.iter().zip(&state.nets) {
-            net.restore(state)?;
+            net.device.restore(state)?;
         }
         match (&self.rng, &state.rng) {
             (Some(rng), Some(state)) => {
@@ -90,7 +88,7 @@ impl Wiring {
             _ => return Err(other("a balloon")),
         }
         match (&self.vsock, &state.vsock) {
-            (Some(vsock), Some(state)) => vsock.restore(state),
+            (Some(vsock), Some(state)) => vsock.device.restore(state),
             (None, None) => Ok(()),
             _ => Err(other("a socket device")),
         }
@@ -104,8 +102,8 @@ impl Wiring {
             agent.borrow_mut().hold(held);
         }
         self.disks.iter().for_each(|disk| disk.hold(held));
-        self.nets.iter().for_each(|net| net.hold(held));
-        self.vsock.iter().for_each(|vsock| vsock.hold(held));
+        self.nets.iter().for_each(|net| net.device.hold(held));
+        self.vsock.iter().for_each(|vsock| vsock.device.hold(held));
         if !held {
             self.give_more_random();
         }
@@ -117,8 +115,8 @@ impl Wiring {
     /// The name of the one that takes too long.
     pub fn settle(&self) -> Result<(), &str> {
         self.disks.iter().try_for_each(Disk::settle)?;
-        self.nets.iter().try_for_each(Net::settle)?;
-        self.vsock.iter().try_for_each(Vsock::settle)
+        self.nets.iter().try_for_each(|net| net.device.settle())?;
+        self.vsock.iter().try_for_each(|vsock| vsock.device.settle())
     }
 }
 

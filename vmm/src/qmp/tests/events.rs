@@ -33,7 +33,7 @@ fn what_happens_to_the_machine_is_told_to_its_end() {
         MachineEvent::Resetting { by_guest: true },
         MachineEvent::Resetting { by_guest: false },
         MachineEvent::CrashLoaded,
-        MachineEvent::Panicked,
+        MachineEvent::Panicked { console: Vec::new() },
         MachineEvent::Ended { reason: "it panicked".to_owned(), cause: Cause::Panic },
     ] {
         machine.hub.machine(event);

@@ -26,7 +26,7 @@ pub(super) fn check(disks: &[DiskSpec]) -> Result<(), BadValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::DiskFormat;
+    use crate::spec::{DiskFormat, RateSpec};
 
     fn disk(id: &str, serial: &str) -> DiskSpec {
         DiskSpec {
@@ -36,6 +36,7 @@ mod tests {
             readonly: false,
             serial: serial.to_owned(),
             direct: false,
+            rate: RateSpec::default(),
         }
     }
 

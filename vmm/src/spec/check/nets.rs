@@ -23,7 +23,7 @@ pub(super) fn check(nets: &[NetSpec]) -> Result<(), BadValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Mac, WireSpec};
+    use crate::spec::{Mac, RateSpec, WireSpec};
 
     #[test]
     fn names_and_addresses_are_each_devices_own() {
@@ -32,6 +32,7 @@ mod tests {
             wire: WireSpec::Tap("tap0".to_owned()),
             mac: Mac([2, 0, 0, 0, 0, last]),
             mtu: None,
+            rate: RateSpec::default(),
         };
         check(&[net("a", 1), net("b", 2)]).unwrap();
         assert!(check(&[net("a", 1), net("a", 2)]).unwrap_err().to_string().starts_with("id=a"));

@@ -26,7 +26,7 @@ pub struct DiskConfig {
 
 impl DiskConfig {
     pub(super) fn new(disk: &DiskSpec) -> Self {
-        let DiskSpec { id, path, format: _, readonly, serial, direct } = disk.clone();
+        let DiskSpec { id, path, format: _, readonly, serial, direct, rate: _ } = disk.clone();
         Self { id, path, readonly, direct, serial }
     }
 }

@@ -7,6 +7,7 @@ use imago::storage::StorageCreateOptions;
 use tempfile::TempDir;
 
 use super::*;
+use crate::spec::RateSpec;
 
 const SIZE: u64 = 1 << 20;
 
@@ -17,7 +18,7 @@ fn disk(dir: &TempDir, format: DiskFormat) -> DiskSpec {
         DiskFormat::Qcow2 => create(&path, None),
     }
     let (id, serial) = ("d0".to_owned(), String::new());
-    DiskSpec { id, path, format, readonly: false, serial, direct: false }
+    DiskSpec { id, path, format, readonly: false, serial, direct: false, rate: RateSpec::default() }
 }
 
 fn create(path: &Path, backing: Option<&str>) {
