@@ -1,14 +1,16 @@
 //! `dimmer run --config FILE`: what flags say, said in a file of TOML, by the same names and keys.
 //!
-//!     kernel = "vmlinux"
-//!     cpus = 2
-//!     nested = true
-//!     memory = "size=4G,low=2G"
+//! ```toml
+//! kernel = "vmlinux"
+//! cpus = 2
+//! nested = true
+//! memory = "size=4G,low=2G"
 //!
-//!     [[memory-hotplug]]
-//!     method = "acpi"
-//!     slots = 16
-//!     size = "64G"
+//! [[memory-hotplug]]
+//! method = "acpi"
+//! slots = 16
+//! size = "64G"
+//! ```
 //!
 //! What has several keys is a table, or the text that stands behind the flag; what may be repeated is a list of them. A flag on the
 //! command line stands in place of all that the file has under its name. `--print-config` writes such a file.
