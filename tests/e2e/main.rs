@@ -4,7 +4,7 @@
 //! Each test runs on each of [`KERNELS`]; its name is `KERNEL::FILE::TEST`. To add one: a function
 //! in the file of its topic, and its name in that file's list. The books of every machine are audited when it goes.
 //!
-//! Files about what the guest's kernel does with its memory ([`ABOUT_THE_GUEST`]) run on both; the others on the last of them
+//! The main files about what the guest's kernel does with its memory ([`ABOUT_THE_GUEST`]) run on both; the others on the last of them
 //! alone. Tests that take more than a minute where there is no hardware-assisted KVM ([`LONG`]) wait until ignored ones are
 //! asked for, and then everything runs on everything: `cargo test --workspace -- --include-ignored`. So does the library of
 //! scenarios on other kernels (`kernels.rs`).
@@ -103,7 +103,7 @@ macro_rules! tests {
     };
 }
 
-/// Files about what the guest's kernel makes of memory devices, in which kernels differ.
+/// The main files about what the guest's kernel makes of memory devices.
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
