@@ -1,6 +1,6 @@
 //! The library of scenarios, in shares: what the built-in scenarios say holds on real guests.
 //!
-//! On each kernel other shares run, all of them when ignored tests are asked for; `dimmer-lab check` runs the same. So do
+//! On each kernel another share runs, all of them when ignored tests are asked for; `dimmer-lab check` runs the same. So do
 //! shares of machines that go on from a snapshot behind each step (`dimmer-lab check --restore-each-step`), which take several
 //! times as long, are smaller for that, and run only when ignored tests are asked for.
 
@@ -12,8 +12,6 @@ use crate::{Case, Outcome};
 
 /// How many shares there are, small enough to keep all hosts busy to the end.
 pub const SHARES: usize = 12;
-/// Of so many shares, one runs on each kernel by default.
-const TURNS: usize = 12;
 /// How many other tests a share takes as long as.
 pub const COST: u32 = 6;
 /// How many shares there are of machines that go on from snapshots.
@@ -27,9 +25,8 @@ pub fn cases(kernels: &[Kernel], flavours: &[Kernel]) -> Vec<Case> {
     };
     let mut cases = Vec::new();
     for (turn, kernel) in kernels.iter().enumerate() {
-        let shares = (0..SHARES).map(|share| {
-            on(kernel, "library", (share, SHARES), share % TURNS != turn, Seat::default).costing(COST)
-        });
+        let shares = (0..SHARES)
+            .map(|share| on(kernel, "library", (share, SHARES), share != turn, Seat::default).costing(COST));
         cases.extend(shares);
     }
     for kernel in kernels {

@@ -67,6 +67,25 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
         }
         _ => {}
     }
+    check_devices(machine)?;
+    if fork.serial == SerialSpec::Stdio {
+        return invalid("serial", "a child has no terminal: must be null, file=PATH or socket=PATH");
+    }
+    if fork.memory == Some(RestoredMemory::Map) && usual(&machine.memory) == RestoredMemory::Copy {
+        let what = "this machine's memory cannot lie over an image, which takes backing=anon, prealloc=off and reserve=off: must be copy";
+        return invalid("restore_memory", what);
+    }
+    match &machine.memory.backing {
+        Backing::File(path) if !path.is_dir() => Err(Refusal::Conflict(format!(
+            "the memory of this machine is {}, which no other one can have",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what holds something of the host's that can be of one machine only.
+fn check_devices(machine: &MachineSpec) -> Result<(), Refusal> {
     if let Some(disk) = machine.disks.iter().find(|disk| !disk.readonly) {
         return Err(Refusal::Conflict(format!(
             "disk {} is written by this machine, and no other one can have it (with readonly=on both can)",
@@ -83,20 +102,7 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
         let path = vsock.path.display();
         return Err(Refusal::Conflict(format!("the socket {path} (--vsock) can be of one machine only")));
     }
-    if fork.serial == SerialSpec::Stdio {
-        return invalid("serial", "a child has no terminal: must be null, file=PATH or socket=PATH");
-    }
-    if fork.memory == Some(RestoredMemory::Map) && usual(&machine.memory) == RestoredMemory::Copy {
-        let what = "this machine's memory cannot lie over an image, which takes backing=anon, prealloc=off and reserve=off: must be copy";
-        return invalid("restore_memory", what);
-    }
-    match &machine.memory.backing {
-        Backing::File(path) if !path.is_dir() => Err(Refusal::Conflict(format!(
-            "the memory of this machine is {}, which no other one can have",
-            path.display()
-        ))),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn follow(image: &File, arguments: &[OsString], fork: ForkSpec, reply: ReplyTo, hub: &Hub) {

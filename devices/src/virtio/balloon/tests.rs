@@ -1,3 +1,5 @@
+//! What a driver gives away and takes back, whatever it says.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

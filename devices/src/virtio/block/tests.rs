@@ -1,3 +1,5 @@
+//! Requests of a driver, and what is none.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Frames of a driver and for it, and what is none.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

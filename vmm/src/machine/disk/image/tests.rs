@@ -1,3 +1,5 @@
+//! Images of each format, and files that are none.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
