@@ -14,6 +14,7 @@ mod memory;
 mod power_button;
 mod pvpanic;
 mod serial;
+mod slots;
 mod virtio;
 
 /// Revision since which AML integers have 64 bits.
@@ -21,16 +22,22 @@ const REVISION: u8 = 2;
 
 /// The DSDT.
 pub(crate) fn dsdt(platform: &Platform) -> Vec<u8> {
-    let cpus = cpu::Cpus(platform.cpus.len());
+    let cpus = cpu::Cpus(&platform.cpus);
+    let processors = platform.processor_port.map(|port| cpu::Controller { port, cpus: &platform.cpus });
     let serial = serial::Serial(platform.serial);
     let virtio = virtio::Transports(&platform.virtio);
     let pvpanic = pvpanic::Pvpanic(platform.pvpanic_port);
     let generation = generation::Generation(platform.generation_id);
-    let ged = ged::Ged { device: platform.ged, memory: platform.memory_slots.is_some() };
+    let ged = ged::Ged {
+        device: platform.ged,
+        memory: platform.memory_slots.is_some(),
+        processors: processors.is_some(),
+    };
     let memory = platform.memory_slots.map(memory::Controller::new);
 
+    let first: &dyn Aml = processors.as_ref().map_or(&cpus, |controller| controller);
     let mut devices: Vec<&dyn Aml> =
-        vec![&cpus, &power_button::PowerButton, &serial, &virtio, &pvpanic, &generation];
+        vec![first, &power_button::PowerButton, &serial, &virtio, &pvpanic, &generation];
     if let Some(controller) = &memory {
         devices.push(controller);
     }

@@ -11,3 +11,5 @@ pub const MEMORY: u32 = 1 << 0;
 pub const POWER_BUTTON: u32 = 1 << 1;
 /// The machine has another generation ID (see [`crate::generation`]).
 pub const GENERATION: u32 = 1 << 2;
+/// Notifications of processors wait in [`crate::processors::EVENT`].
+pub const PROCESSORS: u32 = 1 << 3;

@@ -20,6 +20,7 @@ pub mod hotplug;
 mod madt;
 pub mod platform;
 pub mod power;
+pub mod processors;
 pub mod pvpanic;
 mod slit;
 mod srat;

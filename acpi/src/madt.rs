@@ -9,30 +9,35 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::platform::{Cpu, Platform};
-use crate::table::table;
+use crate::table::{table, to_bytes};
 
 /// Revision that ACPI 6.3 gave the table.
 const REVISION: u8 = 5;
+
+/// Flags of a processor's entry (ACPI 6.5, table 5.23): it can be used, or it cannot and can be plugged.
+const ENABLED: u32 = 1 << 0;
+const ONLINE_CAPABLE: u32 = 1 << 1;
 
 /// The MADT.
 pub(crate) fn madt(platform: &Platform) -> Vec<u8> {
     let mut body = platform.local_apic.to_le_bytes().to_vec();
     // Flags: bit 0 (PCAT_COMPAT) would promise a pair of 8259s.
     body.extend(0u32.to_le_bytes());
-    for (uid, cpu) in (0..).zip(&platform.cpus) {
-        processor(uid, cpu, &mut body);
+    for cpu in &platform.cpus {
+        body.extend(processor(cpu, cpu.present));
     }
     IoApic::new(0, platform.io_apic, 0).to_aml_bytes(&mut body);
     table(*b"APIC", REVISION, &body)
 }
 
-/// The entry of the processor whose device in the DSDT has the `_UID` `uid`.
-fn processor(uid: u32, cpu: &Cpu, body: &mut Vec<u8>) {
-    match (u8::try_from(uid), xapic_id(cpu)) {
+/// The entry of a processor, which can be enabled; if it is not, it can be plugged.
+pub(crate) fn processor(cpu: &Cpu, enabled: bool) -> Vec<u8> {
+    match (u8::try_from(cpu.uid), xapic_id(cpu)) {
         (Ok(uid), Some(id)) => {
-            ProcessorLocalApic::new(uid, id, EnabledStatus::Enabled).to_aml_bytes(body);
+            let status = if enabled { EnabledStatus::Enabled } else { EnabledStatus::DisabledOnlineCapable };
+            to_bytes(&ProcessorLocalApic::new(uid, id, status))
         }
-        _ => body.extend_from_slice(ProcessorLocalX2Apic::new(uid, cpu.apic_id).as_bytes()),
+        _ => ProcessorLocalX2Apic::new(cpu, enabled).as_bytes().to_vec(),
     }
 }
 
@@ -54,14 +59,14 @@ struct ProcessorLocalX2Apic {
 }
 
 impl ProcessorLocalX2Apic {
-    fn new(uid: u32, apic_id: u32) -> Self {
+    fn new(cpu: &Cpu, enabled: bool) -> Self {
         Self {
             kind: 9,
             length: 16,
             reserved: 0.into(),
-            apic_id: apic_id.into(),
-            flags: (EnabledStatus::Enabled as u32).into(),
-            uid: uid.into(),
+            apic_id: cpu.apic_id.into(),
+            flags: if enabled { ENABLED } else { ONLINE_CAPABLE }.into(),
+            uid: cpu.uid.into(),
         }
     }
 }

@@ -3,8 +3,10 @@
 /// Everything the ACPI tables say about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Platform {
-    /// The processors, in the order of their APIC ids.
+    /// The processors, in the order of their APIC ids; also those that can be plugged later.
     pub cpus: Vec<Cpu>,
+    /// First I/O port of the register block [`crate::processors`], when processors can come and go.
+    pub processor_port: Option<u16>,
     /// Boot RAM and hot-pluggable windows, ascending; they become SRAT entries.
     pub memory: Vec<MemoryRange>,
     /// Distance from node `i` to node `j` as `distances[i][j]`; the SLIT is left out when there
@@ -35,10 +37,14 @@ pub struct Platform {
 /// One processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpu {
+    /// Its number, and the `_UID` of its device.
+    pub uid: u32,
     /// Local APIC id.
     pub apic_id: u32,
     /// Proximity domain.
     pub node: u32,
+    /// Whether it is there when the guest boots, rather than to be plugged.
+    pub present: bool,
 }
 
 /// A range of guest-physical memory and its proximity domain.

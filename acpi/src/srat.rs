@@ -32,7 +32,7 @@ pub(crate) fn srat(platform: &Platform) -> Vec<u8> {
     // Two reserved fields; the first has the value 1.
     let mut body = 1u32.to_le_bytes().to_vec();
     body.extend(0u64.to_le_bytes());
-    let nobody = Cpu { apic_id: unused_apic_id(&platform.cpus), node: 0 };
+    let nobody = Cpu { uid: 0, apic_id: unused_apic_id(&platform.cpus), node: 0, present: false };
     let mut cpus = platform.cpus.clone();
     cpus.extend(nodes_without_cpus(platform).map(|node| Cpu { node, ..nobody }));
     cpus.sort_by_key(|cpu| cpu.node);

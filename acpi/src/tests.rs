@@ -3,12 +3,17 @@
 use crate::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, VirtioMmio};
 use crate::{ALIGNMENT, dsdt, fadt, hotplug, madt, power, slit, srat, table, tables};
 
+fn cpu(uid: u32, apic_id: u32, node: u32) -> Cpu {
+    Cpu { uid, apic_id, node, present: true }
+}
+
 fn platform() -> Platform {
     let range = |start, size, node, hot_pluggable| MemoryRange { start, size, node, hot_pluggable };
     Platform {
-        cpus: vec![Cpu { apic_id: 0, node: 0 }, Cpu { apic_id: 1, node: 0x0102_0304 }],
+        cpus: vec![cpu(0, 0, 0), cpu(1, 1, 0x0102_0304)],
         memory: vec![range(0, 0x8000_0000, 0, false), range(6 << 30, 64 << 30, 0x0102_0304, true)],
         distances: vec![vec![10, 20], vec![30, 10]],
+        processor_port: None,
         memory_slots: Some(MemorySlots { count: 16, port: 0xa00 }),
         virtio: vec![VirtioMmio { address: 0xd000_0000, size: 0x1000, gsi: 6 }],
         serial: IoDevice { port: 0x3f8, gsi: 4 },
@@ -24,7 +29,7 @@ fn platform() -> Platform {
 /// 255 processors and as many slots and transports as a machine can have.
 fn largest() -> Platform {
     Platform {
-        cpus: (0..255).map(|apic_id| Cpu { apic_id, node: apic_id % 8 }).collect(),
+        cpus: (0..255).map(|apic_id| cpu(apic_id, apic_id, apic_id % 8)).collect(),
         memory_slots: Some(MemorySlots { count: hotplug::MAX_SLOTS, port: 0xa00 }),
         virtio: (0..32)
             .map(|n| VirtioMmio { address: 0xd000_0000 + n * 0x1000, size: 0x1000, gsi: 5 + n })
@@ -65,8 +70,16 @@ fn madt_has_a_local_apic_per_processor_and_one_io_apic() {
 }
 
 #[test]
+fn madt_lists_what_can_be_plugged_as_such() {
+    let absent = |uid, apic_id| Cpu { present: false, ..cpu(uid, apic_id, 0) };
+    let madt = madt::madt(&Platform { cpus: vec![cpu(0, 0, 0), absent(1, 1), absent(2, 255)], ..platform() });
+    assert_eq!(madt[52..60], [0, 8, 1, 1, 2, 0, 0, 0]);
+    assert_eq!(madt[60..76], [9, 16, 0, 0, 255, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]);
+}
+
+#[test]
 fn madt_and_srat_name_apic_ids_from_255_as_x2apics() {
-    let cpus = vec![Cpu { apic_id: 254, node: 1 }, Cpu { apic_id: 255, node: 2 }];
+    let cpus = vec![cpu(0, 254, 1), cpu(1, 255, 2)];
     let platform = Platform { cpus, ..platform() };
     let madt = madt::madt(&platform);
     assert_eq!(madt[44..52], [0, 8, 0, 254, 1, 0, 0, 0]);
@@ -80,7 +93,7 @@ fn madt_and_srat_name_apic_ids_from_255_as_x2apics() {
 /// Linux numbers nodes as they come, and knows no others.
 #[test]
 fn srat_names_every_node_in_order_with_a_processor_of_its_own_or_one_that_is_not_there() {
-    let cpus = vec![Cpu { apic_id: 0, node: 3 }, Cpu { apic_id: 254, node: 1 }, Cpu { apic_id: 2, node: 3 }];
+    let cpus = vec![cpu(0, 0, 3), cpu(1, 254, 1), cpu(2, 2, 3)];
     let distances = vec![vec![10; 5]; 5];
     let srat = srat::srat(&Platform { cpus, distances, memory: Vec::new(), ..platform() });
     let entries: Vec<_> = srat[48..].chunks(16).map(|entry| (entry[2], entry[3], entry[4])).collect();

@@ -11,7 +11,7 @@
 //! [Faults](crate::fault) that are set on demand are the one exception.
 //!
 //! What a device is asked to be is in `description`, its addresses in `window`, its state machine in
-//! `phase`. The host's side is in `change`, the guest's in `guest` and `registers`, notifications in
+//! [`crate::hotplug`]. The host's side is in `change`, the guest's in `guest` and `registers`, notifications in
 //! `announce` and `bus_check`. Nothing that the guest can cause looks at more than one slot, but for the
 //! answer to a bus check, which looks at the slots that it is about.
 
@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use dimmer_acpi::hotplug::MAX_SLOTS;
 
 use crate::ged::Ged;
+use crate::hotplug::{OstLog, OstReport};
 use crate::memory::{GuestRange, Holding, MemoryEvent, MemoryStatus, Outside};
 use crate::placement::Alignment;
 use crate::warning::Said;
@@ -35,8 +36,6 @@ mod error;
 mod guest;
 mod leave;
 mod occupant;
-mod ost;
-mod phase;
 mod registers;
 mod slot;
 mod state;
@@ -48,8 +47,6 @@ pub use bus_check::BusChecks;
 pub use description::{Dimm, DimmRange, Notify, ShapeError};
 pub use error::DimmError;
 pub use occupant::Sight;
-pub use ost::{OstLog, OstReport};
-pub use phase::{Phase, Taken};
 pub use registers::Selectors;
 pub use slot::Owed;
 pub use state::{DimmSlotsState, OccupantState, SlotState};

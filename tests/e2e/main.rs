@@ -17,6 +17,7 @@ mod balloon;
 mod bare;
 mod boot;
 mod check;
+mod cpus;
 mod dimm;
 mod dimm_announced;
 mod dimm_faults;
@@ -198,6 +199,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         boot::TESTS,
         bare::TESTS,
         layouts::TESTS,
+        cpus::TESTS,
         dimm::TESTS,
         dimm_ranges::TESTS,
         dimm_announced::TESTS,

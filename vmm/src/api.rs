@@ -41,6 +41,7 @@ mod missing;
 mod openapi;
 mod panics;
 mod problem;
+mod processors;
 mod server;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,6 +6,7 @@
 
 mod balloon;
 mod config;
+mod cpus;
 mod ctl;
 mod dimm;
 mod disk;

@@ -1,8 +1,9 @@
 //! From the API to the machine: a typed command with its own reply channel, run by the event loop.
 
-use dimmer_devices::dimm::OstReport;
 use dimmer_devices::fault::{Fault, FaultStatus};
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::processors::ProcessorsStatus;
 use dimmer_devices::virtio_mem::{RequestCounts, RequestRecord};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -43,6 +44,10 @@ pub enum Command {
     ResizeTotal(u64),
     /// Ask the guest to let a memory device go.
     Remove(String),
+    /// Ask the guest to have so many vCPUs.
+    ResizeCpus(u32),
+    /// Show how many vCPUs there are.
+    Cpus,
     /// Ask the guest to have so many bytes in the balloon.
     SetBalloon(u64),
     /// Ask the guest every so many seconds how its memory is.
@@ -96,6 +101,7 @@ impl Command {
             Self::Info
                 | Self::Devices
                 | Self::Device(_)
+                | Self::Cpus
                 | Self::Ost(_)
                 | Self::AllOst
                 | Self::Requests(_)
@@ -140,6 +146,15 @@ pub enum Reply {
         /// Where the change's end shows.
         end: Followed,
     },
+    /// How many vCPUs there are.
+    Cpus(ProcessorsStatus),
+    /// The guest was asked to have another number of vCPUs.
+    AcceptedCpus {
+        /// The state right after; `plugged` when nothing has to change.
+        cpus: ProcessorsStatus,
+        /// Where the change's end shows.
+        end: Followed,
+    },
 }
 
 /// What was counted since this process has the machine.
@@ -173,8 +188,10 @@ pub struct VmInfo {
     pub id: Option<String>,
     /// Running, paused, …
     pub state: VmState,
-    /// Number of virtual CPUs.
+    /// Number of virtual CPUs that there are.
     pub cpus: u32,
+    /// How many there are and may be, and what becomes of them.
+    pub processors: ProcessorsStatus,
     /// Bytes of boot RAM.
     pub boot_memory: u64,
     /// Bytes of boot RAM and of all plugged memory, less what is in the balloon.

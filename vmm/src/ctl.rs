@@ -104,6 +104,8 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::PowerButton => talk.tell("/vm.power-button").await,
         Action::Nmi => talk.tell("/vm.nmi").await,
         Action::Vcpus => talk.show("/vcpus", |vcpus: Vec<_>| render::vcpus(&vcpus)).await,
+        Action::Cpus { count: None, .. } => talk.show("/cpus", |cpus| render::cpus(&cpus)).await,
+        Action::Cpus { count: Some(count), wait } => talk.resize_cpus(*count, *wait).await,
         Action::Shutdown => talk.tell("/vm.shutdown").await,
         Action::Resize(resize) => talk.resize(resize).await,
         Action::Balloon { size: None } => talk.show("/vm.info", |info| render::balloon(&info)).await,
@@ -206,6 +208,15 @@ impl Talk<'_> {
         }
     }
 
+    async fn resize_cpus(&mut self, count: u32, wait: Option<Duration>) -> Result<(), Failure> {
+        let body = Resize { desired_vcpus: Some(count), ..Resize::default() };
+        let answer = self.client.ask(Method::PUT, &waiting("/vm.resize", wait), Some(&body)).await?;
+        if answer.status == 204 && !self.json {
+            return Ok(writeln!(self.out, "Accepted.")?);
+        }
+        self.print(answer, |cpus| format!("Done: {}", render::cpus(&cpus)))
+    }
+
     async fn add(&mut self, dimm: &NewDimm) -> Result<(), Failure> {
         let body = NewDevice {
             id: dimm.id.clone(),
@@ -244,8 +255,7 @@ impl Talk<'_> {
         wait: Option<Duration>,
         body: Option<&impl Serialize>,
     ) -> Result<(), Failure> {
-        let query = wait.map(|wait| format!("?wait={}", wait.as_secs_f64())).unwrap_or_default();
-        let (socket, path) = (self.client.path().to_owned(), format!("{path}{query}"));
+        let (socket, path) = (self.client.path().to_owned(), waiting(path, wait));
         let asked = self.client.ask(method, &path, body);
         let answer = if wait.is_some() { progress::shown(&socket, asked).await? } else { asked.await? };
         match answer.status {
@@ -285,6 +295,12 @@ impl Talk<'_> {
         }
         Ok(())
     }
+}
+
+/// The path of a request whose end is waited for.
+fn waiting(path: &str, wait: Option<Duration>) -> String {
+    let query = wait.map(|wait| format!("?wait={}", wait.as_secs_f64())).unwrap_or_default();
+    format!("{path}{query}")
 }
 
 /// A path of this process for the machine, whose directory is another one.

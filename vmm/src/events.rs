@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{EventSink, MemoryEvent};
+use dimmer_devices::processors::{ProcessorEvent, ProcessorSink};
 use dimmer_devices::state::StateError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ pub use tally::Tally;
 pub use what::{Cause, MachineEvent, What};
 
 use changes::Changes;
-use follow::Followers;
+use follow::{Followers, Subject};
 
 /// Events kept for listeners that come later.
 const KEPT: usize = 16 * 1024;
@@ -113,7 +114,12 @@ impl Hub {
     /// Follows the next change of the memory device `id`, which has not been accepted yet, to its end. However
     /// many events come in between, this one is not missed.
     pub fn follow(&self, id: &str) -> Followed {
-        lock(&self.kept).followers.add(id)
+        lock(&self.kept).followers.add(Subject::Device(id.to_owned()))
+    }
+
+    /// Follows the next change of the number of processors in the same way.
+    pub fn follow_cpus(&self) -> Followed {
+        lock(&self.kept).followers.add(Subject::Cpus)
     }
 
     /// What is kept for listeners that come later.
@@ -182,6 +188,12 @@ impl Hub {
         self.missed.fetch_add(oldest.saturating_sub(next), Ordering::Relaxed);
         let known = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
         kept.events.iter().skip(known).take(MOST).cloned().collect()
+    }
+}
+
+impl ProcessorSink for Hub {
+    fn processors(&self, event: ProcessorEvent) {
+        self.put(What::Processors(event));
     }
 }
 

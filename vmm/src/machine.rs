@@ -64,6 +64,7 @@ mod panic_watch;
 mod parts;
 mod platform;
 mod preparing;
+mod presence;
 mod processors;
 mod ram;
 mod rate;
@@ -98,6 +99,7 @@ use hold::Hold;
 use mapping::MappingSpec;
 use panic_watch::PanicReason;
 use preparing::Preparing;
+use presence::Presence;
 use ram::{AreaSpec, Bindings, Ram};
 use reserve::Reserve;
 use resetting::Resetting;
@@ -114,6 +116,7 @@ struct Machine {
     vcpus: Option<Vcpus>,
     hold: Arc<Hold>,
     exits: Arc<Exits>,
+    presence: Arc<Presence>,
     wiring: Wiring,
     ram: Arc<Ram>,
     board: Arc<Board>,
@@ -207,11 +210,11 @@ fn listen(access: Access, qmp: Option<&Path>, waker: &Waker) -> Result<Vec<Serve
     Ok(servers)
 }
 
-/// How many vCPUs the machine is to have, which the host can run.
+/// How many vCPUs the machine can have, which the host can run.
 fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
-    let cpus = usize::try_from(spec.cpus).unwrap_or(usize::MAX);
+    let cpus = usize::try_from(spec.max_cpus).unwrap_or(usize::MAX);
     let most = board.max_vcpus();
-    if cpus <= most { Ok(cpus) } else { Err(MachineError::Cpus { asked: spec.cpus, most }) }
+    if cpus <= most { Ok(cpus) } else { Err(MachineError::Cpus { asked: spec.max_cpus, most }) }
 }
 
 impl Machine {
@@ -227,6 +230,7 @@ impl Machine {
         let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
         let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
+        let presence = Arc::new(Presence::new(spec.cpus, spec.max_cpus, hold.clone()));
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
         let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
@@ -242,6 +246,8 @@ impl Machine {
             layout: &layout,
             board: &board,
             ram: &ram,
+            presence: &presence,
+            hub: &hub,
             outside: &outside,
             waker: &waker,
             panic: &panic,
@@ -250,6 +256,7 @@ impl Machine {
             vcpus: None,
             hold,
             exits: Arc::default(),
+            presence,
             wiring,
             ram,
             board,
@@ -282,6 +289,7 @@ impl Machine {
             mmio: self.wiring.mmio.clone(),
             ram: self.ram.clone(),
             hold: self.hold.clone(),
+            presence: self.presence.clone(),
             exits: self.exits.clone(),
             mcg_cap: self.board.mcg_cap(),
             waker: self.waker.clone(),
@@ -290,7 +298,8 @@ impl Machine {
 
     /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
     fn start(&mut self) -> Result<(), MachineError> {
-        let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports());
+        let there = |number| self.has_cpu(number);
+        let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports(), there);
         let boot = Booted {
             cmdline: &self.spec.cmdline,
             layout: &self.layout,

@@ -35,8 +35,10 @@ pub struct MachineSpec {
     pub initramfs: Option<PathBuf>,
     /// Kernel command line, used exactly as it stands.
     pub cmdline: String,
-    /// Number of virtual CPUs, at least 1.
+    /// Number of virtual CPUs at boot, at least 1.
     pub cpus: u32,
+    /// Most virtual CPUs that there can be, at least as many.
+    pub max_cpus: u32,
     /// Boot RAM.
     pub memory: MemorySpec,
     /// NUMA nodes; empty means one node with everything in it.

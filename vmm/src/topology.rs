@@ -15,7 +15,7 @@ pub struct Place {
     pub node: u32,
 }
 
-/// The places of all vCPUs.
+/// The places of all vCPUs, those that can come later included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// By vCPU number.
@@ -31,7 +31,7 @@ impl Topology {
     /// always has APIC id 0, which is KVM's boot processor.
     pub fn of(spec: &MachineSpec) -> Self {
         let node_of = |cpu| spec.numa.iter().find(|node| node.cpus.contains(&cpu)).map_or(0, |node| node.id);
-        let nodes: Vec<u32> = (0..spec.cpus).map(node_of).collect();
+        let nodes: Vec<u32> = (0..spec.max_cpus).map(node_of).collect();
         let largest = nodes.iter().map(|node| nodes.iter().filter(|other| *other == node).count()).max();
         let cores = u32::try_from(largest.unwrap_or(1)).expect("no more cores than vCPUs");
         let core_bits = u32::BITS - (cores - 1).leading_zeros();
@@ -62,7 +62,7 @@ mod tests {
 
     fn spec(cpus: u32, nodes: &[&[u32]]) -> MachineSpec {
         let node = |(id, cpus): (u32, &&[u32])| sample::node(id, cpus, 0);
-        MachineSpec { cpus, numa: (0..).zip(nodes).map(node).collect(), ..sample::machine() }
+        MachineSpec { cpus, max_cpus: cpus, numa: (0..).zip(nodes).map(node).collect(), ..sample::machine() }
     }
 
     fn ids(spec: &MachineSpec) -> Vec<(u32, u32)> {

@@ -7,6 +7,7 @@ use acpi_tables::aml::{
 };
 use acpi_tables::{Aml, AmlSink};
 
+use super::cpu;
 use super::generation::Generation;
 use super::interrupt;
 use super::memory::Controller;
@@ -20,6 +21,8 @@ pub(super) struct Ged {
     pub device: IoDevice,
     /// Whether there are memory devices to ask for notifications.
     pub memory: bool,
+    /// Whether there are processors to ask.
+    pub processors: bool,
 }
 
 impl Aml for Ged {
@@ -32,7 +35,7 @@ impl Aml for Ged {
                 &Name::new("_CRS".into(), &ResourceTemplate::new(vec![&interrupt(self.device.gsi)])),
                 &OpRegion::new("EVRG".into(), OpRegionSpace::SystemIO, &self.device.port, &ged::SIZE),
                 &register(),
-                &EventMethod { memory: self.memory },
+                &EventMethod { memory: self.memory, processors: self.processors },
             ],
         )
         .to_aml_bytes(sink);
@@ -53,6 +56,7 @@ fn register() -> Field {
 /// `_EVT`, which the guest runs for every interrupt.
 struct EventMethod {
     memory: bool,
+    processors: bool,
 }
 
 impl Aml for EventMethod {
@@ -66,6 +70,9 @@ impl Aml for EventMethod {
         let is_memory = And::new(&ZERO, &events, &ged::MEMORY);
         let scan = MethodCall::new(Controller::scan_path(), vec![]);
         let if_memory = If::new(&is_memory, vec![&scan]);
+        let is_processor = And::new(&ZERO, &events, &ged::PROCESSORS);
+        let scan_processors = MethodCall::new(cpu::Controller::scan_path(), vec![]);
+        let if_processor = If::new(&is_processor, vec![&scan_processors]);
         let is_button = And::new(&ZERO, &events, &ged::POWER_BUTTON);
         let button = PowerButton::path();
         let press = Notify::new(&button, &PowerButton::PRESSED);
@@ -74,6 +81,9 @@ impl Aml for EventMethod {
         let mut body: Vec<&dyn Aml> = vec![&take_events, &if_generation];
         if self.memory {
             body.push(&if_memory);
+        }
+        if self.processors {
+            body.push(&if_processor);
         }
         body.push(&if_button);
         Method::new("_EVT".into(), 1, true, body).to_aml_bytes(sink);

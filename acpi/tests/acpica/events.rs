@@ -10,7 +10,7 @@ use dimmer_acpi::hotplug::{
 };
 
 use crate::tools::{Interpreter, buffer};
-use crate::{dsdt, platform};
+use crate::{dsdt, platform, rename};
 
 /// The model: `EVNT` pops from a queue, `EVTS` reads and clears, and each range of each slot has an
 /// address and a length of its own.
@@ -40,19 +40,6 @@ const MODEL: &str = r"
     }
 ";
 
-/// The DSDT with the fields `names` renamed, so that the model can have their names.
-fn dsdt_without(names: &[&str], slots: u16) -> Vec<u8> {
-    let mut table = dsdt(&platform(slots));
-    for name in names {
-        // The field is the name's first place: an object is defined before it is used.
-        let at = table.windows(4).position(|window| window == name.as_bytes()).expect("the field exists");
-        table[at] = b'X';
-    }
-    table[9] = 0;
-    table[9] = table.iter().fold(0, |sum: u8, byte| sum.wrapping_sub(*byte));
-    table
-}
-
 /// The machine with these events waiting.
 fn machine(slots: u16, pending: u32, queue: &[(u16, u32)]) -> Interpreter {
     let queue: Vec<_> =
@@ -62,7 +49,7 @@ fn machine(slots: u16, pending: u32, queue: &[(u16, u32)]) -> Interpreter {
         .replace("@queue@", &queue.join(", "))
         .replace("@ranges@", &MAX_RANGES.to_string());
     let names = ["SLOT", "RANG", "BASE", "LENG", "EVNT", "EVTS"];
-    Interpreter::new(&dsdt_without(&names, slots), &model)
+    Interpreter::new(&rename(dsdt(&platform(slots)), &names), &model)
 }
 
 /// What an interrupt makes the guest notify.
@@ -144,7 +131,7 @@ fn two_events_in_one_interrupt_are_both_handled_and_then_gone() {
 
 #[test]
 fn the_power_button_works_without_memory_slots() {
-    let table = dsdt_without(&["EVTS"], 0);
+    let table = rename(dsdt(&platform(0)), &["EVTS"]);
     let pending = ged::MEMORY | ged::POWER_BUTTON;
     let model = format!(r"External (\_SB.GED, DeviceObj) Scope (\_SB.GED) {{ Name (EVTS, {pending}) }}");
     let results = Interpreter::new(&table, &model).notifications(&[r"\_SB.GED._EVT 5"]);

@@ -5,6 +5,7 @@
 
 mod events;
 mod generation;
+mod processors;
 mod registers;
 mod round_trip;
 mod tools;
@@ -25,13 +26,14 @@ const GENERATION_ID: u64 = 0x12_3456_7890;
 fn platform(slots: u16) -> Platform {
     let range = |start, size, node, hot_pluggable| MemoryRange { start, size, node, hot_pluggable };
     Platform {
-        cpus: (0..4).map(|id| Cpu { apic_id: id, node: id / 2 }).collect(),
+        cpus: (0..4).map(|id| Cpu { uid: id, apic_id: id, node: id / 2, present: true }).collect(),
         memory: vec![
             range(0, 0x8000_0000, 0, false),
             range(4 << 30, 2 << 30, 1, false),
             range(6 << 30, 64 << 30, 1, true),
         ],
         distances: vec![vec![10, 20], vec![30, 10]],
+        processor_port: None,
         memory_slots: (slots > 0).then_some(MemorySlots { count: slots, port: MEMORY_PORT }),
         virtio: (0..3)
             .map(|n| VirtioMmio { address: 0xd000_0000 + n * 0x1000, size: 0x1000, gsi: 6 + n })
@@ -70,4 +72,16 @@ fn split(platform: &Platform) -> Vec<(String, Vec<u8>)> {
 fn dsdt(platform: &Platform) -> Vec<u8> {
     let tables = split(platform);
     tables.into_iter().find(|(signature, _)| signature == "DSDT").unwrap().1
+}
+
+/// A DSDT with the fields `names` renamed, so that a model can have their names.
+fn rename(mut table: Vec<u8>, names: &[&str]) -> Vec<u8> {
+    for name in names {
+        // The field is the name's first place: an object is defined before it is used.
+        let at = table.windows(4).position(|window| window == name.as_bytes()).expect("the field exists");
+        table[at] = b'X';
+    }
+    table[9] = 0;
+    table[9] = table.iter().fold(0, |sum: u8, byte| sum.wrapping_sub(*byte));
+    table
 }

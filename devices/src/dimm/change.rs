@@ -4,10 +4,10 @@ use dimmer_acpi::hotplug::{NOTIFY_DEVICE_CHECK, NOTIFY_EJECT_REQUEST};
 
 use super::description::{Dimm, Notify};
 use super::occupant::{Occupant, Sight};
-use super::phase::{Phase, Taken};
 use super::registers::Selectors;
 use super::{BusChecks, DimmError, DimmSlots};
 use crate::fault::{Action, Point};
+use crate::hotplug::{Phase, Taken};
 use crate::memory::{GuestRange, Last, MemoryEvent, MemoryStatus, back_all};
 
 /// How the insertion of a device ends that is asked for again.

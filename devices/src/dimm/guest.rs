@@ -1,14 +1,14 @@
 //! What the guest reports with `_OST`, and what follows from it.
 
 use super::DimmSlots;
-use super::ost::{self, Report};
-use super::phase::Step;
+use crate::hotplug::ost::{self, Report, Subject};
+use crate::hotplug::phase::Step;
 use crate::memory::MemoryEvent;
 
 impl DimmSlots {
     /// The guest ran `_OST` of the memory device in `slot`.
     pub(super) fn report(&mut self, slot: u16, source: u32, status: u32) {
-        let report = Report::decode(source, status);
+        let report = Report::decode(Subject::Memory, source, status);
         let id = self.slot(slot).about().map(str::to_owned);
         self.log.slot(slot, id.clone(), source, status);
         self.tell(MemoryEvent::Ost { id, slot: Some(slot), source, status });

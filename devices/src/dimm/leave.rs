@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::DimmSlots;
-use super::phase::{Phase, Taken};
 use crate::alarm::{self, Purpose};
 use crate::fault::{Action, Point};
+use crate::hotplug::{Phase, Taken};
 use crate::memory::{Last, MemoryEvent, MemoryStatus};
 
 /// How a change ends when a fault keeps the device in its slot.

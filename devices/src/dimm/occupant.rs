@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::description::{Dimm, Notify};
-use super::phase::{Phase, Taken};
+use crate::hotplug::{Phase, Taken};
 use crate::memory::{GuestRange, Holding, HostError, HostMemory, Kind, Last, MemoryStatus, back_all, joined};
 
 /// Whether the guest sees a device.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::description::Notify;
 use super::occupant::{Occupant, Sight};
-use super::ost::Report;
+use crate::hotplug::ost::Report;
 
 /// One slot.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dimmer_devices::dimm::OstReport;
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::RequestRecord;
 

@@ -5,13 +5,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::processors::ProcessorsStatus;
+use utoipa::ToSchema;
 
 use super::body::JsonBody;
 use super::cloud_hypervisor::Description;
 use super::errors::{AnyProblem, ChangeProblems};
 use super::types::{Fork, InjectMce, Ping, Resize, ResizeZone, TakeSnapshot};
 use super::wait::{Change, Wait, WaitQuery, change};
-use super::{Api, Problem, Shared};
+use super::{Api, Problem, Shared, processors};
 use crate::audit::Audit;
 use crate::control::{Command, Forked, Reply, VcpuStatus};
 
@@ -170,10 +172,10 @@ fn respond(change: Change) -> Response {
     }
 }
 
-/// Asks for an amount of RAM in all, boot RAM and memory devices, and for what is to be in the balloon; that comes first, and is
-/// not waited for.
+/// Asks for a number of virtual CPUs, for what is to be in the balloon, and for an amount of RAM in all, boot RAM and memory
+/// devices; in this order. What is to be in the balloon is not waited for.
 #[utoipa::path(put, path = "/vm.resize", params(WaitQuery), request_body = Resize, responses(
-    (status = 200, description = "With wait: it is done; the device that was changed", body = MemoryStatus),
+    (status = 200, description = "With wait: it is done; the memory device that was changed, or else the processors", body = Resized),
     (status = 204, description = "The guest was asked, or had that much already"),
     ChangeProblems,
 ))]
@@ -183,13 +185,29 @@ pub async fn resize(
     JsonBody(body): JsonBody<Resize>,
 ) -> Result<Response, Problem> {
     body.check(&api.access.spec)?;
+    let cpus = match body.desired_vcpus {
+        Some(count) => processors::resize(&api, count, wait).await?,
+        None => None,
+    };
     if let Some(size) = body.desired_balloon.filter(|_| api.access.spec.balloon.is_some()) {
         done(&api, Command::SetBalloon(size)).await?;
     }
     match body.desired_ram {
         Some(size) => Ok(respond(change(&api, Command::ResizeTotal(size), wait).await?)),
-        None => Ok(respond(Change::Nothing)),
+        None => Ok(cpus.map_or_else(|| respond(Change::Nothing), |cpus| Json(cpus).into_response())),
     }
+}
+
+/// What a resize changed.
+#[derive(Debug, ToSchema)]
+#[schema(title = "Resized")]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it stands for the two in the document")]
+pub enum Resized {
+    /// A memory device.
+    Device(MemoryStatus),
+    /// The processors.
+    Cpus(ProcessorsStatus),
 }
 
 /// Asks for a memory device's plugged size.

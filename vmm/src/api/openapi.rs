@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::{
     Api, BASE, Problem, Shared, cloud_hypervisor, devices, events, faults, firecracker, machine, metrics,
+    processors,
 };
 
 /// All routes, and the document that describes them.
@@ -33,6 +34,7 @@ pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(machine::power_button))
         .routes(routes!(machine::nmi))
         .routes(routes!(machine::vcpus))
+        .routes(routes!(processors::cpus))
         .routes(routes!(machine::shutdown))
         .routes(routes!(machine::resize))
         .routes(routes!(machine::resize_zone))

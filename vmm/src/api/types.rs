@@ -38,7 +38,7 @@ pub struct Resize {
     /// Bytes wanted of boot RAM and all memory devices together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_ram: Option<u64>,
-    /// Number of virtual CPUs, which cannot change: it must be the one that there is.
+    /// Number of virtual CPUs wanted, at most as many as `--cpus` allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_vcpus: Option<u32>,
     /// Bytes that are to be in the balloon; without one it must be 0.
@@ -49,13 +49,12 @@ pub struct Resize {
 impl Resize {
     /// Refuses what a machine like this cannot do.
     pub(super) fn check(&self, machine: &MachineSpec) -> Result<(), Problem> {
-        let cpus = machine.cpus;
         let wrong = |field: &str, detail: String| {
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}{detail}")).with_field(field))
         };
         match self {
-            Self { desired_vcpus: Some(other), .. } if *other != cpus => {
-                wrong("desired_vcpus", format!("={other}: must be {cpus}: the number of CPUs cannot change"))
+            Self { desired_vcpus: Some(other), .. } if !machine.can_have(*other) => {
+                wrong("desired_vcpus", format!("={other}: {}", machine.cpu_rule()))
             }
             Self { desired_balloon: Some(size @ 1..), .. } if machine.balloon.is_none() => {
                 wrong("desired_balloon", format!("={size}: must be 0: there is no balloon"))

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use super::body::query;
 use super::{Api, Problem};
 use crate::control::{Command, Reply};
-use crate::events::ChangeEnd;
+use crate::events::{ChangeEnd, Followed};
 
 /// Longest time to wait: a day.
 const LONGEST: f64 = 86_400.0;
@@ -87,6 +87,17 @@ pub async fn change(api: &Api, command: Command, Wait(wait): Wait) -> Result<Cha
     if matches!(device.state, State::Idle | State::Plugged) {
         return Ok(Change::Done(device));
     }
+    match ended(api, end, wait).await? {
+        Some(ChangeEnd::Device(status)) => judge(status),
+        _ => Err(in_progress(api, device, wait).await),
+    }
+}
+
+/// The end of a change of something, if it comes within `wait`.
+///
+/// # Errors
+/// 409 when the machine ended before.
+pub async fn ended(api: &Api, end: Followed, wait: Duration) -> Result<Option<ChangeEnd>, Problem> {
     let mut stopping = api.stopping.clone();
     let end = async {
         tokio::select! {
@@ -96,11 +107,11 @@ pub async fn change(api: &Api, command: Command, Wait(wait): Wait) -> Result<Cha
         }
     };
     match tokio::time::timeout(wait, end).await {
-        Ok(ChangeEnd::Device(status)) => judge(status),
         Ok(ChangeEnd::Machine(reason)) => {
             Err(Problem::new(StatusCode::CONFLICT, format!("the machine ended before the change: {reason}")))
         }
-        Err(_) => Err(in_progress(api, device, wait).await),
+        Ok(end) => Ok(Some(end)),
+        Err(_) => Ok(None),
     }
 }
 

@@ -73,6 +73,14 @@ pub enum Action {
     Nmi,
     /// Show where the virtual CPUs are, which stand still meanwhile
     Vcpus,
+    /// Ask the guest to have so many virtual CPUs, or show how many there are
+    Cpus {
+        /// Number wanted (default: show)
+        count: Option<u32>,
+        /// Wait this long for the guest, and say how it ended
+        #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true, requires = "count")]
+        wait: Option<Duration>,
+    },
     /// End the machine at once
     Shutdown,
     /// Ask for a memory device's plugged size, or for an amount of RAM in all

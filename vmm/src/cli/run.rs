@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::balloon::{BalloonArg, EMPTY};
+use super::cpus::CpusArg;
 use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
 use super::net::{NetArg, nets};
@@ -39,9 +40,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "STRING", default_value = DEFAULT_CMDLINE, allow_hyphen_values = true)]
     pub cmdline: String,
 
-    /// Number of virtual CPUs, 1 to 254
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
-    pub cpus: u32,
+    /// Number of virtual CPUs, 1 to 254, and the most that there can be later: N[,max=M]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    pub cpus: CpusArg,
 
     /// The CPU vendor that the guest sees: intel or amd (default: the host's)
     #[arg(long, value_name = "VENDOR", value_parser = cpu_vendor)]
@@ -227,7 +228,8 @@ impl RunArgs {
             kernel: self.kernel.expect("clap asks for it"),
             initramfs: self.initramfs,
             cmdline: self.cmdline,
-            cpus: self.cpus,
+            cpus: self.cpus.boot,
+            max_cpus: self.cpus.max.unwrap_or(self.cpus.boot),
             numa,
             windows: windows(self.memory_hotplug, &memory.backing, &taken),
             memory,

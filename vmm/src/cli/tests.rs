@@ -168,6 +168,8 @@ fn an_impossible_machine_is_named_by_flag_key_value_and_rule() {
     assert_eq!(line, "--memory: size=4097 bytes: must be a multiple of 4 KiB, at least 64 MiB");
     let line = complaint(&["--cpus", "0"]);
     assert_eq!(line, "--cpus 0: must be 1 to 254");
+    let line = complaint(&["--cpus", "4,max=3"]);
+    assert_eq!(line, "--cpus: max=3: must be 4 to 254");
 }
 
 #[test]
@@ -205,6 +207,9 @@ fn ctl_takes_every_action() {
         "power-button",
         "nmi",
         "vcpus",
+        "cpus",
+        "cpus 3",
+        "cpus 3 --wait 5",
         "shutdown",
         "resize 4G",
         "resize --id vmem0 4G --wait 2.5",

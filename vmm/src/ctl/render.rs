@@ -3,7 +3,7 @@
 mod balloon;
 mod records;
 
-use dimmer_devices::memory::{Kind, MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::memory::{Kind, Last, MemoryEvent, MemoryStatus, Outcome, State};
 
 use crate::api::Problem;
 use crate::api::types::Ping;
@@ -12,7 +12,7 @@ use crate::events::{Event, MachineEvent, What};
 use crate::units::Bytes;
 
 pub use balloon::balloon;
-pub use records::{audit, faults, ost, requests};
+pub use records::{audit, cpus, faults, ost, requests};
 
 const HEADINGS: [&str; 8] = ["ID", "KIND", "NODE", "STATE", "PLUGGED", "REQUESTED", "ADDRESS", "LAST CHANGE"];
 
@@ -23,7 +23,7 @@ pub fn ping(ping: Ping) -> String {
 pub fn info(info: &VmInfo) -> String {
     let rows = [
         ("State", if info.state == VmState::Running { "running" } else { "paused" }.to_owned()),
-        ("CPUs", info.cpus.to_string()),
+        ("CPUs", records::cpu_count(&info.processors)),
         ("Boot RAM", Bytes(info.boot_memory).to_string()),
         ("RAM now", Bytes(info.memory_actual_size).to_string()),
         ("Generation", info.generation_id.clone()),
@@ -123,13 +123,16 @@ const fn state(state: State) -> &'static str {
 
 /// How the latest change ended, if one did.
 fn last(device: &MemoryStatus) -> Option<String> {
-    let last = device.last.as_ref()?;
+    device.last.as_ref().map(outcome)
+}
+
+fn outcome(last: &Last) -> String {
     let outcome = match last.outcome {
         Outcome::Done => "done",
         Outcome::Partial => "done in part",
         Outcome::Refused => "refused",
     };
-    Some(last.reason.as_ref().map_or_else(|| outcome.to_owned(), |reason| format!("{outcome}: {reason}")))
+    last.reason.as_ref().map_or_else(|| outcome.to_owned(), |reason| format!("{outcome}: {reason}"))
 }
 
 /// What a device has and what it was asked for.
@@ -162,6 +165,7 @@ pub fn event(event: &Event) -> String {
 pub fn what(what: &What) -> String {
     match what {
         What::Memory(event) => memory_event(event),
+        What::Processors(event) => records::processor_event(event),
         What::Machine(event) => machine_event(event),
     }
 }

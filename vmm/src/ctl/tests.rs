@@ -7,12 +7,13 @@ use std::path::Path;
 
 use clap::Parser;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
-use dimmer_devices::memory::{EventSink, MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::memory::{EventSink, Last, MemoryEvent, MemoryStatus, Outcome, State};
 use dimmer_devices::placement::Placement;
+use dimmer_devices::processors::ProcessorsStatus;
 
 use super::client::segment;
 use super::run;
-use crate::api::tests::fake::{Answer, FakeMachine, accept, device, ended, info, new_dimm};
+use crate::api::tests::fake::{Answer, FakeMachine, accept, accept_cpus, device, ended, info, new_dimm, processors};
 use crate::cli::{Cli, Command as Job};
 use crate::control::{Command, Refusal, Reply, VmState};
 use crate::events::{Cause, Hub, MachineEvent};
@@ -71,7 +72,7 @@ d10    virtio-mem  0     plugged   1 GiB    1 GiB      0x180000000  refused: bus
     assert_eq!(ctl(&machine.socket, "devices"), done(table));
     let info = "\
 State       paused
-CPUs        2
+CPUs        2 of at most 4
 Boot RAM    4 GiB
 RAM now     5 GiB
 Generation  00112233-4455-6677-8899-aabbccddeeff
@@ -94,6 +95,24 @@ fn a_change_that_waits_for_another_one_says_so() {
     assert_eq!(ctl(&machine.socket, "dimm remove d1"), done(text));
     let (_, table, _) = ctl(&machine.socket, "devices");
     assert!(table.contains("unplugging (waits for d0)"), "{table}");
+}
+
+#[test]
+fn processors_are_shown_and_asked_for() {
+    let machine = FakeMachine::new(|command, hub| match command {
+        Command::Cpus => {
+            let last = Some(Last::refused("busy"));
+            Ok(Reply::Cpus(ProcessorsStatus { last, ..processors(2, 3) }))
+        }
+        Command::ResizeCpus(count) => accept_cpus(hub, u16::try_from(*count).unwrap()),
+        other => panic!("unexpected {other:?}"),
+    });
+    let shown = "2 of at most 4, 3 requested, plugging; last change refused: busy\n";
+    assert_eq!(ctl(&machine.socket, "cpus"), done(shown));
+    assert_eq!(ctl(&machine.socket, "cpus 3"), done("Accepted.\n"));
+    assert_eq!(ctl(&machine.socket, "cpus 2 --wait 5"), done("Done: 2 of at most 4\n"));
+    let (status, _, said) = ctl(&machine.socket, "cpus 9");
+    assert_eq!((status, said.as_str()), (2, "dimmer ctl: desired_vcpus=9: must be 1 to 4\n"));
 }
 
 #[test]

@@ -53,7 +53,9 @@ impl Changes {
             }
             What::Memory(MemoryEvent::Finished { device }) => self.finished(device, now),
             What::Memory(MemoryEvent::Removed { device }) => drop(self.begun.remove(&device.id)),
-            What::Memory(MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. }) | What::Machine(_) => {}
+            What::Memory(MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. })
+            | What::Processors(_)
+            | What::Machine(_) => {}
         }
     }
 

@@ -1,7 +1,8 @@
-//! Following one change of a memory device to its end, beside the events that are kept for a while only: a
+//! Following one change of a memory device, or of the number of processors, to its end, beside the events that are kept for a while only: a
 //! guest can make so many of them that the end is gone from there before anybody looks.
 
 use dimmer_devices::memory::{MemoryEvent, MemoryStatus};
+use dimmer_devices::processors::{ProcessorEvent, ProcessorsStatus};
 use tokio::sync::watch;
 
 use super::{MachineEvent, What};
@@ -11,6 +12,8 @@ use super::{MachineEvent, What};
 pub enum ChangeEnd {
     /// It ended, and left the device like this.
     Device(MemoryStatus),
+    /// It ended, and left the processors like this.
+    Cpus(ProcessorsStatus),
     /// The machine ended before, for this reason.
     Machine(String),
 }
@@ -33,21 +36,30 @@ impl Followed {
 #[derive(Debug, Default)]
 pub(super) struct Followers(Vec<Follower>);
 
-/// Finds one change's end among the events: the first `finished` or `removed` of its device behind the
-/// first `accepted` of its device. What finishes before that is an earlier change that this one replaced.
+/// What changes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The memory device of this name.
+    Device(String),
+    /// The number of processors.
+    Cpus,
+}
+
+/// Finds one change's end among the events: the first `finished` or `removed` of its subject behind the
+/// first `accepted`. What finishes before that is an earlier change that this one replaced.
 #[derive(Debug)]
 struct Follower {
-    id: String,
+    subject: Subject,
     accepted: bool,
     end: watch::Sender<Option<ChangeEnd>>,
 }
 
 impl Followers {
     /// One more, from the next event on.
-    pub(super) fn add(&mut self, id: &str) -> Followed {
+    pub(super) fn add(&mut self, subject: Subject) -> Followed {
         self.0.retain(|follower| !follower.end.is_closed());
         let (end, receiver) = watch::channel(None);
-        self.0.push(Follower { id: id.to_owned(), accepted: false, end });
+        self.0.push(Follower { subject, accepted: false, end });
         Followed(receiver)
     }
 
@@ -67,14 +79,35 @@ impl Follower {
     fn see(&mut self, what: &What) -> Option<ChangeEnd> {
         match what {
             What::Machine(MachineEvent::Ended { reason, .. }) => Some(ChangeEnd::Machine(reason.clone())),
-            What::Memory(MemoryEvent::Accepted { device }) => {
-                self.accepted |= device.id == self.id;
+            What::Memory(event) => self.see_memory(event),
+            What::Processors(event) if self.subject == Subject::Cpus => self.see_processors(event),
+            What::Machine(_) | What::Processors(_) => None,
+        }
+    }
+
+    fn see_memory(&mut self, event: &MemoryEvent) -> Option<ChangeEnd> {
+        let is_mine =
+            |device: &MemoryStatus| matches!(&self.subject, Subject::Device(id) if *id == device.id);
+        match event {
+            MemoryEvent::Accepted { device } => {
+                self.accepted |= is_mine(device);
                 None
             }
-            What::Memory(MemoryEvent::Finished { device } | MemoryEvent::Removed { device }) => {
-                (self.accepted && device.id == self.id).then(|| ChangeEnd::Device(device.clone()))
+            MemoryEvent::Finished { device } | MemoryEvent::Removed { device } => {
+                (self.accepted && is_mine(device)).then(|| ChangeEnd::Device(device.clone()))
             }
-            What::Machine(_) | What::Memory(MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. }) => None,
+            MemoryEvent::Progress { .. } | MemoryEvent::Ost { .. } => None,
+        }
+    }
+
+    fn see_processors(&mut self, event: &ProcessorEvent) -> Option<ChangeEnd> {
+        match event {
+            ProcessorEvent::CpusAccepted { .. } => {
+                self.accepted = true;
+                None
+            }
+            ProcessorEvent::CpusFinished { cpus } => self.accepted.then(|| ChangeEnd::Cpus(cpus.clone())),
+            ProcessorEvent::CpusProgress { .. } | ProcessorEvent::CpuOst { .. } => None,
         }
     }
 }
@@ -90,7 +123,7 @@ mod tests {
     /// Shows `events` to a follower of `d1`; returns what it saw.
     fn see(events: impl IntoIterator<Item = What>) -> Option<ChangeEnd> {
         let mut followers = Followers::default();
-        let followed = followers.add("d1");
+        let followed = followers.add(Subject::Device("d1".to_owned()));
         for event in events {
             followers.see(&event);
         }
@@ -147,9 +180,25 @@ mod tests {
     }
 
     #[test]
+    fn processors_are_followed_like_devices() {
+        use dimmer_devices::processors::{ProcessorEvent, ProcessorsStatus};
+        let cpus = ProcessorsStatus { max: 4, requested: 2, plugged: 2, state: State::Plugged, last: None };
+        let finished = What::Processors(ProcessorEvent::CpusFinished { cpus: cpus.clone() });
+        let mut followers = Followers::default();
+        let followed = followers.add(Subject::Cpus);
+        followers.see(&accepted("d1"));
+        followers.see(&finished);
+        assert_eq!(*followed.0.borrow(), None, "that was an earlier change");
+        followers.see(&What::Processors(ProcessorEvent::CpusAccepted { cpus: cpus.clone() }));
+        followers.see(&finished);
+        assert_eq!(*followed.0.borrow(), Some(ChangeEnd::Cpus(cpus)));
+        assert!(followers.0.is_empty());
+    }
+
+    #[test]
     fn those_whom_nobody_waits_for_are_forgotten() {
         let mut followers = Followers::default();
-        (0..1000).for_each(|_| drop(followers.add("d1")));
+        (0..1000).for_each(|_| drop(followers.add(Subject::Device("d1".to_owned()))));
         assert_eq!(followers.0.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dimmer_devices::memory::MemoryEvent;
+use dimmer_devices::processors::ProcessorEvent;
 
 use super::{MachineEvent, What};
 
@@ -41,6 +42,10 @@ const fn name(what: &What) -> &'static str {
         What::Memory(MemoryEvent::Finished { .. }) => "finished",
         What::Memory(MemoryEvent::Ost { .. }) => "ost",
         What::Memory(MemoryEvent::Removed { .. }) => "removed",
+        What::Processors(ProcessorEvent::CpusAccepted { .. }) => "cpus_accepted",
+        What::Processors(ProcessorEvent::CpusProgress { .. }) => "cpus_progress",
+        What::Processors(ProcessorEvent::CpusFinished { .. }) => "cpus_finished",
+        What::Processors(ProcessorEvent::CpuOst { .. }) => "cpu_ost",
         What::Machine(MachineEvent::Booting) => "booting",
         What::Machine(MachineEvent::Paused) => "paused",
         What::Machine(MachineEvent::Resumed) => "resumed",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use dimmer_devices::memory::MemoryEvent;
+use dimmer_devices::processors::ProcessorEvent;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,6 +15,8 @@ use crate::control::MceSeverity;
 pub enum What {
     /// To a memory device.
     Memory(MemoryEvent),
+    /// To the processors.
+    Processors(ProcessorEvent),
     /// To the machine.
     Machine(MachineEvent),
 }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
-use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, DimmSlots, Notify, OstReport};
+use dimmer_devices::dimm::{Dimm, DimmError, DimmRange, DimmSlots, Notify};
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 
@@ -34,6 +35,8 @@ impl Machine {
             Command::Resize { id, size } => self.resize(&id, size),
             Command::ResizeTotal(size) => self.resize_total(size),
             Command::Remove(id) => self.remove(&id),
+            Command::Cpus => Ok(Reply::Cpus(self.cpus_status())),
+            Command::ResizeCpus(count) => self.resize_cpus(count),
             Command::SetBalloon(size) => self.set_balloon(size),
             Command::SetBalloonInterval(seconds) => self.set_balloon_interval(seconds),
             Command::Faults => Ok(Reply::Faults(self.outside.faults.list())),
@@ -68,11 +71,13 @@ impl Machine {
 
     fn info(&self) -> VmInfo {
         let balloon = self.wiring.balloon.as_ref().map(|balloon| balloon::status(&lock(balloon)));
+        let processors = self.cpus_status();
         let in_balloon = balloon.as_ref().map_or(0, |balloon| balloon.actual_size);
         VmInfo {
             id: self.id.clone(),
             state: self.state,
-            cpus: self.spec.cpus,
+            cpus: processors.plugged.into(),
+            processors,
             boot_memory: self.spec.memory.size,
             memory_actual_size: self.ram_size().saturating_sub(in_balloon),
             resets: self.resets,

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use dimmer_devices::bus::Bus;
-use kvm_bindings::{KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION};
+use kvm_bindings::{
+    KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION, KVM_MP_STATE_UNINITIALIZED, kvm_mp_state,
+};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::exits::{Exits, Reason};
 use super::hold::Hold;
 use super::kvm_error::{KvmError, at};
 use super::mce;
+use super::presence::Presence;
 use super::ram::Ram;
 use super::wake::{Wake, Waker};
 
@@ -28,6 +31,8 @@ pub struct Surroundings {
     pub ram: Arc<Ram>,
     /// What holds the guest for a step.
     pub hold: Arc<Hold>,
+    /// Which vCPUs are there.
+    pub presence: Arc<Presence>,
     /// Where it is counted why vCPUs come out.
     pub exits: Arc<Exits>,
     /// IA32_MCG_CAP, where KVM leaves the answer to the machine.
@@ -39,6 +44,7 @@ pub struct Surroundings {
 /// See the module.
 #[derive(Debug)]
 pub struct Cpu {
+    index: usize,
     vcpu: VcpuFd,
     surroundings: Surroundings,
     /// Whether it was said that the guest runs what KVM cannot emulate.
@@ -55,9 +61,9 @@ enum Came {
 }
 
 impl Cpu {
-    /// A vCPU whose state is set up.
-    pub const fn new(vcpu: VcpuFd, surroundings: Surroundings) -> Self {
-        Self { vcpu, surroundings, said: false }
+    /// A vCPU whose state is set up, with its number.
+    pub const fn new(index: usize, vcpu: VcpuFd, surroundings: Surroundings) -> Self {
+        Self { index, vcpu, surroundings, said: false }
     }
 
     /// The vCPU, for whoever has stopped it.
@@ -70,7 +76,7 @@ impl Cpu {
     /// # Errors
     /// The [`Wake`] says why the guest must not run on.
     pub fn run(&mut self) -> Result<(), Wake> {
-        self.step().map(|_| ())
+        self.step(Self::is_there).map(|_| ())
     }
 
     /// Finishes the instruction whose access was handled last, without starting another: until then
@@ -81,7 +87,7 @@ impl Cpu {
     pub fn settle(&mut self) -> Result<(), Wake> {
         self.vcpu.set_kvm_immediate_exit(1);
         let end = loop {
-            match self.step() {
+            match self.step(|_| true) {
                 // An instruction may access devices several times.
                 Ok(Came::Out) => {}
                 Ok(Came::Back) => break Ok(()),
@@ -89,11 +95,30 @@ impl Cpu {
             }
         };
         self.vcpu.set_kvm_immediate_exit(0);
+        if !self.is_there() {
+            self.await_start().map_err(|error| Wake::Failed(error.to_string()))?;
+        }
         end
     }
 
-    fn step(&mut self) -> Result<Came, Wake> {
+    /// Whether it is there; one that is not runs nothing.
+    pub fn is_there(&self) -> bool {
+        self.surroundings.presence.has(self.index)
+    }
+
+    /// One that was taken out begins as all do: with the guest's start-up interrupt.
+    fn await_start(&self) -> Result<(), KvmError> {
+        let state = kvm_mp_state { mp_state: KVM_MP_STATE_UNINITIALIZED };
+        self.vcpu.set_mp_state(state).map_err(at("have a vCPU wait for its start"))
+    }
+
+    /// Enters the guest once, unless it may not.
+    fn step(&mut self, may: impl FnOnce(&Self) -> bool) -> Result<Came, Wake> {
         let pass = self.surroundings.hold.enter();
+        // Asked inside: who takes a vCPU out waits for all that are, and those that come later see it here.
+        if !may(self) {
+            return Ok(Came::Back);
+        }
         let exit = self.vcpu.run();
         drop(pass);
         let exits = &self.surroundings.exits;

@@ -42,24 +42,33 @@ impl Gate {
         Self { inside: Mutex::new(Inside { order: Order::Wait, running: threads }), changed: Condvar::new() }
     }
 
-    /// Called by a vCPU thread before it enters the guest: while the gate is closed, it calls
+    /// Called by a vCPU thread before it enters the guest: while the gate is closed, or the vCPU is not `there`, it calls
     /// `settle` and waits. Returns false when the thread is to end.
-    pub fn enter(&self, settle: impl FnOnce()) -> bool {
-        if self.lock().order == Order::Run {
+    pub fn enter(&self, there: impl Fn() -> bool, settle: impl FnOnce()) -> bool {
+        if self.lock().order == Order::Run && there() {
             return true;
         }
         settle();
         let mut inside = self.lock();
         inside.running -= 1;
         self.changed.notify_all();
-        while matches!(inside.order, Order::Wait | Order::Shut) {
-            inside = self.changed.wait(inside).unwrap_or_else(PoisonError::into_inner);
-        }
-        if inside.order == Order::End {
-            return false;
+        loop {
+            match inside.order {
+                Order::End => return false,
+                Order::Run if there() => break,
+                Order::Run | Order::Wait | Order::Shut => {
+                    inside = self.changed.wait(inside).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
         }
         inside.running += 1;
         true
+    }
+
+    /// Has the threads that wait look again whether their vCPU is there.
+    pub fn look_again(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
     }
 
     /// Lets the threads run, unless the gate is shut.
@@ -158,7 +167,7 @@ mod tests {
                 settled.fetch_add(1, Ordering::SeqCst);
             };
             std::thread::spawn(move || {
-                while gate.enter(&settle) {
+                while gate.enter(|| true, &settle) {
                     rounds.fetch_add(1, Ordering::SeqCst);
                     std::thread::yield_now();
                 }

@@ -9,8 +9,10 @@ use dimmer_devices::virtio::mmio::VirtioMmio;
 use super::board::{Board, Pin};
 use super::panic_watch::PanicReason;
 use super::platform;
+use super::presence::Presence;
 use super::ram::Ram;
 use super::wake::Waker;
+use crate::events::Hub;
 use crate::layout::{self, Layout};
 use crate::spec::MachineSpec;
 
@@ -25,6 +27,10 @@ pub struct Parts<'a> {
     pub board: &'a Arc<Board>,
     /// Guest memory.
     pub ram: &'a Arc<Ram>,
+    /// Which vCPUs are there.
+    pub presence: &'a Arc<Presence>,
+    /// Where events go.
+    pub hub: &'a Arc<Hub>,
     /// What memory devices reach.
     pub outside: &'a Outside,
     /// Where power requests go.

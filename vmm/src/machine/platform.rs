@@ -11,10 +11,16 @@ use crate::topology::{Place, Topology};
 const HERE: u8 = 10;
 const ELSEWHERE: u8 = 20;
 
-/// Describes the machine; `transports` is the number of its virtio-mmio devices.
-pub fn describe(spec: &MachineSpec, layout: &Layout, transports: usize) -> Platform {
+/// Describes the machine; `transports` is the number of its virtio-mmio devices, and `there` says which vCPUs it has.
+pub fn describe(
+    spec: &MachineSpec,
+    layout: &Layout,
+    transports: usize,
+    there: impl Fn(u32) -> bool,
+) -> Platform {
     Platform {
-        cpus: cpus(&Topology::of(spec)),
+        cpus: cpus(&Topology::of(spec), there),
+        processor_port: (spec.max_cpus > spec.cpus).then_some(layout::PROCESSOR_PORT),
         memory: memory(spec, layout),
         distances: distances(&spec.numa),
         memory_slots: slots(spec),
@@ -40,9 +46,14 @@ pub fn transport(index: usize) -> VirtioMmio {
 }
 
 /// In the order of their APIC ids, as the tables want them.
-fn cpus(topology: &Topology) -> Vec<Cpu> {
-    let cpu = |place: &Place| Cpu { apic_id: place.apic_id, node: place.node };
-    let mut cpus: Vec<_> = topology.places.iter().map(cpu).collect();
+fn cpus(topology: &Topology, there: impl Fn(u32) -> bool) -> Vec<Cpu> {
+    let cpu = |(uid, place): (u32, &Place)| Cpu {
+        uid,
+        apic_id: place.apic_id,
+        node: place.node,
+        present: there(uid),
+    };
+    let mut cpus: Vec<_> = (0..).zip(&topology.places).map(cpu).collect();
     cpus.sort_by_key(|cpu| cpu.apic_id);
     cpus
 }

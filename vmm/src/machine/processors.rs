@@ -1,5 +1,9 @@
-//! What people see of the vCPUs, and the interrupt that they can send them: one that reaches a guest which does nothing else.
+//! What people see of the vCPUs, how many there are to be, and the interrupt that people can send them: one that reaches a guest
+//! which does nothing else.
 
+use dimmer_devices::bus::lock;
+use dimmer_devices::memory::State;
+use dimmer_devices::processors::ProcessorsStatus;
 use kvm_bindings::{
     KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED,
     kvm_lapic_state,
@@ -9,7 +13,7 @@ use kvm_ioctls::VcpuFd;
 use super::Machine;
 use super::cpu::Cpu;
 use super::kvm_error::{KvmError, at};
-use crate::control::{Activity, Refusal, VcpuStatus, VmState};
+use crate::control::{Activity, Refusal, Reply, VcpuStatus, VmState};
 use crate::events::MachineEvent;
 
 /// The local APIC's register for its second line, which non-maskable interrupts come in by (Intel SDM volume 3, section 11.5.1):
@@ -23,12 +27,55 @@ const MASKED: u32 = 1 << 16;
 const INTERRUPTS: u64 = 1 << 9;
 
 impl Machine {
-    /// Where all vCPUs are.
+    /// How many vCPUs there are, and may be.
+    pub(super) fn cpus_status(&self) -> ProcessorsStatus {
+        let slots = self.wiring.processors.as_ref().map(|slots| lock(slots).status());
+        slots.unwrap_or_else(|| {
+            let count = u16::try_from(self.spec.cpus).unwrap_or(u16::MAX);
+            ProcessorsStatus {
+                max: count,
+                requested: count,
+                plugged: count,
+                state: State::Plugged,
+                last: None,
+            }
+        })
+    }
+
+    /// Whether the vCPU with this number is there.
+    pub(super) fn has_cpu(&self, number: u32) -> bool {
+        usize::try_from(number).is_ok_and(|number| self.presence.has(number))
+    }
+
+    /// Asks the guest to have `count` vCPUs.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there cannot be so many.
+    pub(super) fn resize_cpus(&mut self, count: u32) -> Result<Reply, Refusal> {
+        let end = self.hub.follow_cpus();
+        let wrong = |rule: String| Refusal::Invalid(format!("desired_vcpus={count}: {rule}"));
+        if !self.spec.can_have(count) {
+            return Err(wrong(self.spec.cpu_rule()));
+        }
+        let cpus = match &self.wiring.processors {
+            Some(slots) => {
+                let count = u16::try_from(count).unwrap_or(u16::MAX);
+                lock(slots).request(count).map_err(|bad| wrong(bad.to_string()))?
+            }
+            None => self.cpus_status(),
+        };
+        Ok(Reply::AcceptedCpus { cpus, end })
+    }
+
+    /// Where all vCPUs are that are there.
     ///
     /// # Errors
     /// [`Refusal`] when the machine has ended, or KVM does not tell.
     pub(super) fn vcpus_status(&self) -> Result<Vec<VcpuStatus>, Refusal> {
-        self.with_still(|cpus| (0..).zip(cpus).map(|(id, cpu)| status(id, cpu.vcpu())).collect())
+        self.with_still(|cpus| {
+            let there = (0..).zip(cpus).filter(|(_, cpu)| cpu.is_there());
+            there.map(|(id, cpu)| status(id, cpu.vcpu())).collect()
+        })
     }
 
     /// Sends a non-maskable interrupt to each vCPU that takes it from its local APIC's line, as the line of a real machine reaches

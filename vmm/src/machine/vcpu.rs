@@ -35,7 +35,7 @@ pub enum VcpuError {
 /// How long vCPUs have to come out of the guest and of the devices; microseconds are usual.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The vCPUs of one VM and their threads.
+/// The vCPUs of one VM and their threads, also of those that are not there (see [`super::presence`]).
 #[derive(Debug)]
 pub struct Vcpus {
     gate: Arc<Gate>,
@@ -61,12 +61,14 @@ impl Vcpus {
         for (index, place) in topology.places.iter().enumerate() {
             let vcpu = board.vcpu(place.apic_id).map_err(VcpuError::from)?;
             set_up(index, &vcpu)?;
-            cpus.push(Arc::new(Mutex::new(Cpu::new(vcpu, surroundings.clone()))));
+            cpus.push(Arc::new(Mutex::new(Cpu::new(index, vcpu, surroundings.clone()))));
         }
         let gate = Arc::new(Gate::closed(cpus.len()));
         surroundings.waker.watch(&gate);
+        surroundings.presence.watch(&gate);
         let spawn = |(index, cpu): (usize, &Arc<Mutex<Cpu>>)| {
-            let thread = Thread { cpu: cpu.clone(), gate: gate.clone(), surroundings: surroundings.clone() };
+            let thread =
+                Thread { index, cpu: cpu.clone(), gate: gate.clone(), surroundings: surroundings.clone() };
             let builder = std::thread::Builder::new().name(format!("vcpu{index}"));
             builder.spawn(move || thread.run()).map_err(VcpuError::Thread)
         };
@@ -132,6 +134,7 @@ impl Drop for Vcpus {
 }
 
 struct Thread {
+    index: usize,
     cpu: Arc<Mutex<Cpu>>,
     gate: Arc<Gate>,
     surroundings: Surroundings,
@@ -141,7 +144,8 @@ impl Thread {
     fn run(self) {
         let _seat = self.surroundings.hold.seat();
         guarded(&self.gate, &self.surroundings.waker, || {
-            while self.gate.enter(|| self.wake_on_error(Cpu::settle)) {
+            let there = || self.surroundings.presence.has(self.index);
+            while self.gate.enter(there, || self.wake_on_error(Cpu::settle)) {
                 self.wake_on_error(Cpu::run);
             }
         });
@@ -175,7 +179,7 @@ mod tests {
         waker.watch(&gate);
         gate.open();
         guarded(&gate, &waker, || {
-            assert!(gate.enter(|| ()));
+            assert!(gate.enter(|| true, || ()));
             panic!("a rule is broken");
         });
         assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [Wake::Defect("a rule is broken".to_owned())]);

@@ -3,6 +3,7 @@
 mod balloon;
 mod error;
 mod memory;
+mod processors;
 mod rng;
 mod state;
 mod vsock;
@@ -18,6 +19,7 @@ use dimmer_devices::i8042::{self, I8042};
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::pci::{self, PciConfiguration};
 use dimmer_devices::power::{Power, PowerRequest};
+use dimmer_devices::processors::ProcessorSlots;
 use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
 use dimmer_devices::virtio::mmio::VirtioMmio;
 use dimmer_devices::virtio_mem::{RequestCounts, VirtioMem};
@@ -69,6 +71,8 @@ pub struct Wiring {
     pub ged: Arc<Mutex<Ged>>,
     /// The DIMM slots, if there are any.
     pub slots: Option<Arc<Mutex<DimmSlots>>>,
+    /// The places of processors, if they can come and go.
+    pub processors: Option<Arc<Mutex<ProcessorSlots>>>,
     /// The virtio-mem devices, by their place on the command line.
     pub virtio_mem: Vec<SharedVirtioMem>,
     /// The disks, likewise.
@@ -112,6 +116,7 @@ impl Wiring {
         ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
         let slots = memory::slots(parts, &ged, &mut ports)?;
+        let processors = processors::processors(parts, &ged, &mut ports)?;
         let mut transports = Transports::new(parts, &mut mmio);
         let agent = match &parts.spec.agent_socket {
             Some(path) => Some(AgentPort::new(path, &mut transports)?),
@@ -129,6 +134,7 @@ impl Wiring {
             mmio: Arc::new(mmio),
             ged,
             slots,
+            processors,
             virtio_mem,
             disks,
             nets,
@@ -161,7 +167,7 @@ impl Wiring {
     }
 
     /// System reset of every device. The Generic Event Device goes first: the DIMM slots may have
-    /// something new to say.
+    /// something new to say, and processors, too.
     pub fn reset(&self) {
         lock(&self.ged).reset();
         lock(&self.power).reset();
@@ -170,6 +176,9 @@ impl Wiring {
         self.serial.borrow_mut().reset();
         if let Some(slots) = &self.slots {
             lock(slots).reset();
+        }
+        if let Some(processors) = &self.processors {
+            lock(processors).reset();
         }
         if let Some(agent) = &self.agent {
             agent.borrow_mut().reset();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dimmer_devices::dimm::OstReport;
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::{Kind, MemoryStatus};
 use serde_json::{Value, json};
 

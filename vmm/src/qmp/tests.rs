@@ -6,7 +6,7 @@ mod events;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use dimmer_devices::dimm::OstReport;
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::{Kind, MemoryStatus, State};
 use serde_json::{Value, json};
 

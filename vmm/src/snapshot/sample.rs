@@ -113,9 +113,20 @@ fn devices() -> DevicesState {
         "ged": {"pending": 0}, "power": {"sleep_control": 0}, "pvpanic": {"said": 0}, "pci": {"address": 0},
         "serial": {"port": port, "input": [104, 105]},
         "agent": {"port": transport(6, json!({"control": control, "sent": 0})), "input": []},
-        "slots": slots, "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,
+        "slots": slots, "processors": processors(), "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,
         "balloon": transport(3, balloon), "vsock": transport(3, json!({"cid": 3})),
     }))
+}
+
+/// One that is there, one on its way out, and one that has gone.
+fn processors() -> Value {
+    let there =
+        |leaving| json!({"phase": {"taken": "plugged", "leaving": leaving}, "owes": false, "asked": leaving});
+    json!({
+        "slots": [there(false), there(true), {"phase": null, "owes": true, "asked": true}], "requested": 1,
+        "change": {"before": 3, "reason": "busy"}, "last": {"outcome": "done", "reason": null},
+        "notifications": [[1, 3]], "selectors": {"processor": 1, "ost_source": 3},
+    })
 }
 
 fn of<T: DeserializeOwned>(json: Value) -> T {

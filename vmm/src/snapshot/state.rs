@@ -5,6 +5,7 @@ use dimmer_devices::fault::FaultStatus;
 use dimmer_devices::ged::GedState;
 use dimmer_devices::pci::PciState;
 use dimmer_devices::power::PowerState;
+use dimmer_devices::processors::ProcessorSlotsState;
 use dimmer_devices::pvpanic::PvpanicState;
 use dimmer_devices::serial::SerialState;
 use dimmer_devices::virtio::balloon::BalloonState;
@@ -105,6 +106,8 @@ pub struct DevicesState {
     pub agent: Option<AgentPortState>,
     /// The DIMM slots, if it has any.
     pub slots: Option<DimmSlotsState>,
+    /// The places of processors, if they can come and go.
+    pub processors: Option<ProcessorSlotsState>,
     /// The virtio-mem devices, by their place on the command line.
     pub virtio_mem: Vec<MmioState<VirtioMemState>>,
     /// The disks, likewise; what is on them is not saved.

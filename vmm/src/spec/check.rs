@@ -86,6 +86,10 @@ impl MachineSpec {
             let rule = format!("must be 1 to {MAX_CPUS}");
             return Err(SpecError::Flag { flag: "--cpus", value: self.cpus.to_string(), rule });
         }
+        if !(self.cpus..=MAX_CPUS).contains(&self.max_cpus) {
+            let rule = format!("must be {} to {MAX_CPUS}", self.cpus);
+            return Err(of("--cpus")(BadValue::new("max", self.max_cpus, rule)));
+        }
         self.memory.check().map_err(of("--memory"))?;
         numa::check(self).map_err(of("--numa"))?;
         self.check_firmware_ranges().map_err(of("--firmware-range"))?;
@@ -96,6 +100,23 @@ impl MachineSpec {
         balloon::check(self).map_err(of("--balloon"))?;
         self.check_ids()?;
         self.check_faults()
+    }
+
+    /// Whether the machine can have `count` virtual CPUs.
+    pub const fn can_have(&self, count: u32) -> bool {
+        let fixed = self.cpus == self.max_cpus;
+        if fixed { count == self.cpus } else { 1 <= count && count <= self.max_cpus }
+    }
+
+    /// How many it can have, in words.
+    pub fn cpu_rule(&self) -> String {
+        let Self { cpus, max_cpus, .. } = self;
+        if cpus == max_cpus {
+            return format!(
+                "must be {cpus}: the number of CPUs can only change where --cpus says so, as in --cpus {cpus},max=8"
+            );
+        }
+        format!("must be 1 to {max_cpus}")
     }
 
     /// No two memory devices have one name.

@@ -15,6 +15,7 @@ pub fn machine() -> MachineSpec {
         initramfs: None,
         cmdline: String::new(),
         cpus: 1,
+        max_cpus: 1,
         memory: memory(4 * GIB, 2 * GIB),
         numa: Vec::new(),
         windows: Vec::new(),

@@ -7,7 +7,8 @@ use acpi_tables::aml::{
 };
 use acpi_tables::{Aml, AmlSink};
 
-use super::{BASE, LENGTH, RANGE, RESOURCES_METHOD, SLOT, lock, unlock};
+use super::super::slots::{SLOT, lock, unlock};
+use super::{BASE, LENGTH, RANGE, RESOURCES_METHOD};
 
 /// Offsets of a QWord address space descriptor's fields (ACPI 6.5, section 6.4.3.5.1).
 const MINIMUM_OFFSET: u8 = 14;

@@ -8,10 +8,11 @@
 //! waits. A bay has an address and no hardware id, so Linux binds nothing to it, and scans through it
 //! when it looks at the controller.
 
-use acpi_tables::aml::{Arg, Device, EISAName, Method, MethodCall, Name, Path, Return};
+use acpi_tables::aml::{Device, EISAName, Name, Path};
 use acpi_tables::{Aml, AmlSink};
 
-use super::{CONTROLLER_PATH, EJECT_METHOD, OST_METHOD, PROXIMITY_METHOD, RESOURCES_METHOD, STATUS_METHOD};
+use super::super::slots::{Ej0, Get, Ost, STATUS_METHOD};
+use super::{CONTROLLER_PATH, PROXIMITY_METHOD, RESOURCES_METHOD};
 
 /// The bays `N000` and so on with the memory devices `M000` and so on in them, as many as there are
 /// slots.
@@ -49,48 +50,9 @@ impl Aml for MemoryDevice {
                 &Get { method: "_CRS", target: RESOURCES_METHOD, slot },
                 &Get { method: "_PXM", target: PROXIMITY_METHOD, slot },
                 &Ost { slot },
-                &Eject { slot },
+                &Ej0 { slot },
             ],
         )
         .to_aml_bytes(sink);
-    }
-}
-
-/// A method that returns what the controller's method says about this slot.
-struct Get {
-    method: &'static str,
-    target: &'static str,
-    slot: u16,
-}
-
-impl Aml for Get {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        let call = MethodCall::new(self.target.into(), vec![&self.slot]);
-        Method::new(self.method.into(), 0, false, vec![&Return::new(&call)]).to_aml_bytes(sink);
-    }
-}
-
-/// `_OST`: source event, status, and a buffer that is not used for memory.
-pub(super) struct Ost {
-    /// The slot, or [`CONTAINER`](crate::hotplug::CONTAINER).
-    pub slot: u16,
-}
-
-impl Aml for Ost {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        let report = MethodCall::new(OST_METHOD.into(), vec![&self.slot, &Arg(0), &Arg(1)]);
-        Method::new("_OST".into(), 3, false, vec![&report]).to_aml_bytes(sink);
-    }
-}
-
-/// `_EJ0`; its argument is always 1.
-struct Eject {
-    slot: u16,
-}
-
-impl Aml for Eject {
-    fn to_aml_bytes(&self, sink: &mut dyn AmlSink) {
-        let eject = MethodCall::new(EJECT_METHOD.into(), vec![&self.slot]);
-        Method::new("_EJ0".into(), 1, false, vec![&eject]).to_aml_bytes(sink);
     }
 }

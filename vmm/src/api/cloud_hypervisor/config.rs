@@ -42,7 +42,7 @@ pub struct VmConfig {
     pub vsock: Option<VsockConfig>,
 }
 
-/// Virtual CPUs; their number stays.
+/// Virtual CPUs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CpusConfig {
     /// Number at boot.
@@ -106,7 +106,7 @@ impl VmConfig {
     pub fn new(spec: &MachineSpec, devices: &[MemoryStatus], balloon: Option<&BalloonStatus>) -> Self {
         let off = ConsoleConfig { mode: "Off", file: None, socket: None };
         Self {
-            cpus: CpusConfig { boot_vcpus: spec.cpus, max_vcpus: spec.cpus, nested: spec.nested },
+            cpus: CpusConfig { boot_vcpus: spec.cpus, max_vcpus: spec.max_cpus, nested: spec.nested },
             memory: MemoryConfig::new(spec, devices),
             payload: PayloadConfig {
                 kernel: spec.kernel.clone(),

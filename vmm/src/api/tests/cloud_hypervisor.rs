@@ -11,7 +11,7 @@ use std::process::Command as Process;
 use dimmer_devices::memory::State;
 use serde_json::{Value, json};
 
-use super::fake::{DEADLINE, FakeMachine, accept, device, disk, info, net};
+use super::fake::{DEADLINE, FakeMachine, accept, accept_cpus, device, disk, info, net};
 use super::raw::request;
 use crate::api::types::Resize;
 use crate::control::{Command, Counts, Reply, VmInfo, VmState};
@@ -76,6 +76,7 @@ fn every_command_of_its_that_has_something_behind_it_reaches_the_machine() {
         Command::ResizeTotal(_) | Command::Resize { .. } | Command::Remove(_) => {
             accept(hub, "d1", State::Plugging)
         }
+        Command::ResizeCpus(_) => accept_cpus(hub, 3),
         _ => Ok(Reply::Done),
     });
     let snapshot = SnapshotSpec { destination: "/srv/snap".into(), ..SnapshotSpec::default() };
@@ -94,9 +95,15 @@ fn every_command_of_its_that_has_something_behind_it_reaches_the_machine() {
             Some(Command::ResizeTotal(3 * GIB)),
         ),
         (
-            "resize --cpus 2 --balloon 1G",
+            "resize --cpus 3",
             "vm.resize",
-            Some(r#"{"desired_vcpus":2,"desired_ram":null,"desired_balloon":1073741824}"#),
+            Some(r#"{"desired_vcpus":3,"desired_ram":null,"desired_balloon":null}"#),
+            Some(Command::ResizeCpus(3)),
+        ),
+        (
+            "resize --balloon 1G",
+            "vm.resize",
+            Some(r#"{"desired_vcpus":null,"desired_ram":null,"desired_balloon":1073741824}"#),
             Some(Command::SetBalloon(GIB)),
         ),
         (
@@ -153,7 +160,7 @@ fn what_it_asks_for_has_its_shape() {
     let info = ask("vm.info");
     assert_eq!((&info["memory_actual_size"], &info["state"]), (&json!(5 * GIB), &json!("running")));
     let config = &info["config"];
-    assert_eq!(config["cpus"], json!({"boot_vcpus": 2, "max_vcpus": 2, "nested": false}));
+    assert_eq!(config["cpus"], json!({"boot_vcpus": 2, "max_vcpus": 4, "nested": false}));
     let memory = &config["memory"];
     assert_eq!((&memory["size"], &memory["hotplug_method"]), (&json!(4 * GIB), &json!("VirtioMem")));
     assert_eq!((&memory["hotplug_size"], &memory["hotplugged_size"]), (&json!(8 * GIB), &json!(GIB)));
@@ -180,8 +187,8 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let machine = FakeMachine::silent();
     let table = [
         (
-            r#"{"desired_vcpus":3,"desired_ram":5}"#,
-            "desired_vcpus=3: must be 2: the number of CPUs cannot change",
+            r#"{"desired_vcpus":5,"desired_ram":5}"#,
+            "desired_vcpus=5: must be 1 to 4",
         ),
         (r#"{"desired_ram":null}"#, "desired_ram: missing field `desired_ram`, bytes wanted"),
     ];
@@ -190,6 +197,10 @@ fn what_cannot_be_is_refused_with_the_reason() {
         assert_eq!(response.status, 422);
         assert!(response.problem().starts_with(detail), "{response:?}");
     }
+    let cpus = Resize { desired_vcpus: Some(3), ..Resize::default() };
+    let problem = cpus.check(&sample::machine()).unwrap_err();
+    let fixed = "desired_vcpus=3: must be 1: the number of CPUs can only change where --cpus says so, as in --cpus 1,max=8";
+    assert_eq!(problem.detail, fixed);
     let balloon = Resize { desired_balloon: Some(4096), ..Resize::default() };
     let problem = balloon.check(&sample::machine()).unwrap_err();
     assert_eq!(problem.detail, "desired_balloon=4096: must be 0: there is no balloon");
@@ -204,8 +215,8 @@ fn what_cannot_be_is_refused_with_the_reason() {
         assert_eq!(response.status, 501);
         assert!(response.problem().contains(why), "{response:?}");
     }
-    for told in tell(&machine.socket, "resize --cpus 3", ("PUT", "vm.resize", Some(r#"{"desired_vcpus":3}"#)))
+    for told in tell(&machine.socket, "resize --cpus 5", ("PUT", "vm.resize", Some(r#"{"desired_vcpus":5}"#)))
     {
-        assert!(told.unwrap_err().contains("the number of CPUs cannot change"));
+        assert!(told.unwrap_err().contains("must be 1 to 4"));
     }
 }

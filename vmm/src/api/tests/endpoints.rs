@@ -1,9 +1,12 @@
 //! Every endpoint once, as it is meant to be used.
 
-use dimmer_devices::memory::State;
+use std::thread;
+
+use dimmer_devices::memory::{Last, State};
+use dimmer_devices::processors::{ProcessorEvent, ProcessorSink, ProcessorsStatus};
 use serde_json::json;
 
-use super::fake::{FakeMachine, GENERATION_ID, accept, device, info, new_dimm};
+use super::fake::{FakeMachine, GENERATION_ID, accept, accept_cpus, device, info, new_dimm, processors};
 use super::raw::request;
 use crate::control::{Command, Reply, VmState};
 use crate::units::GIB;
@@ -90,6 +93,38 @@ fn a_resize_that_changes_nothing_answers_204_also_with_wait() {
         let response = request(&machine.socket, "PUT", &path, r#"{"desired_ram":4294967296}"#);
         assert_eq!(response.status, 204);
     }
+}
+
+#[test]
+fn processors_are_asked_for_and_waited_for_like_memory() {
+    let machine = FakeMachine::new(|command, hub| match command {
+        Command::Cpus => Ok(Reply::Cpus(processors(2, 3))),
+        Command::ResizeCpus(count) => accept_cpus(hub, u16::try_from(*count).unwrap()),
+        other => panic!("unexpected {other:?}"),
+    });
+    let shown = request(&machine.socket, "GET", "/cpus", "").json();
+    assert_eq!(shown, json!({"max": 4, "requested": 3, "plugged": 2, "state": "plugging", "last": null}));
+    machine.command();
+    for (last, status, said) in [
+        (Last::done(), 200, ""),
+        (Last::refused("busy"), 409, "cpus: refused: busy; 2 plugged, 3 requested"),
+        (Last::partial("busy"), 409, "cpus: done in part: busy; 2 plugged, 3 requested"),
+    ] {
+        let response = thread::scope(|scope| {
+            let path = "/vm.resize?wait=20";
+            let client = scope.spawn(move || request(&machine.socket, "PUT", path, r#"{"desired_vcpus":3}"#));
+            assert_eq!(machine.command(), Command::ResizeCpus(3));
+            let cpus = ProcessorsStatus { last: Some(last), ..processors(2, 3) };
+            machine.hub.processors(ProcessorEvent::CpusFinished { cpus });
+            client.join().unwrap()
+        });
+        assert_eq!(response.status, status);
+        assert!(response.body.contains(said), "{response:?}");
+    }
+    let late = request(&machine.socket, "PUT", "/vm.resize?wait=0", r#"{"desired_vcpus":3}"#);
+    assert_eq!((late.status, late.problem()), (504, "cpus: still in progress (waited 0 s)".to_owned()));
+    let same = request(&machine.socket, "PUT", "/vm.resize?wait=0", r#"{"desired_vcpus":2}"#);
+    assert_eq!((same.status, &same.json()["plugged"]), (200, &json!(2)));
 }
 
 #[test]

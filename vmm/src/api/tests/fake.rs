@@ -8,6 +8,7 @@ use std::time::Duration;
 use dimmer_devices::bus::lock;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::memory::{EventSink, GuestRange, Kind, Last, MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::processors::{ProcessorEvent, ProcessorSink, ProcessorsStatus};
 
 use crate::access::Access;
 use crate::api::Server;
@@ -111,7 +112,13 @@ pub fn spec() -> MachineSpec {
     let windows = vec![sample::acpi(16 * GIB), WindowSpec::VirtioMem(sample::virtio_mem(8 * GIB, 2 * MIB))];
     let balloon =
         BalloonSpec { size: GIB, deflate_on_oom: true, free_page_reporting: false, statistics: Some(5) };
-    MachineSpec { cpus: 2, windows, balloon: Some(balloon), ..sample::machine() }
+    MachineSpec { cpus: 2, max_cpus: 4, windows, balloon: Some(balloon), ..sample::machine() }
+}
+
+/// Its processors.
+pub fn processors(plugged: u16, requested: u16) -> ProcessorsStatus {
+    let state = if plugged == requested { State::Plugged } else { State::Plugging };
+    ProcessorsStatus { max: 4, requested, plugged, state, last: None }
 }
 
 /// The machine's generation ID.
@@ -123,6 +130,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         id: None,
         state,
         cpus: 2,
+        processors: processors(2, 2),
         boot_memory: 4 * GIB,
         memory_actual_size: 5 * GIB,
         resets: 1,
@@ -239,6 +247,13 @@ pub fn parent() -> FakeMachine {
         Command::Snapshot(_) => Ok(Reply::Done),
         other => panic!("unexpected {other:?}"),
     })
+}
+
+/// Accepts that there are to be so many processors, in the same way.
+pub fn accept_cpus(hub: &Hub, count: u16) -> Answer {
+    let (end, cpus) = (hub.follow_cpus(), processors(2, count));
+    hub.processors(ProcessorEvent::CpusAccepted { cpus: cpus.clone() });
+    Ok(Reply::AcceptedCpus { cpus, end })
 }
 
 /// Accepts a change of `id` as the real machine does: the event first, then the reply.

@@ -1,7 +1,8 @@
 //! What the machine keeps records of, and what is to go wrong.
 
-use dimmer_devices::dimm::{Dimm, DimmRange, Notify, OstReport};
+use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::fault::{ActionName, Fault, FaultStatus, Point};
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::{GuestRange, State};
 use dimmer_devices::placement::Placement;
 use dimmer_devices::virtio_mem::RequestRecord;

@@ -1,13 +1,14 @@
 //! What the machine keeps records of, as text for people: faults, `_OST` reports, virtio-mem requests, and
 //! the audit.
 
-use dimmer_devices::dimm::OstReport;
 use dimmer_devices::fault::{Fault, FaultStatus};
-use dimmer_devices::memory::GuestRange;
+use dimmer_devices::hotplug::OstReport;
+use dimmer_devices::memory::{GuestRange, State};
+use dimmer_devices::processors::{ProcessorEvent, ProcessorsStatus};
 use dimmer_devices::virtio_mem::RequestRecord;
 use serde::Serialize;
 
-use super::table;
+use super::{outcome, table};
 use crate::audit::{AreaAudit, Audit, DeviceAudit};
 use crate::units::Bytes;
 
@@ -100,4 +101,34 @@ pub fn audit(audit: &Audit) -> String {
     let verdict = if audit.ok { "All books agree." } else { "The books do not agree:" };
     let problems: String = audit.problems.iter().map(|problem| format!("\n- {problem}")).collect();
     format!("{devices}\n\n{areas}\n\n{verdict}{problems}")
+}
+
+/// How many processors there are, and may be.
+pub fn cpus(cpus: &ProcessorsStatus) -> String {
+    let last = cpus.last.as_ref().map(|last| format!("; last change {}", outcome(last)));
+    format!("{}{}", cpu_count(cpus), last.unwrap_or_default())
+}
+
+/// The same without what became of the last change.
+pub(super) fn cpu_count(cpus: &ProcessorsStatus) -> String {
+    let ProcessorsStatus { max, requested, plugged, state, .. } = cpus;
+    let wanted = if plugged == requested { String::new() } else { format!(", {requested} requested") };
+    let may = if max == requested && max == plugged { String::new() } else { format!(" of at most {max}") };
+    let doing = if *state == State::Plugged { String::new() } else { format!(", {}", word(state)) };
+    format!("{plugged}{may}{wanted}{doing}")
+}
+
+/// What happened to processors.
+pub(super) fn processor_event(event: &ProcessorEvent) -> String {
+    match event {
+        ProcessorEvent::CpusAccepted { cpus } => format!("cpus: accepted, {}", cpu_count(cpus)),
+        ProcessorEvent::CpusProgress { cpus } => format!("cpus: {}", cpu_count(cpus)),
+        ProcessorEvent::CpusFinished { cpus } => {
+            let how = cpus.last.as_ref().map_or_else(|| "finished".to_owned(), outcome);
+            format!("cpus: {how}, {}", cpu_count(cpus))
+        }
+        ProcessorEvent::CpuOst { cpu, source, status } => {
+            format!("CPU {cpu}: the guest reports _OST({source:#x}, {status:#x})")
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Faults, reports, requests, the audit, and injected memory errors.
 
-use dimmer_devices::dimm::OstReport;
 use dimmer_devices::fault::{ActionName, Fault, FaultStatus, Point};
+use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::virtio_mem::RequestRecord;
 

@@ -18,6 +18,7 @@ impl Wiring {
             serial: self.serial.borrow().state(),
             agent: self.agent.as_ref().map(|agent| agent.borrow().state()),
             slots: self.slots.as_ref().map(|slots| lock(slots).state()),
+            processors: self.processors.as_ref().map(|slots| lock(slots).state()),
             virtio_mem: self.virtio_mem.iter().map(|device| lock(device).state()).collect(),
             disks: self.disks.iter().map(Disk::state).collect(),
             nets: self.nets.iter().map(|net| net.device.state()).collect(),
@@ -41,6 +42,11 @@ impl Wiring {
             (Some(slots), Some(state)) => lock(slots).restore(state)?,
             (None, None) => {}
             _ => return Err(other("DIMM slots")),
+        }
+        match (&self.processors, &state.processors) {
+            (Some(slots), Some(state)) => lock(slots).restore(state)?,
+            (None, None) => {}
+            _ => return Err(other("processors that come and go")),
         }
         match (&self.agent, &state.agent) {
             (Some(agent), Some(state)) => agent.borrow_mut().restore(state)?,

@@ -16,7 +16,7 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), BadValue> {
     }
     check_ids(&spec.numa)?;
     check_memory(&spec.numa, &spec.memory)?;
-    check_cpus(&spec.numa, spec.cpus)?;
+    check_cpus(&spec.numa, spec.max_cpus)?;
     spec.numa.iter().try_for_each(|node| {
         check_host_nodes(node)?;
         check_distances(node, spec.numa.len())
@@ -68,7 +68,7 @@ fn check_cpus(nodes: &[NodeSpec], cpus: u32) -> Result<(), BadValue> {
     for node in nodes {
         for cpu in &node.cpus {
             if *cpu >= cpus {
-                let rule = format!("must be 0 to {}, as --cpus is {cpus}", cpus - 1);
+                let rule = format!("must be 0 to {}, as --cpus allows {cpus}", cpus - 1);
                 return Err(BadValue::new("cpus", cpu, rule));
             }
             if let Some(other) = owner.insert(cpu, node.id) {

@@ -12,6 +12,7 @@ use crate::units::{GIB, MIB};
 fn machine() -> MachineSpec {
     MachineSpec {
         cpus: 2,
+        max_cpus: 2,
         numa: vec![node(0, &[0], 3 * GIB, &[(1, 20)]), node(1, &[1], GIB, &[(0, 21)])],
         windows: vec![sample::acpi(64 * GIB), virtio_mem(|_| {})],
         ..sample::machine()
@@ -42,6 +43,10 @@ fn a_machine_with_everything_is_valid() {
 
 #[test]
 fn cpus_are_1_to_254() {
+    for max in [1, 255] {
+        let line = complaint(|spec| spec.max_cpus = max);
+        assert_eq!(line, format!("--cpus: max={max}: must be 2 to 254"));
+    }
     for cpus in [0, 255, u32::MAX] {
         let line = complaint(|spec| spec.cpus = cpus);
         assert_eq!(line, format!("--cpus {cpus}: must be 1 to 254"));

@@ -45,12 +45,12 @@ pub struct OstLog {
 
 impl OstLog {
     /// Adds what the guest reported of the DIMM `id` in `slot`.
-    pub(in crate::dimm) fn slot(&mut self, slot: u16, id: Option<String>, source: u32, status: u32) {
+    pub(crate) fn slot(&mut self, slot: u16, id: Option<String>, source: u32, status: u32) {
         self.add(Some(slot), id, source, status, Vec::new());
     }
 
     /// Adds what the guest reported of the container, which is about the DIMMs `answers`.
-    pub(in crate::dimm) fn container(&mut self, source: u32, status: u32, answers: Vec<String>) {
+    pub(crate) fn container(&mut self, source: u32, status: u32, answers: Vec<String>) {
         self.add(None, None, source, status, answers);
     }
 
@@ -65,12 +65,12 @@ impl OstLog {
     }
 
     /// All reports that are kept, oldest first.
-    pub(in crate::dimm) fn all(&self) -> Vec<OstReport> {
+    pub(crate) fn all(&self) -> Vec<OstReport> {
         self.entries.iter().map(|entry| entry.report.clone()).collect()
     }
 
     /// The reports about the DIMM `id`, oldest first, and those of the container that answer for it.
-    pub(in crate::dimm) fn about(&self, id: &str) -> Vec<OstReport> {
+    pub(crate) fn about(&self, id: &str) -> Vec<OstReport> {
         let is_about = |entry: &&Entry| {
             entry.report.id.as_deref() == Some(id) || entry.answers.iter().any(|other| other == id)
         };

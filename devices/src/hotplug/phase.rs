@@ -1,4 +1,4 @@
-//! The state machine of one memory device in a slot, without the slot.
+//! The state machine of one device in a slot, without the slot.
 //!
 //! ```text
 //!   add ──▶ Offered ──(1,0)──▶ Plugged ◀──(1,0)── Declined ◀──(1,≠0)── Offered
@@ -41,7 +41,7 @@ pub struct Phase {
 
 /// What the world is told after a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Nothing that shows.
     Silent,
     /// Something changed on the way.
@@ -55,10 +55,10 @@ const NOT_EJECTED: &str = "failed: the guest reported success but did not eject 
 
 impl Phase {
     /// A device that was just put into its slot.
-    pub(super) const OFFERED: Self = Self { taken: Taken::Offered, leaving: false };
+    pub(crate) const OFFERED: Self = Self { taken: Taken::Offered, leaving: false };
 
     /// The state that the world sees.
-    pub(super) const fn state(self) -> State {
+    pub(crate) const fn state(self) -> State {
         match (self.leaving, self.taken) {
             (true, _) => State::Unplugging,
             (false, Taken::Offered) => State::Plugging,
@@ -68,7 +68,7 @@ impl Phase {
     }
 
     /// The guest reported something about the device.
-    pub(super) fn report(&mut self, report: Report) -> Step {
+    pub(crate) fn report(&mut self, report: Report) -> Step {
         match report {
             Report::Checked => self.checked(),
             Report::CheckFailed(reason) => self.check_failed(reason),
@@ -110,6 +110,7 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hotplug::ost::Subject;
     use crate::memory::Outcome;
 
     const TAKEN: [Taken; 3] = [Taken::Offered, Taken::Declined, Taken::Plugged];
@@ -138,7 +139,7 @@ mod tests {
             TAKEN.into_iter().flat_map(|taken| [false, true].map(|leaving| Phase { taken, leaving }));
         let cells = phases.map(|mut phase| {
             let before = letter(phase);
-            let told = phase.report(Report::decode(source, status));
+            let told = phase.report(Report::decode(Subject::Memory, source, status));
             format!("{before}→{} {}", letter(phase), step(&told))
         });
         cells.collect::<Vec<_>>().join(" | ")

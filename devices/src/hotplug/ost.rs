@@ -20,9 +20,18 @@ const UNRECOGNIZED: u32 = 0x2;
 const INSERTION_PENDING: u32 = 0x80;
 const EJECTION_PENDING: u32 = 0x84;
 
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A memory device.
+    Memory,
+    /// A processor.
+    Processor,
+}
+
 /// One report, as the state machine of a slot needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// The guest looked at the device. It says so even when it could not add the memory.
     Checked,
     /// The guest did not take the device, for this reason.
@@ -38,46 +47,46 @@ pub(super) enum Report {
 }
 
 impl Report {
-    /// Decodes the arguments of a memory device's `_OST`.
-    pub(super) fn decode(source: u32, status: u32) -> Self {
+    /// Decodes the arguments of a device's `_OST`.
+    pub(crate) fn decode(subject: Subject, source: u32, status: u32) -> Self {
         match (source, status) {
             (DEVICE_CHECK | INSERTION_PROCESSING, SUCCESS) => Self::Checked,
             (DEVICE_CHECK | INSERTION_PROCESSING, INSERTION_PENDING) => Self::Other,
-            (DEVICE_CHECK | INSERTION_PROCESSING, _) => Self::CheckFailed(insertion_reason(status)),
+            (DEVICE_CHECK | INSERTION_PROCESSING, _) => Self::CheckFailed(insertion_reason(subject, status)),
             (EJECT_REQUEST | EJECTION_PROCESSING, SUCCESS) => Self::Ejected,
             (EJECT_REQUEST | EJECTION_PROCESSING, EJECTION_PENDING) => Self::EjectStarted,
-            (EJECT_REQUEST | EJECTION_PROCESSING, _) => Self::EjectFailed(ejection_reason(status)),
+            (EJECT_REQUEST | EJECTION_PROCESSING, _) => Self::EjectFailed(ejection_reason(subject, status)),
             _ => Self::Other,
         }
     }
 
     /// Decodes the arguments of the container's `_OST`, as what it says of the devices that the bus
     /// check was about.
-    pub(super) fn decode_bus_check(source: u32, status: u32) -> Self {
+    pub(crate) fn decode_bus_check(source: u32, status: u32) -> Self {
         match source {
-            BUS_CHECK => Self::decode(DEVICE_CHECK, status),
+            BUS_CHECK => Self::decode(Subject::Memory, DEVICE_CHECK, status),
             _ => Self::Other,
         }
     }
 
     /// Whether this ends a check for a device, successfully or not.
-    pub(super) const fn ends_check(&self) -> bool {
+    pub(crate) const fn ends_check(&self) -> bool {
         matches!(self, Self::Checked | Self::CheckFailed(_))
     }
 
     /// Whether this ends an ejection, successfully or not.
-    pub(super) const fn ends_ejection(&self) -> bool {
+    pub(crate) const fn ends_ejection(&self) -> bool {
         matches!(self, Self::Ejected | Self::EjectFailed(_))
     }
 }
 
 /// Whether a report from `source` answers an eject request of the host, rather than being about
 /// an ejection that began in the guest.
-pub(super) const fn answers_request(source: u32) -> bool {
+pub(crate) const fn answers_request(source: u32) -> bool {
     source == EJECT_REQUEST
 }
 
-/// Both arguments in words.
+/// Both arguments of a memory device's report in words.
 fn meaning(source: u32, status: u32) -> String {
     let about = match source {
         BUS_CHECK => "bus check",
@@ -92,32 +101,37 @@ fn meaning(source: u32, status: u32) -> String {
         SUCCESS => "success".to_owned(),
         EJECTION_PENDING if ejection => "in progress".to_owned(),
         INSERTION_PENDING if !ejection => "in progress".to_owned(),
-        _ if ejection => ejection_reason(status),
-        _ => insertion_reason(status),
+        _ if ejection => ejection_reason(Subject::Memory, status),
+        _ => insertion_reason(Subject::Memory, status),
     };
     format!("{about}: {end}")
 }
 
-fn insertion_reason(status: u32) -> String {
+fn insertion_reason(subject: Subject, status: u32) -> String {
     let words = match status {
         FAILURE => "failed: the guest did not find or could not take the device",
         UNRECOGNIZED => "failed: the guest does not know the notification",
         0x81 => "failed: the guest could not load a driver",
-        0x82 => "not supported: the guest takes no memory devices",
+        0x82 if subject == Subject::Memory => "not supported: the guest takes no memory devices",
+        0x82 => "not supported: the guest takes no processors",
         _ => "failed: the guest gave an unknown reason",
     };
     format!("{words} (_OST status {status:#x})")
 }
 
-fn ejection_reason(status: u32) -> String {
+fn ejection_reason(subject: Subject, status: u32) -> String {
     let words = match status {
         FAILURE => "failed: the guest could not let the device go",
         UNRECOGNIZED => "failed: the guest does not know the notification",
+        0x80 if subject == Subject::Processor => {
+            "disabled: the guest does not allow ejection (/sys/firmware/acpi/hotplug/processor/enabled is 0)"
+        }
         0x80 => {
             "disabled: the guest does not allow ejection (/sys/firmware/acpi/hotplug/memory/enabled is 0)"
         }
         0x81 => "in use: an application in the guest holds the device",
-        0x82 => "busy: the guest could not take a memory block offline",
+        0x82 if subject == Subject::Memory => "busy: the guest could not take a memory block offline",
+        0x82 => "busy: the guest could not take the processor offline",
         0x83 => "busy: a device that depends on it cannot be ejected",
         _ => "failed: the guest gave an unknown reason",
     };
@@ -129,7 +143,7 @@ mod tests {
     use super::*;
 
     fn eject_failed(source: u32, status: u32) -> String {
-        match Report::decode(source, status) {
+        match Report::decode(Subject::Memory, source, status) {
             Report::EjectFailed(reason) => reason,
             other => panic!("({source:#x}, {status:#x}) is {other:?}"),
         }
@@ -148,9 +162,13 @@ mod tests {
             (0x200, 0x80, Report::Other),
             (u32::MAX, u32::MAX, Report::Other),
         ] {
-            assert_eq!(Report::decode(source, status), expected, "({source:#x}, {status:#x})");
+            assert_eq!(
+                Report::decode(Subject::Memory, source, status),
+                expected,
+                "({source:#x}, {status:#x})"
+            );
         }
-        assert!(matches!(Report::decode(1, 1), Report::CheckFailed(_)));
+        assert!(matches!(Report::decode(Subject::Memory, 1, 1), Report::CheckFailed(_)));
     }
 
     #[test]
@@ -178,6 +196,21 @@ mod tests {
         assert!(meaning(1, 1).starts_with("device check: failed: the guest did not find"));
         assert!(meaning(3, 0x80).starts_with("eject request: disabled: "));
         assert!(meaning(0x103, 0x82).ends_with("(_OST status 0x82)"));
+    }
+
+    #[test]
+    fn a_processor_is_no_memory() {
+        for status in [0x80, 0x82] {
+            for source in [1, 3] {
+                let said = [Subject::Memory, Subject::Processor]
+                    .map(|subject| Report::decode(subject, source, status));
+                assert!(
+                    said[0] != said[1] || said[0] == Report::Other,
+                    "({source:#x}, {status:#x}): {said:?}"
+                );
+                assert!(!format!("{:?}", said[1]).contains("memory"), "{said:?}");
+            }
+        }
     }
 
     #[test]
