@@ -15,6 +15,9 @@ mod text;
 use crate::cache::{self, Cache, Lock};
 use crate::kernels::Wanted;
 
+/// Name of the file with a suite's sources.
+const SOURCES: &str = "sources.list";
+
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -115,13 +118,19 @@ impl<'a> Apt<'a> {
         if sources.is_empty() {
             return Err(Error::NoSource);
         }
-        let list = cache.write(directory.join("sources.list"), sources.as_bytes())?;
+        let list = cache.write(directory.join(SOURCES), sources.as_bytes())?;
         cache.write(directory.join("state/status"), b"")?;
         let configuration = text::configuration(&machine, &directory, &list, suite);
         let configuration = cache.write(directory.join("apt.conf"), configuration.as_bytes())?;
         let mut apt = Self { suite, configuration, complaints: String::new() };
         apt.update()?;
         Ok(apt)
+    }
+
+    /// The file with its sources.
+    #[must_use]
+    pub fn sources(&self) -> PathBuf {
+        self.configuration.with_file_name(SOURCES)
     }
 
     /// The Debian suite whose packages it has.

@@ -23,8 +23,9 @@ const GUEST_MODULES: [&str; 8] = [
     "evdev",
     "pvpanic-mmio",
 ];
-/// Drivers of devices that a machine may have, and what tests may load in a guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 9] = [
+/// Drivers of devices that a machine may have, what a root file system of a distribution needs, and what tests may load in a
+/// guest, where the kernel has it.
+const OPTIONAL_MODULES: [&str; 11] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
@@ -34,6 +35,8 @@ const OPTIONAL_MODULES: [&str; 9] = [
     "hwpoison-inject",
     "nd_e820",
     "nd_pmem",
+    "squashfs",
+    "overlay",
 ];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports, and TAP devices.
 const HOST_MODULES: [&str; 8] =

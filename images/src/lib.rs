@@ -10,6 +10,7 @@
 //! | [`deb`], [`vmlinux`], [`elf`] | unpacking them |
 //! | [`modules`] | kernel modules and what they depend on |
 //! | [`qemu`] | QEMU of the emulated host |
+//! | [`distribution`] | root file systems of distributions |
 //! | [`prune`] | removing what is superseded |
 //! | [`initramfs`], [`busybox`] | the cpio archive and the shell in it |
 
@@ -19,6 +20,7 @@ pub mod apt;
 pub mod busybox;
 pub mod cache;
 pub mod deb;
+pub mod distribution;
 pub mod elf;
 pub mod fetch;
 pub mod initramfs;

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod map;
 pub mod predict;
 mod question;
+pub mod run;
 pub mod scenario;
 pub mod soak;
 

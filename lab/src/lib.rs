@@ -25,6 +25,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod devices;
+pub mod distribution;
 pub mod expect;
 pub mod explore;
 pub mod guest;

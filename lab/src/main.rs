@@ -1,7 +1,7 @@
 //! `dimmer-lab`, the laboratory: one subcommand per file in `commands/`.
 //!
 //! Exit status, for every subcommand: 0 done, 1 an expectation failed or the guest refused, 2 bad usage or a bad host.
-//! `host` and `guest exec` pass on the status of the command they ran. That nobody reads what is printed changes no status,
+//! `host`, `run` and `guest exec` pass on the status of the command they ran. That nobody reads what is printed changes no status,
 //! but for what ends early then, with 2: the demo, the explorer, and the soak test.
 
 use std::process::ExitCode;
@@ -45,6 +45,8 @@ enum Command {
     Map(commands::map::Map),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
+    /// Boot a distribution, for a shell or for one command.
+    Run(commands::run::Run),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
     /// Boot many guests and put them under stress, to see whether hosts lose any.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Layout(layout) => layout.run(),
         Command::Map(map) => map.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),
         Command::Soak(soak) => soak.run(),
     };

@@ -19,6 +19,7 @@ use crate::{modules, pid1};
 
 mod console;
 mod power_button;
+mod root;
 mod service;
 mod signals;
 
@@ -59,9 +60,15 @@ impl End {
 /// # Errors
 /// Only when PID 1 cannot watch over anything; the kernel then panics, and says so.
 pub fn run() -> io::Result<std::convert::Infallible> {
+    // Handlers do not outlive exec.
     let signals = Signals::catch()?;
     set_up();
-    let mut init = Init { services: services(), buttons: PowerButton::all(Path::new("/")) };
+    let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if let Some(disks) = root::Disks::named(&cmdline) {
+        // A guest without its distribution can at least be looked at.
+        complain(&disks.go_over());
+    }
+    let mut init = Init { services: services(&cmdline), buttons: PowerButton::all(Path::new("/")) };
     loop {
         init.tend();
         init.wait(&signals)?;
@@ -99,10 +106,9 @@ pub fn complain(error: &dyn std::error::Error) {
 }
 
 /// What PID 1 keeps running.
-fn services() -> Vec<Service> {
+fn services(cmdline: &str) -> Vec<Service> {
     let mut services = vec![Service::agent()];
-    let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    if console::is_named(&cmdline, Path::new("/dev")) {
+    if console::is_named(cmdline, Path::new("/dev")) {
         services.push(Service::console());
     }
     services

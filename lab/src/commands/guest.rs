@@ -238,7 +238,7 @@ fn exec(agent: &mut Agent, argv: &[String], pass_stdin: bool) -> super::Result {
 }
 
 /// The status as a shell gives it: the exit code, or 128 and the signal's number.
-fn exit_status(status: Status) -> u8 {
+pub fn exit_status(status: Status) -> u8 {
     let status = match status {
         Status::Code(code) => code,
         Status::Signal(signal) => 128 + signal,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use dimmer::units::MIB;
 use dimmer_images::{Cache, Kernel, fetch, initramfs, kernels, list, prune};
+use dimmer_lab::distribution;
 use dimmer_lab::output::say;
 
 /// Fetches, lists and locates kernels and the initramfs. A KERNEL is a name from `images list` or the path of a bzImage or
@@ -25,6 +26,18 @@ enum Action {
         /// Names of kernels
         #[arg(value_name = "KERNEL", required = true)]
         kernels: Vec<String>,
+    },
+    /// Build the root file system of a distribution into the cache, of Debian's packages
+    Build {
+        /// Use the newest packages, also where the image is there
+        #[arg(long)]
+        renew: bool,
+        /// A package that the image is to have as well (may be repeated)
+        #[arg(long = "package", value_name = "PACKAGE")]
+        packages: Vec<String>,
+        /// debian-12 or debian-13
+        #[arg(value_name = "DISTRIBUTION")]
+        name: String,
     },
     /// List the kernels that have a name, and which of them are in the cache
     List,
@@ -47,6 +60,10 @@ impl Images {
         let cache = Cache::open()?;
         match self.action {
             Action::Fetch { renew, kernels } => fetch_all(&cache, &kernels, renew)?,
+            Action::Build { renew, packages, name } => {
+                let image = distribution::build(&cache, &name, &packages, renew)?;
+                say(format_args!("{}", image.display()))?;
+            }
             Action::List => print_list(&cache)?,
             Action::Prune => print_removed(&cache)?,
             Action::Path { kernel } => {

@@ -79,6 +79,18 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Adds a flag of `dimmer run` and its value, which may have blanks.
+    pub fn flag(mut self, flag: &str, value: String) -> Self {
+        self.arguments.extend([flag.to_owned(), value]);
+        self
+    }
+
+    /// Takes another kernel command line in place of the lab's.
+    pub fn whole_cmdline(mut self, cmdline: &str) -> Self {
+        cmdline.clone_into(&mut self.cmdline);
+        self
+    }
+
     /// Puts a copy of a file of the host at `path` in the guest.
     pub fn file(mut self, path: &str, file: &Path) -> Self {
         self.files.push((path.to_owned(), file.to_owned()));
@@ -101,18 +113,27 @@ impl<'a> Setup<'a> {
         Ok(vm)
     }
 
+    /// What `dimmer run` is to be told, but for its sockets and its console; a copy of the initramfs is in `dir`.
+    ///
+    /// # Errors
+    /// [`VmError`].
+    pub fn words(&self, dir: &Path) -> Result<Vec<OsString>, VmError> {
+        let initramfs = self.initramfs(dir)?;
+        let mut arguments: Vec<OsString> = Vec::new();
+        arguments.extend(["--kernel".into(), self.image.into(), "--initramfs".into(), initramfs.into()]);
+        arguments.extend(["--cmdline".into(), self.cmdline.clone().into()]);
+        arguments.extend(self.watched.then(|| "--watch-console".into()));
+        arguments.extend(self.arguments.iter().map(OsString::from));
+        Ok(arguments)
+    }
+
     /// Starts the machine and waits for nothing but its API.
     ///
     /// # Errors
     /// [`VmError`].
     pub fn start(&self) -> Result<TestVm, VmError> {
         let dir = launch::directory()?;
-        let initramfs = self.initramfs(dir.path())?;
-        let mut arguments: Vec<OsString> = Vec::new();
-        arguments.extend(["--kernel".into(), self.image.into(), "--initramfs".into(), initramfs.into()]);
-        arguments.extend(["--cmdline".into(), self.cmdline.clone().into()]);
-        arguments.extend(self.watched.then(|| "--watch-console".into()));
-        arguments.extend(self.arguments.iter().map(OsString::from));
+        let arguments = self.words(dir.path())?;
         launch::launch(dir, arguments, self.serial.as_deref())
     }
 

@@ -13,7 +13,9 @@ use dimmer_devices::processors::ProcessorsStatus;
 
 use super::client::segment;
 use super::run;
-use crate::api::tests::fake::{Answer, FakeMachine, accept, accept_cpus, device, ended, info, new_dimm, processors};
+use crate::api::tests::fake::{
+    Answer, FakeMachine, accept, accept_cpus, device, ended, info, new_dimm, processors,
+};
 use crate::cli::{Cli, Command as Job};
 use crate::control::{Command, Refusal, Reply, VmState};
 use crate::events::{Cause, Hub, MachineEvent};

@@ -186,10 +186,7 @@ fn what_it_asks_for_has_its_shape() {
 fn what_cannot_be_is_refused_with_the_reason() {
     let machine = FakeMachine::silent();
     let table = [
-        (
-            r#"{"desired_vcpus":5,"desired_ram":5}"#,
-            "desired_vcpus=5: must be 1 to 4",
-        ),
+        (r#"{"desired_vcpus":5,"desired_ram":5}"#, "desired_vcpus=5: must be 1 to 4"),
         (r#"{"desired_ram":null}"#, "desired_ram: missing field `desired_ram`, bytes wanted"),
     ];
     for (body, detail) in table {

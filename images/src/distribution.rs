@@ -1,0 +1,287 @@
+//! Root file systems of distributions: Debian's own packages, put together by mmdebstrap into one squashfs image, without root
+//! where the host lets users have namespaces.
+//!
+//! In the cache, `roots/NAME.squashfs` is the image and `roots/NAME.made` says of what it was made. An image has no kernel: any
+//! kernel of the cache boots with it, and brings its modules as an image of their own, `roots/modules-RELEASE.squashfs`. The same
+//! packages give the same bytes.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::apt::{self, Apt};
+use crate::cache::{self, Cache, Lock};
+use crate::kernel::Kernel;
+
+/// A release of a distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distribution {
+    /// What people call it.
+    pub name: &'static str,
+    /// Debian's name of it.
+    pub suite: &'static str,
+    /// The kernel that it comes with.
+    pub kernel: &'static str,
+}
+
+/// Those that can be built.
+pub const ALL: [Distribution; 2] = [
+    Distribution { name: "debian-12", suite: "bookworm", kernel: "6.1" },
+    Distribution { name: "debian-13", suite: "trixie", kernel: "6.12" },
+];
+
+/// What every image has: systemd, udev, and what people look at memory with.
+pub const PACKAGES: [&str; 9] =
+    ["systemd-sysv", "udev", "dbus", "kmod", "iproute2", "procps", "numactl", "ndctl", "daxctl"];
+
+/// The programs that build one, with the packages that have them.
+pub const PROGRAMS: [(&str, &str); 4] = [
+    ("mmdebstrap", "mmdebstrap"),
+    ("tar2sqfs", "squashfs-tools-ng"),
+    ("gensquashfs", "squashfs-tools-ng"),
+    ("depmod", "kmod"),
+];
+
+/// How images are packed: guests without hardware-assisted KVM unpack the fast way.
+const PACKED: [&str; 3] = ["--quiet", "--compressor", "zstd"];
+
+/// The time stamp of all files, so that the same packages give the same image.
+const EPOCH: &str = "1700000000";
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such distribution.
+    #[error("There is no distribution {name:?}; there are: {}", names())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// It has not been built.
+    #[error("{name} is not in the cache; build it with: dimmer-lab images build {name}")]
+    NotBuilt {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The kernel has no modules.
+    #[error("The kernel {kernel} has no modules, which a distribution needs")]
+    NoModules {
+        /// Its name.
+        kernel: String,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// The sources cannot be read.
+    #[error(transparent)]
+    Apt(#[from] apt::Error),
+    /// A file of the cache cannot be used.
+    #[error("Cannot use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A program cannot be run.
+    #[error("Cannot run {program}")]
+    Run {
+        /// The program.
+        program: &'static str,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A program failed.
+    #[error("{program} failed, as shown above")]
+    Failed {
+        /// The program.
+        program: &'static str,
+    },
+}
+
+fn names() -> String {
+    ALL.map(|distribution| distribution.name).join(", ")
+}
+
+/// The distribution of this name.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub fn find(name: &str) -> Result<Distribution, Error> {
+    let found = ALL.into_iter().find(|distribution| distribution.name == name);
+    found.ok_or_else(|| Error::Unknown { name: name.to_owned() })
+}
+
+impl Distribution {
+    fn image(&self, cache: &Cache) -> PathBuf {
+        cache.root().join("roots").join(format!("{}.squashfs", self.name))
+    }
+
+    fn made(&self) -> String {
+        format!("roots/{}.made", self.name)
+    }
+
+    /// The image in the cache.
+    ///
+    /// # Errors
+    /// [`Error::NotBuilt`].
+    pub fn built(&self, cache: &Cache) -> Result<PathBuf, Error> {
+        let image = self.image(cache);
+        if image.is_file() { Ok(image) } else { Err(Error::NotBuilt { name: self.name }) }
+    }
+
+    /// The image with [`PACKAGES`] and `more`, built unless the cache has just that, or when it is to be built of newer packages
+    /// (`renew`). Progress goes to standard error. The [`PROGRAMS`] are there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn build(&self, cache: &Cache, more: &[String], renew: bool) -> Result<PathBuf, Error> {
+        let made_of = self.recipe(more);
+        if !renew && self.is_made_of(cache, &made_of) {
+            return self.built(cache);
+        }
+        let lock = cache.lock()?;
+        // Whoever held the lock before may have built it.
+        if !renew && self.is_made_of(cache, &made_of) {
+            return self.built(cache);
+        }
+        let apt = Apt::open(cache, &lock, self.suite)?;
+        let staged = self.put_together(cache, &lock, &apt, &made_of)?;
+        let image = self.image(cache);
+        fs::create_dir_all(image.parent().unwrap_or(cache.root())).map_err(used(&image))?;
+        fs::rename(&staged, &image).map_err(used(&image))?;
+        cache.write(self.made(), made_of.as_bytes())?;
+        Ok(image)
+    }
+
+    /// Names of all packages that are asked for, joined by commas, the same for the same ones.
+    fn recipe(&self, more: &[String]) -> String {
+        let mut all: Vec<&str> = PACKAGES.into_iter().chain(more.iter().map(String::as_str)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.join(",")
+    }
+
+    fn is_made_of(&self, cache: &Cache, recipe: &str) -> bool {
+        let is_same = fs::read_to_string(cache.root().join(self.made())).is_ok_and(|made| made == recipe);
+        is_same && self.image(cache).is_file()
+    }
+
+    fn put_together(
+        &self,
+        cache: &Cache,
+        lock: &Lock,
+        apt: &Apt<'_>,
+        packages: &str,
+    ) -> Result<PathBuf, Error> {
+        crate::progress::say(format_args!("Putting {} together of Debian's packages", self.name));
+        let staged = cache.stage(lock)?;
+        let (archive, image) = (staged.join("root.tar"), staged.join("root.squashfs"));
+        let mut mmdebstrap = Command::new("mmdebstrap");
+        mmdebstrap.args(["--variant=minbase", "--format=tar"]).arg(format!("--include={packages}"));
+        mmdebstrap.arg(self.suite).arg(&archive).arg(apt.sources()).env("SOURCE_DATE_EPOCH", EPOCH);
+        run("mmdebstrap", &mut mmdebstrap)?;
+        let archive = File::open(&archive).map_err(used(&archive))?;
+        let mut pack = Command::new("tar2sqfs");
+        pack.args(PACKED).arg(&image).env("SOURCE_DATE_EPOCH", EPOCH);
+        run_on("tar2sqfs", &mut pack, archive.into())?;
+        Ok(image)
+    }
+}
+
+/// Where the image of a kernel's modules is, or will be.
+fn modules_image(cache: &Cache, kernel: &Kernel) -> PathBuf {
+    let version = kernel.version.as_deref().unwrap_or("own");
+    cache.root().join("roots").join(format!("modules-{}-{version}.squashfs", kernel.release))
+}
+
+/// Whether the cache has an image of `kernel`'s modules; those of a kernel of somebody's own may have changed.
+#[must_use]
+pub fn has_modules(cache: &Cache, kernel: &Kernel) -> bool {
+    kernel.version.is_some() && modules_image(cache, kernel).is_file()
+}
+
+/// An image of `kernel`'s modules, a directory with the name of its release, as it belongs at /usr/lib/modules. Built when it is
+/// not in the cache.
+///
+/// # Errors
+/// [`Error`].
+pub fn modules(cache: &Cache, kernel: &Kernel) -> Result<PathBuf, Error> {
+    let Some(modules) = &kernel.modules else { return Err(Error::NoModules { kernel: kernel.name.clone() }) };
+    let release = &kernel.release;
+    let image = modules_image(cache, kernel);
+    if has_modules(cache, kernel) {
+        return Ok(image);
+    }
+    let lock = cache.lock()?;
+    crate::progress::say(format_args!("Packing the modules of {release}"));
+    let staged = cache.stage(&lock)?;
+    let (tree, packed) = (staged.join("tree"), staged.join("modules.squashfs"));
+    let place = tree.join("lib/modules").join(release);
+    fs::create_dir_all(place.parent().unwrap_or(&tree)).map_err(used(&place))?;
+    run("cp", Command::new("cp").arg("-rl").arg(modules).arg(&place))?;
+    run("depmod", Command::new("depmod").arg("-b").arg(&tree).arg(release))?;
+    let mut pack = Command::new("gensquashfs");
+    pack.args(PACKED).arg("--pack-dir").arg(tree.join("lib/modules")).arg(&packed);
+    run("gensquashfs", pack.env("SOURCE_DATE_EPOCH", EPOCH))?;
+    fs::create_dir_all(image.parent().unwrap_or(cache.root())).map_err(used(&image))?;
+    fs::rename(&packed, &image).map_err(used(&image))?;
+    cache.stage(&lock)?;
+    Ok(image)
+}
+
+fn used(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |cause| Error::File { path, cause }
+}
+
+/// Runs a program, all its output on our standard error.
+fn run(program: &'static str, command: &mut Command) -> Result<(), Error> {
+    run_on(program, command, Stdio::null())
+}
+
+/// The same with something to read.
+fn run_on(program: &'static str, command: &mut Command, input: Stdio) -> Result<(), Error> {
+    command.stdin(input);
+    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+        command.stdout(stderr);
+    }
+    let status = command.status().map_err(|cause| Error::Run { program, cause })?;
+    if status.success() { Ok(()) } else { Err(Error::Failed { program }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_or_listed() {
+        assert_eq!(find("debian-12").unwrap().suite, "bookworm");
+        let error = find("arch").unwrap_err().to_string();
+        assert_eq!(error, "There is no distribution \"arch\"; there are: debian-12, debian-13");
+    }
+
+    #[test]
+    fn the_same_packages_are_the_same_image_however_they_are_said() {
+        let debian = ALL[0];
+        let said =
+            |more: &[&str]| debian.recipe(&more.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(said(&["stress-ng", "redis"]), said(&["redis", "udev", "stress-ng", "redis"]));
+        assert_ne!(said(&["redis"]), said(&[]));
+    }
+
+    #[test]
+    fn what_was_not_built_is_said_with_the_command_that_builds_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path()).unwrap();
+        let error = ALL[0].built(&cache).unwrap_err().to_string();
+        assert_eq!(error, "debian-12 is not in the cache; build it with: dimmer-lab images build debian-12");
+        cache.write("roots/debian-12.squashfs", b"image").unwrap();
+        cache.write("roots/debian-12.made", ALL[0].recipe(&[]).as_bytes()).unwrap();
+        assert_eq!(ALL[0].built(&cache).unwrap(), ALL[0].build(&cache, &[], false).unwrap());
+    }
+}

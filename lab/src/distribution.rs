@@ -1,0 +1,78 @@
+//! Guests with a whole distribution: their images, and what they are started with.
+
+use std::path::{Path, PathBuf};
+
+use dimmer_images::distribution::{self, Error, PROGRAMS};
+use dimmer_images::{Cache, Kernel, fetch};
+
+use crate::host::needs::{self, Need};
+use crate::vm::Setup;
+
+/// The kernel command line: a console, and the distribution's own defaults for everything else, but for what takes time at boot
+/// and has no part in memory.
+const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=4 mitigations=off audit=0 cryptomgr.notests 8250.nr_uarts=1 \
+    initcall_blacklist=jent_mod_init,load_system_certificate_list dimmer.root=vda dimmer.modules=vdb";
+
+/// Windows of a machine that was not told otherwise.
+pub const WINDOWS: [&str; 2] = ["method=acpi,slots=16,size=32G", "method=virtio-mem,size=32G"];
+
+/// Builds an image, after making sure that the programs for that are there.
+///
+/// # Errors
+/// What is missing, or failed.
+pub fn build(
+    cache: &Cache,
+    name: &str,
+    packages: &[String],
+    renew: bool,
+) -> Result<PathBuf, Box<dyn std::error::Error>> {
+    let distribution = distribution::find(name)?;
+    ensure()?;
+    Ok(distribution.build(cache, packages, renew)?)
+}
+
+fn ensure() -> Result<(), needs::Error> {
+    let purpose = "images of distributions";
+    PROGRAMS.into_iter().try_for_each(|(program, package)| needs::ensure(Need { program, package, purpose }))
+}
+
+/// A distribution with a kernel, ready to boot.
+#[derive(Debug)]
+pub struct Guest {
+    /// The kernel.
+    pub kernel: Kernel,
+    root: PathBuf,
+    modules: PathBuf,
+}
+
+impl Guest {
+    /// The distribution called `name` with the kernel of that name, or its own; what is missing is built and fetched.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub fn new(cache: &Cache, name: &str, kernel: Option<&str>) -> Result<Self, Box<dyn std::error::Error>> {
+        let distribution = distribution::find(name)?;
+        let root = match distribution.built(cache) {
+            Err(Error::NotBuilt { .. }) => build(cache, name, &[], false)?,
+            built => built?,
+        };
+        let kernel = fetch(cache, &[kernel.unwrap_or(distribution.kernel)], false)?.remove(0);
+        dimmer_images::initramfs(&kernel)?;
+        if !distribution::has_modules(cache, &kernel) {
+            ensure()?;
+        }
+        let modules = distribution::modules(cache, &kernel)?;
+        Ok(Self { kernel, root, modules })
+    }
+
+    /// A machine with its disks; `more` goes onto the kernel's command line.
+    #[must_use]
+    pub fn setup(&self, more: &str) -> Setup<'_> {
+        let disk = |path: &Path, id: &str| format!("path={},readonly=on,id={id}", path.display());
+        Setup::new(&self.kernel)
+            .whole_cmdline(CMDLINE)
+            .cmdline(more)
+            .flag("--disk", disk(&self.root, "root"))
+            .flag("--disk", disk(&self.modules, "modules"))
+    }
+}
