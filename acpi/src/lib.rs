@@ -4,6 +4,7 @@
 //! RSDP ─ XSDT ─┬─ FADT ─ DSDT   hardware-reduced; the devices of the platform
 //!              ├─ MADT          local APICs and the I/O APIC
 //!              ├─ SRAT          nodes of processors, boot RAM and hot-pluggable windows
+//!              ├─ WDAT          the watchdog, with one
 //!              └─ SLIT          distances, with two nodes or more
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod pvpanic;
 mod slit;
 mod srat;
 mod table;
+pub mod watchdog;
 
 /// The tables of one machine, ready to be copied into guest memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub fn tables(platform: &Platform, base: u64) -> Tables {
         bytes.append(&madt::madt(platform)),
         bytes.append(&srat::srat(platform)),
     ];
+    if let Some(port) = platform.watchdog_port {
+        listed.push(bytes.append(&watchdog::wdat(port)));
+    }
     if platform.distances.len() > 1 {
         listed.push(bytes.append(&slit::slit(platform)));
     }

@@ -25,6 +25,8 @@ pub struct Platform {
     pub power_port: u16,
     /// I/O port of the pvpanic device (see [`crate::pvpanic`]).
     pub pvpanic_port: u16,
+    /// First I/O port of the watchdog's registers (see [`crate::watchdog`]), if there is one.
+    pub watchdog_port: Option<u16>,
     /// Physical address of the generation ID (see [`crate::generation`]), a multiple of
     /// [`ALIGNMENT`](crate::generation::ALIGNMENT).
     pub generation_id: u64,

@@ -20,6 +20,7 @@ fn platform() -> Platform {
         ged: IoDevice { port: 0xb00, gsi: 5 },
         power_port: 0x600,
         pvpanic_port: 0x505,
+        watchdog_port: Some(0xb20),
         generation_id: 0xf_f000,
         io_apic: 0xfec0_0000,
         local_apic: 0xfee0_0000,

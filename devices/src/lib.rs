@@ -27,4 +27,5 @@ pub mod units;
 pub mod virtio;
 pub mod virtio_mem;
 mod warning;
+pub mod watchdog;
 pub mod written;

@@ -25,7 +25,7 @@ const GUEST_MODULES: [&str; 8] = [
 ];
 /// Drivers of devices that a machine may have, what a root file system of a distribution needs, and what tests may load in a
 /// guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 11] = [
+const OPTIONAL_MODULES: [&str; 12] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
@@ -37,6 +37,7 @@ const OPTIONAL_MODULES: [&str; 11] = [
     "nd_pmem",
     "squashfs",
     "overlay",
+    "wdat_wdt",
 ];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports, and TAP devices.
 const HOST_MODULES: [&str; 8] =

@@ -50,6 +50,7 @@ mod virtio_mem_driver;
 mod virtio_mem_faults;
 mod virtio_mem_units;
 mod vsock;
+mod watchdog;
 
 use std::env;
 use std::error::Error;
@@ -190,7 +191,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 34] = [
+    let files: [&[Test]; 36] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -218,6 +219,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         disk::TESTS,
         net::TESTS,
         vsock::TESTS,
+        watchdog::TESTS,
         balloon::TESTS,
         kexec::TESTS,
         backing::TESTS,

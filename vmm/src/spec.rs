@@ -16,6 +16,7 @@ use dimmer_devices::dimm::{Dimm, Notify};
 use dimmer_devices::fault::Fault;
 use dimmer_devices::placement::Placement;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use balloon::BalloonSpec;
 pub use check::{BadValue, SpecError, check_id};
@@ -59,6 +60,8 @@ pub struct MachineSpec {
     pub balloon: Option<BalloonSpec>,
     /// The socket device, if there is one.
     pub vsock: Option<VsockSpec>,
+    /// What happens when the guest's watchdog bites, if it has one.
+    pub watchdog: Option<WatchdogAction>,
     /// The CPU vendor that the guest sees; the host's when `None`.
     pub cpu_vendor: Option<CpuVendor>,
     /// Whether the guest sees the CPU's virtualization, VMX or SVM.
@@ -131,6 +134,22 @@ pub enum FirmwareRangeKind {
     Pmem,
     /// Reserved (type 2), with nothing behind it.
     Reserved,
+}
+
+/// What happens when a guest that runs its watchdog shows no sign of life in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchdogAction {
+    /// The machine is reset.
+    Reset,
+    /// The machine ends.
+    Poweroff,
+    /// The guest gets a non-maskable interrupt, on which it can panic and say where it was.
+    Nmi,
+    /// The machine is paused, to be looked at.
+    Pause,
+    /// Nothing but an event.
+    None,
 }
 
 /// A CPU vendor, as CPUID leaf 0 names it.

@@ -42,6 +42,7 @@ fn platform(slots: u16) -> Platform {
         ged: IoDevice { port: GED_PORT, gsi: 5 },
         power_port: 0x600,
         pvpanic_port: 0x505,
+        watchdog_port: Some(0xb20),
         generation_id: GENERATION_ID,
         io_apic: 0xfec0_0000,
         local_apic: 0xfee0_0000,

@@ -23,6 +23,7 @@ pub(super) const BOOTS: [&str; 16] = [
     "rng",
     "balloon",
     "vsock",
+    "watchdog",
     "fault",
     "watch_console",
 ];

@@ -8,10 +8,13 @@ use super::balloon::{BalloonArg, EMPTY};
 use super::cpus::CpusArg;
 use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
+use super::keys::word;
 use super::net::{NetArg, nets};
 use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
-use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start};
+use crate::spec::{
+    CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start, WatchdogAction,
+};
 
 /// The kernel command line without `--cmdline`: messages go to the serial console, and a guest that panics
 /// does not stay around.
@@ -146,6 +149,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub vsock: Option<VsockArg>,
 
+    /// A watchdog timer, and what happens when a guest that runs it shows no sign of life: reset|poweroff|nmi|pause|none
+    ///
+    /// Linux has the driver wdat_wdt for it (/dev/watchdog0). `nmi` reaches a guest that hangs: with unknown_nmi_panic on its
+    /// command line it panics, and says where it was. In any case there is an event.
+    #[arg(long, value_name = "ACTION", value_parser = word::<WatchdogAction>, num_args = 0..=1, default_missing_value = "reset")]
+    pub watchdog: Option<WatchdogAction>,
+
     /// What is to go wrong with a memory device (may be repeated):
     /// device=vmem0,on=plug,do=busy[,nth=2][,times=3][,ms=500][,size=1G]
     ///
@@ -240,6 +250,7 @@ impl RunArgs {
             rng: self.rng,
             balloon: self.balloon.map(|BalloonArg(balloon)| balloon),
             vsock: self.vsock.map(|VsockArg(vsock)| vsock),
+            watchdog: self.watchdog,
             cpu_vendor: self.cpu_vendor,
             nested: self.nested,
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),

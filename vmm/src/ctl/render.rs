@@ -210,6 +210,9 @@ fn machine_event(event: &MachineEvent) -> String {
         MachineEvent::Resetting { .. } => "machine: resetting".to_owned(),
         MachineEvent::PowerButton => "machine: the power button was pressed".to_owned(),
         MachineEvent::Nmi => "machine: the guest was sent a non-maskable interrupt".to_owned(),
+        MachineEvent::Watchdog { action } => {
+            format!("machine: the guest's watchdog bit; what follows: {}", records::word(action))
+        }
         MachineEvent::Panicked { console } => {
             let lines: String = console.iter().map(|line| format!("\n    {line}")).collect();
             format!("machine: the guest's kernel panicked{lines}")

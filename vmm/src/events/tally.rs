@@ -55,6 +55,7 @@ const fn name(what: &What) -> &'static str {
         What::Machine(MachineEvent::Resetting { .. }) => "resetting",
         What::Machine(MachineEvent::PowerButton) => "power_button",
         What::Machine(MachineEvent::Nmi) => "nmi",
+        What::Machine(MachineEvent::Watchdog { .. }) => "watchdog",
         What::Machine(MachineEvent::Panicked { .. }) => "panicked",
         What::Machine(MachineEvent::CrashLoaded) => "crash_loaded",
         What::Machine(MachineEvent::MachineCheck { .. }) => "machine_check",

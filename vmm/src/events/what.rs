@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::control::MceSeverity;
+use crate::spec::WatchdogAction;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -60,6 +61,11 @@ pub enum MachineEvent {
     PowerButton,
     /// The guest was sent a non-maskable interrupt.
     Nmi,
+    /// The guest's watchdog bit: it had shown no sign of life in time.
+    Watchdog {
+        /// What follows.
+        action: WatchdogAction,
+    },
     /// The guest's kernel said, through the pvpanic device, that it panicked.
     Panicked {
         /// The last lines on the console, with what is not printable escaped. Whoever may write there can have said them.

@@ -99,8 +99,9 @@ impl MutEventSubscriber for Control {
                 }
             }
             ALARM => {
+                let is_running = self.machine.state == VmState::Running;
                 for device in self.machine.alarms.take() {
-                    self.machine.wiring.alarm(&device);
+                    self.machine.wiring.alarm(&device, is_running);
                 }
             }
             OVERDUE => {

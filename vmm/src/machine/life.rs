@@ -7,6 +7,7 @@ use super::end::End;
 use super::wake::Wake;
 use crate::control::VmState;
 use crate::events::MachineEvent;
+use crate::spec::WatchdogAction;
 
 impl Machine {
     pub(super) fn pause(&mut self) {
@@ -44,6 +45,7 @@ impl Machine {
                 let said = lock(&self.panic).take();
                 self.finish(End::Panic(said));
             }
+            Wake::Bitten => self.bitten(),
             Wake::Panic(reason) => self.finish(End::Panic(Some(reason))),
             Wake::Reset => self.lost(|machine| machine.reset(None)),
             Wake::Renewed => self.renewed(),
@@ -51,6 +53,23 @@ impl Machine {
             Wake::Quit => self.finish(End::Asked("from the terminal".into())),
             Wake::Failed(reason) => self.finish(End::Failed(reason)),
             Wake::Defect(what) => self.finish(End::Defect(what)),
+        }
+    }
+
+    /// The guest has shown no sign of life in time.
+    fn bitten(&mut self) {
+        let Some(action) = self.spec.watchdog else { return };
+        self.hub.machine(MachineEvent::Watchdog { action });
+        match action {
+            WatchdogAction::Reset => self.lost(|machine| machine.reset(None)),
+            WatchdogAction::Poweroff => self.finish(End::Asked("by the guest's watchdog".into())),
+            WatchdogAction::Pause => self.pause(),
+            WatchdogAction::Nmi => {
+                if let Err(refusal) = self.inject_nmi() {
+                    tracing::warn!("the guest's watchdog: {refusal}");
+                }
+            }
+            WatchdogAction::None => {}
         }
     }
 

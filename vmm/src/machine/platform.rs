@@ -29,6 +29,7 @@ pub fn describe(
         ged: IoDevice { port: layout::GED_PORT, gsi: layout::GED_GSI },
         power_port: layout::POWER_PORT,
         pvpanic_port: layout::PVPANIC_PORT,
+        watchdog_port: spec.watchdog.map(|_| layout::WATCHDOG_PORT),
         generation_id: GENERATION_ID_START,
         io_apic: layout::IO_APIC,
         local_apic: layout::LOCAL_APIC,

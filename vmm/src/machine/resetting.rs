@@ -117,7 +117,7 @@ impl Machine {
         match (&mut self.resetting, &wake) {
             (Some(resetting), Wake::Prepared) => resetting.prepared = true,
             // The guest that asked for it is gone already.
-            (Some(_), Wake::Reset) => {}
+            (Some(_), Wake::Reset | Wake::Bitten) => {}
             _ => return Some(wake),
         }
         None

@@ -19,6 +19,8 @@ pub enum Wake {
     TripleFault,
     /// The guest's kernel said that it panicked.
     Panicked,
+    /// Its watchdog bit.
+    Bitten,
     /// It said that it panicked and goes over to its crash kernel.
     CrashLoaded,
     /// It said on the console, which is watched for that, that it panicked.
@@ -46,6 +48,7 @@ impl Wake {
             self,
             Self::Panic(_)
                 | Self::Panicked
+                | Self::Bitten
                 | Self::CrashLoaded
                 | Self::Prepared
                 | Self::Renewed

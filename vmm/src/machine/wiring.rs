@@ -23,6 +23,7 @@ use dimmer_devices::processors::ProcessorSlots;
 use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
 use dimmer_devices::virtio::mmio::VirtioMmio;
 use dimmer_devices::virtio_mem::{RequestCounts, VirtioMem};
+use dimmer_devices::watchdog::{self, Watchdog};
 use event_manager::MutEventSubscriber;
 
 use super::agent_port::AgentPort;
@@ -86,6 +87,7 @@ pub struct Wiring {
     rng: Option<SharedRng>,
     power: Arc<Mutex<Power>>,
     pvpanic: Arc<Mutex<Pvpanic>>,
+    watchdog: Option<Arc<Mutex<Watchdog>>>,
     pci: Arc<Mutex<PciConfiguration>>,
     serial: Rc<RefCell<SerialConsole>>,
     agent: Option<Rc<RefCell<AgentPort>>>,
@@ -112,6 +114,7 @@ impl Wiring {
             dimmer_acpi::pvpanic::SIZE.into(),
             pvpanic.clone(),
         )?;
+        let watchdog = watchdog(parts, &mut ports)?;
         let pci = Arc::new(Mutex::new(PciConfiguration::default()));
         ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
         let serial = SerialConsole::new(parts, &mut ports)?;
@@ -143,6 +146,7 @@ impl Wiring {
             rng,
             power,
             pvpanic,
+            watchdog,
             pci,
             serial: Rc::new(RefCell::new(serial)),
             agent: agent.map(|agent| Rc::new(RefCell::new(agent))),
@@ -172,6 +176,7 @@ impl Wiring {
         lock(&self.ged).reset();
         lock(&self.power).reset();
         lock(&self.pvpanic).reset();
+        self.watchdog.iter().for_each(|watchdog| lock(watchdog).reset());
         lock(&self.pci).reset();
         self.serial.borrow_mut().reset();
         if let Some(slots) = &self.slots {
@@ -204,8 +209,12 @@ impl Wiring {
         }
     }
 
-    /// Wakes the device of this name, whose alarm rang.
-    pub fn alarm(&self, id: &str) {
+    /// Wakes the device of this name, whose alarm rang; the guest may stand still meanwhile.
+    pub fn alarm(&self, id: &str, is_running: bool) {
+        if let Some(watchdog) = self.watchdog.as_ref().filter(|_| id == watchdog::ALARM) {
+            let mut watchdog = lock(watchdog);
+            return if is_running { watchdog.alarm() } else { watchdog.postpone() };
+        }
         if let Some(slots) = &self.slots {
             lock(slots).alarm(id);
         }
@@ -260,6 +269,18 @@ fn nets(parts: &Parts<'_>, transports: &mut Transports<'_>) -> Result<Vec<Net>, 
         return Err(WiringError::TooMany { flag: "--net", asked: wanted.len(), most });
     }
     wanted.iter().map(|net| Ok(Net::new(net, parts.waker.clone(), transports)?)).collect()
+}
+
+fn watchdog(parts: &Parts<'_>, ports: &mut Bus) -> Result<Option<Arc<Mutex<Watchdog>>>, WiringError> {
+    if parts.spec.watchdog.is_none() {
+        return Ok(None);
+    }
+    let waker = parts.waker.clone();
+    let watchdog = Watchdog::new(parts.outside.alarm.clone(), Box::new(move || waker.wake(Wake::Bitten)));
+    let watchdog = Arc::new(Mutex::new(watchdog));
+    let size = dimmer_acpi::watchdog::SIZE.into();
+    ports.insert("watchdog", layout::WATCHDOG_PORT.into(), size, watchdog.clone())?;
+    Ok(Some(watchdog))
 }
 
 fn new_pvpanic(waker: Waker) -> Pvpanic {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::queries::ost;
 use crate::events::{Cause, Event, Hub, MachineEvent, What};
+use crate::spec::WatchdogAction;
 
 /// Tells a client what happens.
 #[derive(Debug)]
@@ -136,6 +137,10 @@ fn machine(event: &MachineEvent) -> Told {
         MachineEvent::Paused => Some(("STOP", Value::Null)),
         MachineEvent::Resumed => Some(("RESUME", Value::Null)),
         MachineEvent::PowerButton => Some(("POWERDOWN", Value::Null)),
+        MachineEvent::Watchdog { action } => {
+            let nmi = *action == WatchdogAction::Nmi;
+            Some(("WATCHDOG", json!({"action": if nmi { json!("inject-nmi") } else { json!(action) }})))
+        }
         MachineEvent::Resetting { by_guest } => {
             let reason = if *by_guest { "guest-reset" } else { "host-qmp-system-reset" };
             Some(("RESET", json!({"guest": by_guest, "reason": reason})))

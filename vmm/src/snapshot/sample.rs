@@ -110,7 +110,7 @@ fn devices() -> DevicesState {
         "target": 7, "actual": 3, "interval": 5, "statistics": ([Some(4096), None].repeat(8)), "held": 2,
     });
     of(json!({
-        "ged": {"pending": 0}, "power": {"sleep_control": 0}, "pvpanic": {"said": 0}, "pci": {"address": 0},
+        "ged": {"pending": 0}, "power": {"sleep_control": 0}, "pvpanic": {"said": 0}, "watchdog": {"count": 30, "left_ms": 7, "bitten": true}, "pci": {"address": 0},
         "serial": {"port": port, "input": [104, 105]},
         "agent": {"port": transport(6, json!({"control": control, "sent": 0})), "input": []},
         "slots": slots, "processors": processors(), "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,

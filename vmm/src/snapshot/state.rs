@@ -15,6 +15,7 @@ use dimmer_devices::virtio::mmio::MmioState;
 use dimmer_devices::virtio::net::NetState;
 use dimmer_devices::virtio::vsock::VsockState;
 use dimmer_devices::virtio_mem::VirtioMemState;
+use dimmer_devices::watchdog::WatchdogState;
 use serde::{Deserialize, Serialize};
 
 use super::memory::Piece;
@@ -98,6 +99,8 @@ pub struct DevicesState {
     pub power: PowerState,
     /// The pvpanic device.
     pub pvpanic: PvpanicState,
+    /// The watchdog, if it has one.
+    pub watchdog: Option<WatchdogState>,
     /// PCI configuration space.
     pub pci: PciState,
     /// The serial console.

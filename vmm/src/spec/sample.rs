@@ -26,6 +26,7 @@ pub fn machine() -> MachineSpec {
         rng: false,
         balloon: None,
         vsock: None,
+        watchdog: None,
         cpu_vendor: None,
         nested: false,
         faults: Vec::new(),

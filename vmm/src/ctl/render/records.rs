@@ -31,7 +31,7 @@ pub fn faults(faults: &[FaultStatus]) -> String {
 }
 
 /// A name as the API has it.
-fn word(name: impl Serialize) -> String {
+pub(super) fn word(name: impl Serialize) -> String {
     let value = serde_json::to_value(name).expect("a name can be written as JSON");
     value.as_str().expect("it is a word").to_owned()
 }

@@ -14,6 +14,7 @@ impl Wiring {
             ged: lock(&self.ged).state(),
             power: lock(&self.power).state(),
             pvpanic: lock(&self.pvpanic).state(),
+            watchdog: self.watchdog.as_ref().map(|watchdog| lock(watchdog).state()),
             pci: lock(&self.pci).state(),
             serial: self.serial.borrow().state(),
             agent: self.agent.as_ref().map(|agent| agent.borrow().state()),
@@ -38,6 +39,11 @@ impl Wiring {
         lock(&self.pvpanic).restore(state.pvpanic);
         lock(&self.pci).restore(state.pci);
         self.serial.borrow_mut().restore(&state.serial)?;
+        match (&self.watchdog, &state.watchdog) {
+            (Some(watchdog), Some(state)) => lock(watchdog).restore(*state),
+            (None, None) => {}
+            _ => return Err(other("a watchdog")),
+        }
         match (&self.slots, &state.slots) {
             (Some(slots), Some(state)) => lock(slots).restore(state)?,
             (None, None) => {}
