@@ -111,8 +111,8 @@ fn processors_are_asked_for_and_waited_for_like_memory() {
         (Last::partial("busy"), 409, "cpus: done in part: busy; 2 plugged, 3 requested"),
     ] {
         let response = thread::scope(|scope| {
-            let path = "/vm.resize?wait=20";
-            let client = scope.spawn(move || request(&machine.socket, "PUT", path, r#"{"desired_vcpus":3}"#));
+            let ask = || request(&machine.socket, "PUT", "/vm.resize?wait=20", r#"{"desired_vcpus":3}"#);
+            let client = scope.spawn(ask);
             assert_eq!(machine.command(), Command::ResizeCpus(3));
             let cpus = ProcessorsStatus { last: Some(last), ..processors(2, 3) };
             machine.hub.processors(ProcessorEvent::CpusFinished { cpus });
