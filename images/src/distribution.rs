@@ -45,7 +45,7 @@ pub const PROGRAMS: [(&str, &str); 4] = [
 ];
 
 /// How images are packed: guests without hardware-assisted KVM unpack the fast way.
-const PACKED: [&str; 3] = ["--quiet", "--compressor", "zstd"];
+const PACKED: [&str; 5] = ["--quiet", "--compressor", "zstd", "--comp-extra", "level=3"];
 
 /// The time stamp of all files, so that the same packages give the same image.
 const EPOCH: &str = "1700000000";
