@@ -24,7 +24,7 @@ const GUEST_MODULES: [&str; 8] = [
     "pvpanic-mmio",
 ];
 /// Drivers of devices that a machine may have, and what tests may load in a guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 9] = [
+const OPTIONAL_MODULES: [&str; 12] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
@@ -34,6 +34,9 @@ const OPTIONAL_MODULES: [&str; 9] = [
     "hwpoison-inject",
     "nd_e820",
     "nd_pmem",
+    "dax_hmem",
+    "device_dax",
+    "kmem",
 ];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports, and TAP devices.
 const HOST_MODULES: [&str; 8] =

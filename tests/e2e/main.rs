@@ -23,6 +23,7 @@ mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
+mod driver_managed;
 mod fleet;
 mod foreign;
 mod fork;
@@ -189,7 +190,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 34] = [
+    let files: [&[Test]; 35] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -212,6 +213,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         api::TESTS,
         numa::TESTS,
         shapes::TESTS,
+        driver_managed::TESTS,
         reach::TESTS,
         disk::TESTS,
         net::TESTS,

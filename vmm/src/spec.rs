@@ -118,6 +118,9 @@ pub struct FirmwareRangeSpec {
     pub start: Option<u64>,
     /// Bytes.
     pub size: u64,
+    /// The node that the firmware says it is of; 0 for kinds other than soft-reserved.
+    #[serde(default)]
+    pub node: u32,
 }
 
 /// What a range of the firmware's memory map is.
@@ -129,6 +132,19 @@ pub enum FirmwareRangeKind {
     Pmem,
     /// Reserved (type 2), with nothing behind it.
     Reserved,
+    /// Memory for a special purpose (type 0xefffffff, which Linux calls "Soft Reserved"), with host memory behind it: it
+    /// is no RAM until a driver makes it that.
+    SoftReserved,
+}
+
+impl FirmwareRangeKind {
+    /// Whether there is host memory behind such a range.
+    pub const fn has_memory(self) -> bool {
+        match self {
+            Self::Pmem | Self::SoftReserved => true,
+            Self::Reserved => false,
+        }
+    }
 }
 
 /// A CPU vendor, as CPUID leaf 0 names it.

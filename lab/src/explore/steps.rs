@@ -6,6 +6,7 @@ use crate::predict::Prediction;
 use crate::scenario::{Empty, NotifyWord, Resize, Size, Step};
 
 mod blocks;
+mod dax;
 mod guest;
 
 pub use guest::settings;
@@ -34,6 +35,7 @@ pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
         (10, unplug),
         (3, eject),
         (26, resize),
+        (8, dax::dax),
         (11, blocks::offline),
         (12, blocks::online),
         (5, blocks::write),
