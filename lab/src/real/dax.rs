@@ -1,7 +1,5 @@
 //! Steps with dax devices, in a real guest: by the files of the bus `dax`, as `daxctl` does it.
 
-use dimmer_oracle::memory::Errno;
-
 use super::{Real, RealError};
 use crate::scenario::{Dax, DaxState, DriverWord, Effect, OutcomeWord, Resource};
 
@@ -11,15 +9,18 @@ const BUS: &str = "/sys/bus/dax";
 const HMEM: &str = "dax_hmem";
 const DRIVERS: [DriverWord; 2] = [DriverWord::DeviceDax, DriverWord::Kmem];
 
+/// Has the driver in directory `$1` take the device `$0`. One that is not of its kind it has to be told of (ENODEV), and then takes
+/// it; with it, though, all others of its kind (`do_id_store`, drivers/dax/bus.c).
+const TAKE: &str = r#"{ echo "$0" > "$1/bind"; } 2> /tmp/bind && exit 0
+! grep -q "No such device" /tmp/bind || echo "$0" > "$1/new_id""#;
+
 impl Real {
     pub(super) fn dax(&mut self, dax: &Dax) -> Result<Effect, RealError> {
         self.load_dax_drivers()?;
-        let error = self.bind_dax(dax)?;
-        let state = self.dax_state(&dax.id, error)?;
-        // Unbinding never fails: what has become of the memory shows in what is left of it.
-        let is_left = state.driver == DriverWord::None && !state.resources.is_empty();
-        let refused = state.driver != dax.driver || error.is_some() || is_left;
-        let outcome = Some(if refused { OutcomeWord::Refused } else { OutcomeWord::Done });
+        let done = self.bind_dax(dax)?;
+        let state = self.dax_state(&dax.id)?;
+        let done = done && state.driver == dax.driver;
+        let outcome = Some(if done { OutcomeWord::Done } else { OutcomeWord::Refused });
         Ok(Effect { outcome, dax: Some(state), ..Effect::default() })
     }
 
@@ -34,44 +35,38 @@ impl Real {
         Ok(())
     }
 
-    /// Has the device's driver let it go, and the other one take it. Returns what a write failed with.
-    fn bind_dax(&mut self, dax: &Dax) -> Result<Option<Errno>, RealError> {
+    /// Has the device's driver let it go, and the other one asked to take it. Returns whether nothing failed so far.
+    fn bind_dax(&mut self, dax: &Dax) -> Result<bool, RealError> {
         let Dax { id, driver, memmap_on_memory } = dax;
-        let before = self.dax_state(id, None)?;
-        if let Some(name) = before.driver.name() {
+        if let Some(name) = self.dax_state(id)?.driver.name() {
             self.write_file(&format!("{BUS}/drivers/{name}/unbind"), id)?;
             self.write_file(&format!("{BUS}/drivers/{name}/remove_id"), id)?;
-            if !self.dax_state(id, None)?.resources.is_empty() {
-                return Ok(None);
+            // Unbinding never fails: what has become of the memory shows in what is left of it.
+            if !self.dax_state(id)?.resources.is_empty() {
+                return Ok(false);
             }
         }
         if let Some(on) = memmap_on_memory {
             let file = format!("{BUS}/devices/{id}/memmap_on_memory");
-            if let Some(error) = self.write_file(&file, if *on { "1" } else { "0" })? {
-                return Ok(Some(error));
+            if self.write_file(&file, if *on { "1" } else { "0" })?.is_some() {
+                return Ok(false);
             }
         }
-        let Some(name) = driver.name() else { return Ok(None) };
-        let bind = format!("{BUS}/drivers/{name}/bind");
-        // A driver takes devices of its own kind, and beside them those that it is told of; being told, it takes them.
-        if self.write_file(&bind, id)?.is_none() {
-            return Ok(None);
+        if let Some(name) = driver.name() {
+            let driver = format!("{BUS}/drivers/{name}");
+            self.vm.guest().exec(&["sh", "-c", TAKE, id, &driver], b"")?;
         }
-        self.write_file(&format!("{BUS}/drivers/{name}/new_id"), id)?;
-        if self.dax_state(id, None)?.driver == *driver {
-            return Ok(None);
-        }
-        self.write_file(&bind, id)
+        Ok(true)
     }
 
     /// What the guest shows of the device.
-    fn dax_state(&mut self, id: &str, error: Option<Errno>) -> Result<DaxState, RealError> {
+    fn dax_state(&mut self, id: &str) -> Result<DaxState, RealError> {
         let bound = self.vm.shell(&format!("readlink {BUS}/devices/{id}/driver || true"))?;
         let bound = bound.trim().rsplit('/').next().unwrap_or_default();
         let driver = DRIVERS.into_iter().find(|driver| driver.name() == Some(bound));
         let iomem = self.vm.shell("cat /proc/iomem")?;
         let driver = driver.unwrap_or(DriverWord::None);
-        Ok(DaxState { driver, error, resources: resources(&iomem, id) })
+        Ok(DaxState { driver, resources: resources(&iomem, id) })
     }
 }
 
@@ -106,17 +101,10 @@ mod tests {
 
     #[test]
     fn a_device_is_found_with_what_is_within() {
-        let found = DaxState { driver: DriverWord::Kmem, error: None, resources: resources(IOMEM, "dax0.0") };
+        let found = DaxState { driver: DriverWord::Kmem, resources: resources(IOMEM, "dax0.0") };
         let range = "188000000-1f7ffffff";
         assert_eq!(found.to_string(), format!("kmem: {range} dax0.0 > {range} System RAM (kmem)"));
         assert_eq!(resources(IOMEM, "dax1.0"), []);
         assert_eq!(resources(IOMEM, "0.0"), [], "a name is a whole one");
-    }
-
-    #[test]
-    fn a_failure_is_said() {
-        let error = Some(Errno::EBUSY);
-        let state = DaxState { driver: DriverWord::None, error, resources: Vec::new() };
-        assert_eq!(state.to_string(), "no driver (EBUSY)");
     }
 }

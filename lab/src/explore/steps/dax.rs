@@ -13,8 +13,7 @@ pub(super) fn dax(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     if linux.dax[&id].blocks().any(online) && !dice.chance(15) {
         return None;
     }
-    let driver =
-        dice.weighted(&[(6, DriverWord::Kmem), (2, DriverWord::None), (1, DriverWord::DeviceDax)]);
+    let driver = dice.weighted(&[(6, DriverWord::Kmem), (2, DriverWord::None), (1, DriverWord::DeviceDax)]);
     let says = linux.release.has_memmap_on_memory_of_dax() && dice.chance(30);
     let memmap_on_memory = says.then(|| dice.chance(70));
     Some(Step { dax: Some(Dax { id, driver, memmap_on_memory }), ..Step::default() })

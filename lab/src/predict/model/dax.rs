@@ -1,7 +1,6 @@
 //! What the oracle says about steps with dax devices.
 
-use dimmer_oracle::linux::{DaxDriver, NotBound};
-use dimmer_oracle::memory::Errno;
+use dimmer_oracle::linux::DaxDriver;
 
 use super::Prediction;
 use crate::scenario::{Dax, DaxState, DriverWord, Effect, OutcomeWord, Resource};
@@ -21,17 +20,13 @@ impl Prediction {
             return Err("dax: releases have `memmap_on_memory` of dax devices since 6.9".to_owned());
         }
         let bound = self.linux.bind_dax(id, oracle_driver(*driver), *memmap_on_memory);
-        let error = match bound {
-            Err(NotBound::Failed(error)) => Some(error),
-            Err(NotBound::MemoryStays) | Ok(()) => None,
-        };
         let outcome = if bound.is_ok() { OutcomeWord::Done } else { OutcomeWord::Refused };
-        Ok(Effect { outcome: Some(outcome), dax: Some(self.dax_state(id, error)), ..Effect::default() })
+        Ok(Effect { outcome: Some(outcome), dax: Some(self.dax_state(id)), ..Effect::default() })
     }
 
     /// The device `id`, which is there, and how it is named in /proc/iomem: by `kmem` as far as it fills blocks
     /// (`dev_dax_kmem_probe`), by `device_dax` as a whole (`dev_dax_probe`).
-    fn dax_state(&self, id: &str, error: Option<Errno>) -> DaxState {
+    fn dax_state(&self, id: &str) -> DaxState {
         let device = &self.linux.dax[id];
         let (size, blocks) = (self.linux.memory.block_size(), device.blocks());
         let names: &[&str] = match device.driver {
@@ -51,7 +46,7 @@ impl Prediction {
             DaxDriver::DeviceDax => DriverWord::DeviceDax,
             DaxDriver::Kmem => DriverWord::Kmem,
         });
-        DaxState { driver, error, resources: names.iter().map(resource).collect() }
+        DaxState { driver, resources: names.iter().map(resource).collect() }
     }
 }
 

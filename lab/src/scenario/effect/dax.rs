@@ -3,8 +3,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use dimmer_oracle::memory::Errno;
-
 use crate::scenario::DriverWord;
 
 /// A dax device after a step with it.
@@ -12,8 +10,6 @@ use crate::scenario::DriverWord;
 pub struct DaxState {
     /// The driver that it is bound to.
     pub driver: DriverWord,
-    /// What a write to one of its files failed with.
-    pub error: Option<Errno>,
     /// What /proc/iomem has of it, from the outside in: its own name where a driver has it, and the name of the memory
     /// that kmem has added.
     pub resources: Vec<Resource>,
@@ -32,9 +28,6 @@ pub struct Resource {
 impl fmt::Display for DaxState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.driver.name().unwrap_or("no driver"))?;
-        if let Some(error) = self.error {
-            write!(f, " ({error})")?;
-        }
         for (number, Resource { range, name }) in self.resources.iter().enumerate() {
             let before = if number == 0 { ":" } else { " >" };
             write!(f, "{before} {:x}-{:x} {name}", range.start(), range.end())?;
