@@ -12,6 +12,8 @@ mod guest;
 pub use guest::settings;
 
 const MIB: u64 = 1 << 20;
+/// Where there are dax devices, so many percent of the steps are about them.
+const DAX: u64 = 12;
 
 /// What the next step is to be made from.
 #[derive(Debug)]
@@ -30,12 +32,14 @@ pub struct Moment<'a> {
 
 /// A step, or none when the kind of step that the dice fell on makes no sense now.
 pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
+    if !moment.model.linux.dax.is_empty() && dice.chance(DAX) {
+        return dax::dax(dice, moment);
+    }
     let make = dice.weighted::<fn(&mut Dice, &Moment<'_>) -> Option<Step>>(&[
         (22, plug),
         (10, unplug),
-        (3, eject),
+        (5, eject),
         (26, resize),
-        (8, dax::dax),
         (11, blocks::offline),
         (12, blocks::online),
         (5, blocks::write),
