@@ -16,6 +16,9 @@ pub enum Kind {
     /// Persistent memory as firmware named it before ACPI had a type for it; Linux shows it as
     /// "Persistent Memory (legacy)".
     LegacyPmem,
+    /// Memory for a special purpose (`EFI_MEMORY_SP` of UEFI 2.8, section 7.2), which Linux shows as "Soft Reserved" and
+    /// leaves to a driver.
+    SoftReserved,
 }
 
 impl Kind {
@@ -26,6 +29,9 @@ impl Kind {
             Kind::Reserved => 2,
             // The kernel's E820_TYPE_PRAM.
             Kind::LegacyPmem => 12,
+            // The kernel's E820_TYPE_SOFT_RESERVED: a number that no firmware uses, for the kernel to mark such memory of
+            // UEFI's. It takes it from a loader as well (`__e820__range_add` in arch/x86/kernel/e820.c).
+            Kind::SoftReserved => 0xefff_ffff,
         }
     }
 }

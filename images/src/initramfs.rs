@@ -25,7 +25,7 @@ const GUEST_MODULES: [&str; 8] = [
 ];
 /// Drivers of devices that a machine may have, what a root file system of a distribution needs, and what tests may load in a
 /// guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 12] = [
+const OPTIONAL_MODULES: [&str; 15] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
@@ -38,6 +38,9 @@ const OPTIONAL_MODULES: [&str; 12] = [
     "squashfs",
     "overlay",
     "wdat_wdt",
+    "dax_hmem",
+    "device_dax",
+    "kmem",
 ];
 /// What the emulated host needs: KVM, the shared root, a layer of changes on top, the ports, and TAP devices.
 const HOST_MODULES: [&str; 8] =

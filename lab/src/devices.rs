@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use dimmer::units::Bytes;
-use dimmer_oracle::linux::{Linux, PluggedDimm};
+use dimmer_oracle::linux::{DaxDevice, Linux, PluggedDimm};
 use dimmer_oracle::virtio_mem::VirtioMem;
 use serde_json::Value;
 
@@ -83,7 +83,14 @@ impl Devices {
             ranges: vec![device.spec.region.clone()],
             plugged: device.plugged(),
         };
-        Self(linux.dimms.iter().map(dimm).chain(linux.virtio_mem.iter().map(virtio_mem)).collect())
+        let dax = |(id, device): (&String, &DaxDevice)| Device {
+            id: id.clone(),
+            is_dimm: false,
+            ranges: vec![device.blocks().start * size..device.blocks().end * size],
+            plugged: 0,
+        };
+        let dax = linux.dax.iter().map(dax);
+        Self(linux.dimms.iter().map(dimm).chain(dax).chain(linux.virtio_mem.iter().map(virtio_mem)).collect())
     }
 
     /// The device that holds block `index`; empty for boot RAM.

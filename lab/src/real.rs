@@ -12,6 +12,7 @@ use crate::scenario::{Action, Effect, Requests, Scenario};
 use crate::vm::{TestVm, VmError};
 use requests::RequestLog;
 
+mod dax;
 mod devices;
 mod elsewhere;
 mod guest;
@@ -114,6 +115,7 @@ impl Real {
             Action::Unplug(id) => self.unplug(id, predicted)?,
             Action::Eject(id) => self.eject(id, predicted)?,
             Action::Resize(resize) => self.resize(resize, predicted)?,
+            Action::Dax(dax) => self.dax(dax)?,
             Action::Online(online) => self.online(online)?,
             Action::Offline(set) => self.offline(set, predicted)?,
             Action::Write(write) => self.write(write)?,

@@ -27,14 +27,14 @@ pub use addresses::Addresses;
 pub use amount::Amount;
 pub use blocks::BlockSet;
 pub use broken_page::{MOST_BROKEN, broken_page};
-pub use effect::{Effect, Requests};
+pub use effect::{DaxState, Effect, Requests, Resource};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
 pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, BlockFile, Blocks, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord, PageWord, Parameters,
-    Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Step, Write,
+    Action, BlockFile, Blocks, Dax, DriverWord, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord,
+    PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Step, Write,
 };
 
 /// A scenario file.

@@ -107,6 +107,9 @@ impl Linux {
         if let Some((id, not_added)) = self.not_added_in(&bytes) {
             return Some(format!("it lies in DIMM {id}: {not_added}"));
         }
+        if let Some((id, device)) = self.dax.iter().find(|(_, device)| meet(&device.range, &bytes)) {
+            return Some(format!("it lies in {id}: {}", device.why_absent(index, size)));
+        }
         let (id, device) = self.virtio_mem.iter().find(|(_, device)| meet(&device.spec.region, &bytes))?;
         Some(format!("it lies in the region of {id}: {}", device.why_not_more(self)))
     }

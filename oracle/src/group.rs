@@ -3,9 +3,9 @@
 /// What kind of device the group is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupKind {
-    /// A device that comes and goes as a whole: an ACPI memory device.
+    /// A device that comes and goes as a whole: an ACPI memory device, or memory that `kmem` manages.
     Static {
-        /// Pages of all its ranges, also of those that could not be added.
+        /// Pages of all its ranges, also of those of an ACPI memory device that could not be added.
         max_pages: u64,
     },
     /// A device that grows and shrinks in units: virtio-mem.

@@ -10,6 +10,7 @@
 //!                ▲
 //!             linux: adds and removes blocks for
 //!                ├── ACPI memory devices (linux::dimm)
+//!                ├── memory that a driver manages (linux::dax)
 //!                └── virtio-mem devices  (virtio_mem)
 //! ```
 //!
@@ -28,6 +29,7 @@
 //! | online, offline, the files `state` and `online` | [`linux`] | drivers/base/memory.c, `memory_block_online`, `memory_subsys_offline` | 5.10 |
 //! | ACPI memory devices, ejection, `_OST` | [`linux::dimm`] | drivers/acpi/acpi_memhotplug.c; drivers/acpi/scan.c, `acpi_scan_hot_remove` | 5.10; kept until `_STA` clears since 6.9 |
 //! | memmap in the device itself | [`linux::dimm`] | mm/memory_hotplug.c, `mhp_supports_memmap_on_memory` | 5.13; every block since 6.6 |
+//! | soft-reserved memory, `kmem` | [`linux::dax`] | drivers/dax/kmem.c, `dev_dax_kmem_probe`, `dev_dax_kmem_remove` | 5.10; one group a device since 5.15 |
 //! | virtio-mem, blocks below memory blocks | [`virtio_mem::sbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_sbm_plug_request`, `_unplug_request` | 5.10 |
 //! | virtio-mem, larger blocks | [`virtio_mem::bbm`] | drivers/virtio/virtio_mem.c, `virtio_mem_bbm_plug_request`, `_unplug_request` | 5.11 |
 //! | what memory costs, and whether it can be paid | [`cost`] | mm/sparse-vmemmap.c, `vmemmap_populate_hugepages`; mm/memory_hotplug.c, `__add_pages` | 5.10 |

@@ -14,10 +14,12 @@ use super::virtio_mem::VirtioMem;
 use super::zone::{PAGE, Zone};
 
 mod add;
+pub mod dax;
 pub mod dimm;
 mod files;
 mod settings;
 
+pub use dax::{DaxDevice, DaxDriver, NotBound};
 pub use dimm::{Ejected, PluggedDimm, Stuck};
 pub use settings::Settings;
 
@@ -61,6 +63,8 @@ pub struct Linux {
     pub dimms: BTreeMap<String, PluggedDimm>,
     /// What it could not add of ACPI memory devices that are plugged, by their names.
     pub not_added: BTreeMap<String, Vec<NotAdded>>,
+    /// Its dax devices, by their names.
+    pub dax: BTreeMap<String, DaxDevice>,
     /// Its virtio-mem devices, by their names.
     pub virtio_mem: BTreeMap<String, VirtioMem>,
 }
@@ -99,6 +103,7 @@ impl Linux {
             lingering: BTreeSet::new(),
             dimms: BTreeMap::new(),
             not_added: BTreeMap::new(),
+            dax: BTreeMap::new(),
             virtio_mem: BTreeMap::new(),
         }
     }

@@ -99,6 +99,10 @@ mistakes! {
     LowMemoryIsNormal = "low-memory-is-normal",
     /// `mem=` keeps no device's memory away while Linux boots.
     MemKeepsNothingAway = "mem-keeps-nothing-away",
+    /// kmem removes all memory of a dax device that it lets go, also what is online.
+    KmemTakesAll = "kmem-takes-all",
+    /// The group of a dax device has the pages of blocks, too, that it does not fill.
+    KmemCountsParts = "kmem-counts-parts",
     /// KASLR leaves room for all memory.
     KaslrLeavesAll = "kaslr-leaves-all",
 }

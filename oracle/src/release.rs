@@ -81,6 +81,12 @@ impl Release {
         self.is_at_least(6, 6)
     }
 
+    /// Whether it can be said of a dax device that its memory is to hold its own memmap (its file `memmap_on_memory`,
+    /// since 6.9).
+    pub const fn has_memmap_on_memory_of_dax(self) -> bool {
+        self.is_at_least(6, 9)
+    }
+
     /// Whether `memmap_on_memory` takes the word `force` (since 6.6); before, that is no value, and it stays off.
     pub const fn can_force_memmap_on_memory(self) -> bool {
         self.is_at_least(6, 6)

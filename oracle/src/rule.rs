@@ -171,6 +171,18 @@ rules! {
     EjectionGoesOn = "ejection-goes-on",
     /// An ejection that the guest began reports itself as such.
     GuestEjects = "guest-ejects",
+    /// kmem makes RAM of a dax device.
+    KmemAdds = "kmem-adds",
+    /// kmem leaves out what a dax device has of blocks that it does not fill.
+    KmemLeavesPartsOut = "kmem-leaves-parts-out",
+    /// kmem refuses a dax device that fills no block.
+    KmemFindsNoBlock = "kmem-finds-no-block",
+    /// kmem removes the memory of a dax device that it lets go.
+    KmemRemoves = "kmem-removes",
+    /// kmem lets a dax device go of which a block is online, and the memory stays.
+    KmemLeavesMemory = "kmem-leaves-memory",
+    /// Memory that stayed keeps drivers from a dax device.
+    LeftMemoryIsInTheWay = "left-memory-is-in-the-way",
     /// The driver adds a block that it has never had.
     NewBlock = "new-block",
     /// The driver adds a block that it had before.

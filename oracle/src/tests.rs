@@ -11,6 +11,7 @@ use super::release::Release;
 use super::virtio_mem::DeviceSpec;
 
 mod chance;
+mod dax;
 mod dimm;
 mod faults;
 mod leftovers;

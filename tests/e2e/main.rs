@@ -24,6 +24,7 @@ mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
+mod driver_managed;
 mod fleet;
 mod foreign;
 mod fork;
@@ -191,7 +192,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 36] = [
+    let files: [&[Test]; 37] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -215,6 +216,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         api::TESTS,
         numa::TESTS,
         shapes::TESTS,
+        driver_managed::TESTS,
         reach::TESTS,
         disk::TESTS,
         net::TESTS,

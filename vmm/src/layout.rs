@@ -17,7 +17,7 @@ mod windows;
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::placement::Alignment;
 
-use crate::spec::{MachineSpec, MemorySpec, NodeSpec};
+use crate::spec::{FirmwareRangeKind, MachineSpec, MemorySpec, NodeSpec};
 use crate::units::{Bytes, GIB};
 
 pub use firmware::FirmwareRange;
@@ -146,6 +146,11 @@ impl Layout {
         const TIB: u64 = 1024 * GIB;
         let end = self.ram.iter().map(GuestRange::end).max().unwrap_or(0);
         end.next_multiple_of(TIB) + 10 * TIB
+    }
+
+    /// The soft-reserved ranges of the firmware's memory map, ascending.
+    pub fn soft_reserved(&self) -> impl Iterator<Item = &FirmwareRange> {
+        self.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::SoftReserved)
     }
 
     /// Plans the memory of `spec` for a CPU with `bits` physical address bits.

@@ -123,6 +123,9 @@ pub struct FirmwareRangeSpec {
     pub start: Option<u64>,
     /// Bytes.
     pub size: u64,
+    /// The node that the firmware says it is of; 0 for kinds other than soft-reserved.
+    #[serde(default)]
+    pub node: u32,
 }
 
 /// What a range of the firmware's memory map is.
@@ -134,6 +137,19 @@ pub enum FirmwareRangeKind {
     Pmem,
     /// Reserved (type 2), with nothing behind it.
     Reserved,
+    /// Memory for a special purpose (type 0xefffffff, which Linux calls "Soft Reserved"), with host memory behind it: it
+    /// is no RAM until a driver makes it that.
+    SoftReserved,
+}
+
+impl FirmwareRangeKind {
+    /// Whether there is host memory behind such a range.
+    pub const fn has_memory(self) -> bool {
+        match self {
+            Self::Pmem | Self::SoftReserved => true,
+            Self::Reserved => false,
+        }
+    }
 }
 
 /// What happens when a guest that runs its watchdog shows no sign of life in time.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::images::*;
-use crate::{ACPI, PMEM, RAM, boot, bytes, check_common, long, refusal, word};
+use crate::{ACPI, PMEM, RAM, SOFT, boot, bytes, check_common, long, refusal, word};
 
 /// A bzImage with other bytes at `offset`.
 fn patched(offset: usize, value: &[u8]) -> Vec<u8> {
@@ -41,8 +41,8 @@ fn boot_params_say_where_everything_is() {
 fn boot_params_carry_the_memory_map() {
     let (_, memory) = boot(&bzimage(), None).unwrap();
     let params = 0x7000;
-    assert_eq!(bytes(&memory, params + 0x1e8, 1), [5], "entries");
-    let entries: Vec<_> = (0..5)
+    assert_eq!(bytes(&memory, params + 0x1e8, 1), [6], "entries");
+    let entries: Vec<_> = (0..6)
         .map(|index| params + 0x2d0 + index * 20)
         .map(|at| (long(&memory, at), long(&memory, at + 8), word(&memory, at + 16)))
         .collect();
@@ -52,6 +52,7 @@ fn boot_params_carry_the_memory_map() {
         (0x10_0000, RAM[0].1 - 0x10_0000, 1),
         (4 << 30, RAM[1].1, 1),
         (PMEM.start, PMEM.size, 12),
+        (SOFT.start, SOFT.size, 0xefff_ffff),
     ];
     assert_eq!(entries, expected);
 }

@@ -22,6 +22,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 const RAM: [(u64, u64); 2] = [(0, 64 << 20), (4 << 30, 64 << 20)];
 /// Persistent memory behind it.
 const PMEM: E820Entry = E820Entry { start: (4 << 30) + (64 << 20), size: 32 << 20, kind: Kind::LegacyPmem };
+/// Soft-reserved memory behind that.
+const SOFT: E820Entry = E820Entry { start: 5 << 30, size: 1 << 30, kind: Kind::SoftReserved };
 const CMDLINE: &str = "console=ttyS0 quiet";
 const ACPI: Acpi<'static> = Acpi { bytes: b"RSD PTR and so on", base: ACPI_START, rsdp: ACPI_START };
 const GENERATION_ID: [u8; GENERATION_ID_SIZE] = *b"generation of it";
@@ -47,7 +49,7 @@ fn boot(kernel: &[u8], initramfs: Option<&[u8]>) -> Result<(CpuState, GuestMemor
         initramfs: initramfs.as_ref(),
         cmdline: CMDLINE,
         ram: &RAM,
-        ranges: &[PMEM],
+        ranges: &[PMEM, SOFT],
         acpi: ACPI,
         generation_id: GENERATION_ID,
         reset: RESET,

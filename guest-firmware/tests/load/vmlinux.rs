@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::images::*;
-use crate::{ACPI, PMEM, RAM, boot, bytes, check_common, long, refusal, word};
+use crate::{ACPI, PMEM, RAM, SOFT, boot, bytes, check_common, long, refusal, word};
 
 fn patched(offset: usize, value: &[u8]) -> Vec<u8> {
     let mut image = vmlinux();
@@ -43,8 +43,8 @@ fn start_info_says_where_everything_is() {
 fn start_info_carries_the_memory_map() {
     let (state, memory) = boot(&vmlinux(), None).unwrap();
     let (map, count) = (long(&memory, state.rbx + 40), word(&memory, state.rbx + 48));
-    assert_eq!(count, 5);
-    let entries: Vec<_> = (0..5)
+    assert_eq!(count, 6);
+    let entries: Vec<_> = (0..6)
         .map(|index| map + index * 24)
         .map(|at| (long(&memory, at), long(&memory, at + 8), word(&memory, at + 16)))
         .collect();
@@ -54,6 +54,7 @@ fn start_info_carries_the_memory_map() {
         (0x10_0000, RAM[0].1 - 0x10_0000, 1),
         (4 << 30, RAM[1].1, 1),
         (PMEM.start, PMEM.size, 12),
+        (SOFT.start, SOFT.size, 0xefff_ffff),
     ];
     assert_eq!(entries, expected);
     assert_eq!(word(&memory, state.rbx + 12), 0, "no module without an initramfs");

@@ -29,6 +29,7 @@ pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
         memory: memory(dice, ram),
         numa: numa(dice, ram, nodes),
         memory_hotplug: windows(dice, nodes),
+        firmware_range: soft_reserved(dice, nodes),
         cpu_vendor: guest.machine_checks.then(|| "intel".to_owned()),
         ..Machine::default()
     };
@@ -111,6 +112,17 @@ fn numa(dice: &mut Dice, ram: u64, nodes: u64) -> Vec<String> {
             format!("id={id}{cpus}{memory}")
         })
         .collect()
+}
+
+/// Each `--firmware-range`: at times soft-reserved memory, which fills blocks or not.
+fn soft_reserved(dice: &mut Dice, nodes: u64) -> Vec<String> {
+    let count = dice.weighted(&[(7, 0), (2, 1), (1, 2)]);
+    let range = |_| {
+        let size = Size(MIB * dice.weighted(&[(3, 256), (3, 512), (2, 1024), (1, 320), (1, 576), (1, 64)]));
+        let node = dice.number(0..=nodes - 1);
+        format!("kind=soft-reserved,size={size},node={node}")
+    };
+    (0..count).map(range).collect()
 }
 
 /// Each `--memory-hotplug`: DIMMs, virtio-mem devices, or both.

@@ -6,11 +6,14 @@ use crate::predict::Prediction;
 use crate::scenario::{Empty, NotifyWord, Resize, Size, Step};
 
 mod blocks;
+mod dax;
 mod guest;
 
 pub use guest::settings;
 
 const MIB: u64 = 1 << 20;
+/// Where there are dax devices, so many percent of the steps are about them.
+const DAX: u64 = 12;
 
 /// What the next step is to be made from.
 #[derive(Debug)]
@@ -29,10 +32,13 @@ pub struct Moment<'a> {
 
 /// A step, or none when the kind of step that the dice fell on makes no sense now.
 pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
+    if !moment.model.linux.dax.is_empty() && dice.chance(DAX) {
+        return dax::dax(dice, moment);
+    }
     let make = dice.weighted::<fn(&mut Dice, &Moment<'_>) -> Option<Step>>(&[
         (22, plug),
         (10, unplug),
-        (3, eject),
+        (5, eject),
         (26, resize),
         (11, blocks::offline),
         (12, blocks::online),

@@ -120,7 +120,8 @@ impl Picture {
 /// The groups of all devices.
 fn groups(linux: &Linux) -> BTreeMap<String, Group> {
     let dimms = linux.dimms.iter().map(|(id, dimm)| (id, dimm.group()));
-    let devices = dimms.chain(linux.virtio_mem.iter().map(|(id, device)| (id, device.group())));
+    let dax = linux.dax.iter().map(|(id, device)| (id, device.group()));
+    let devices = dimms.chain(dax).chain(linux.virtio_mem.iter().map(|(id, device)| (id, device.group())));
     let named = devices.filter_map(|(id, group)| Some((id.clone(), group?)));
     let mut blocks = runs_of_groups(&linux.memory);
     let group = |id: GroupId| Group {

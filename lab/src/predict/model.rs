@@ -16,6 +16,7 @@ use crate::scenario::{
     Action, Addresses, Effect, FaultText, Guest, OutcomeWord, Parameters, Resize, Scenario,
 };
 
+mod dax;
 mod dimms;
 mod faults;
 mod follow;
@@ -111,6 +112,7 @@ impl Prediction {
             self.enumerate(number);
         }
         self.linux.boot_limit = None;
+        self.linux.probe_soft_reserved(&self.addresses.soft_reserved);
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
             self.linux.probe_virtio_mem(&id, spec);
@@ -171,6 +173,7 @@ impl Prediction {
             Action::Unplug(id) => self.unplug(id),
             Action::Eject(id) => self.eject(id),
             Action::Resize(resize) => self.resize(resize),
+            Action::Dax(dax) => self.dax(dax),
             Action::Online(online) => {
                 let how = online_type(online.how).ok_or("online: `how` must put blocks online")?;
                 Ok(each(&online.blocks.0, |index| self.online(index, how)))

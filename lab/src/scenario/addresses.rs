@@ -29,6 +29,8 @@ pub struct Addresses {
     pub boot: BootMemory,
     /// Each virtio-mem device with its name and the size that is asked for at first.
     pub virtio_mem: Vec<(String, DeviceSpec, u64)>,
+    /// Each soft-reserved range with its node, ascending.
+    pub soft_reserved: Vec<(Range<u64>, u32)>,
     /// The machine, as its flags say.
     pub machine: Arc<MachineSpec>,
     /// Where ACPI memory devices go, and how many there can be.
@@ -78,7 +80,9 @@ impl Addresses {
             }
         }
         let boot = boot_memory(&layout);
-        Ok(Self { boot, virtio_mem, machine: Arc::new(spec), window, taken: BTreeMap::new() })
+        let soft = layout.soft_reserved().map(|piece| (piece.range.start..piece.range.end(), piece.node));
+        let soft_reserved = soft.collect();
+        Ok(Self { boot, virtio_mem, soft_reserved, machine: Arc::new(spec), window, taken: BTreeMap::new() })
     }
 
     /// Whether the virtio-mem device `id` takes drivers that may touch unplugged memory.
@@ -94,8 +98,9 @@ impl Addresses {
     pub fn size(&self) -> u64 {
         let bytes = |range: &Range<u64>| range.end - range.start;
         let boot: u64 = self.boot.usable.iter().map(bytes).sum();
+        let soft_reserved: u64 = self.soft_reserved.iter().map(|(range, _)| bytes(range)).sum();
         let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
-        boot + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| window.range().size)
+        boot + soft_reserved + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| window.range().size)
     }
 
     /// In words, what these bytes are for; nothing when they are for no memory at all.
@@ -103,6 +108,9 @@ impl Addresses {
         let meets = |range: &Range<u64>| range.start < bytes.end && bytes.start < range.end;
         if self.boot.usable.iter().any(meets) {
             return Some("boot memory".to_owned());
+        }
+        if self.soft_reserved.iter().any(|(range, _)| meets(range)) {
+            return Some("a soft-reserved range".to_owned());
         }
         let window = self.window.as_ref().map(|(window, _)| window.range());
         if window.is_some_and(|window| meets(&(window.start..window.end()))) {

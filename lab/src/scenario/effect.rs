@@ -7,6 +7,10 @@ use dimmer_oracle::virtio_mem::Request;
 
 use super::OutcomeWord;
 
+mod dax;
+
+pub use dax::{DaxState, Resource};
+
 /// Requests of each virtio-mem device's driver, oldest first.
 pub type Requests = BTreeMap<String, Vec<Request>>;
 
@@ -23,6 +27,8 @@ pub struct Effect {
     pub refused: Vec<(u64, Errno)>,
     /// Bytes that the kernel takes for broken, once a step has broken a page.
     pub hardware_corrupted: Option<u64>,
+    /// What a step with a dax device leaves of it.
+    pub dax: Option<DaxState>,
     /// The block that an ejection waits for, if one does.
     pub stuck: Option<u64>,
     /// The addresses of the pages that the step pinned, which only the guest can tell.

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{BlockSet, Expect, Size};
 
+mod dax;
 mod device;
 mod guest;
 mod load;
 
+pub use dax::{Dax, DriverWord};
 pub use device::{FaultText, NotifyWord, Plug, Resize};
 pub use guest::{
     BlockFile, Blocks, Inject, OnlineWord, PageWord, Parameters, Poison, PoisonWord, PolicyWord, Write,
@@ -36,6 +38,9 @@ pub struct Step {
     /// Asks for a virtio-mem device's size; the size that it has makes its driver look again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
+    /// Has a driver take a dax device, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dax: Option<Dax>,
     /// Puts blocks online, in ascending order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<Blocks>,
@@ -107,6 +112,8 @@ pub enum Action<'a> {
     Eject(&'a str),
     /// [`Step::resize`]
     Resize(&'a Resize),
+    /// [`Step::dax`]
+    Dax(&'a Dax),
     /// [`Step::online`]
     Online(&'a Blocks),
     /// [`Step::offline`]
@@ -149,6 +156,7 @@ impl Action<'_> {
             Self::Unplug(_) => "unplug",
             Self::Eject(_) => "eject",
             Self::Resize(_) => "resize",
+            Self::Dax(_) => "dax",
             Self::Online(_) => "online",
             Self::Offline(_) => "offline",
             Self::Write(_) => "write",
@@ -177,6 +185,7 @@ impl Step {
             self.unplug.as_deref().map(Action::Unplug),
             self.eject.as_deref().map(Action::Eject),
             self.resize.as_ref().map(Action::Resize),
+            self.dax.as_ref().map(Action::Dax),
             self.online.as_ref().map(Action::Online),
             self.offline.as_ref().map(Action::Offline),
             self.write.as_ref().map(Action::Write),
@@ -230,7 +239,7 @@ impl Step {
             }
             [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
             found => Err(format!(
-                "it must have exactly one of plug, unplug, eject, resize, online, offline, write, pin, unpin, poison, \
+                "it must have exactly one of plug, unplug, eject, resize, dax, online, offline, write, pin, unpin, poison, \
                  set, load, lock, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
                 found.len()
             )),

@@ -1,11 +1,11 @@
-//! `--firmware-range kind=pmem|reserved,size=192M[,start=0x180000000]`
+//! `--firmware-range kind=pmem|reserved|soft-reserved,size=192M[,start=0x180000000][,node=1]`
 
 use std::str::FromStr;
 
-use super::keys::{KeyError, Keys, address, size};
+use super::keys::{KeyError, Keys, address, node, size};
 use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec};
 
-const KIND_RULE: &str = "must be pmem or reserved";
+const KIND_RULE: &str = "must be pmem, reserved or soft-reserved";
 
 /// The value of one `--firmware-range`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +15,12 @@ impl FromStr for FirmwareRangeArg {
     type Err = KeyError;
 
     fn from_str(argument: &str) -> Result<Self, KeyError> {
-        let keys = Keys::parse(argument, &["kind", "size", "start"], &[])?;
+        let keys = Keys::parse(argument, &["kind", "size", "start", "node"], &[])?;
         Ok(Self(FirmwareRangeSpec {
             kind: keys.required("kind", kind, KIND_RULE)?,
             size: keys.required("size", size, "bytes of the range, such as size=192M")?,
             start: keys.optional("start", address)?,
+            node: keys.optional("node", node)?.unwrap_or(0),
         }))
     }
 }
@@ -28,6 +29,7 @@ fn kind(value: &str) -> Result<FirmwareRangeKind, String> {
     match value {
         "pmem" => Ok(FirmwareRangeKind::Pmem),
         "reserved" => Ok(FirmwareRangeKind::Reserved),
+        "soft-reserved" => Ok(FirmwareRangeKind::SoftReserved),
         _ => Err(KIND_RULE.to_owned()),
     }
 }

@@ -95,6 +95,8 @@ fn every_flag_reaches_the_machine() {
         "kind=pmem,size=192M",
         "--firmware-range",
         "kind=reserved,size=64M,start=0x100000000000",
+        "--firmware-range",
+        "kind=soft-reserved,size=1G,node=1",
         "--fault",
         "device=vmem0,on=plug,nth=2,times=3,do=delay,ms=500",
         "--api-socket",

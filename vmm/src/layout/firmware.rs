@@ -13,6 +13,8 @@ pub struct FirmwareRange {
     pub range: GuestRange,
     /// What it is.
     pub kind: FirmwareRangeKind,
+    /// Its node, if it is soft-reserved.
+    pub node: u32,
 }
 
 /// Places all ranges: each where it was asked for, or else behind RAM, which ends at `ram_end`, and behind the range
@@ -25,15 +27,12 @@ pub(super) fn place(
     let mut next = ram_end;
     let mut placed: Vec<FirmwareRange> = Vec::new();
     for wanted in &spec.firmware_ranges {
-        let page = match wanted.kind {
-            FirmwareRangeKind::Pmem => spec.memory.backing.page_size(),
-            FirmwareRangeKind::Reserved => 1,
-        };
+        let page = if wanted.kind.has_memory() { spec.memory.backing.page_size() } else { 1 };
         let start = wanted.start.unwrap_or_else(|| next.next_multiple_of(page));
         let range = GuestRange::new(start, wanted.size);
         taken.take("--firmware-range", range, "another range of the firmware")?;
         next = range.end();
-        placed.push(FirmwareRange { range, kind: wanted.kind });
+        placed.push(FirmwareRange { range, kind: wanted.kind, node: wanted.node });
     }
     placed.sort_by_key(|piece| piece.range.start);
     Ok(placed)

@@ -16,10 +16,10 @@ fn virtio_mem(size: u64, block_size: u64) -> WindowSpec {
 }
 
 fn firmware(kind: FirmwareRangeKind, size: u64, start: Option<u64>) -> FirmwareRangeSpec {
-    FirmwareRangeSpec { kind, start, size }
+    FirmwareRangeSpec { kind, start, size, node: 0 }
 }
 
-use FirmwareRangeKind::{Pmem, Reserved};
+use FirmwareRangeKind::{Pmem, Reserved, SoftReserved};
 
 #[test]
 fn a_4_gib_machine_has_its_first_window_at_block_48() {
@@ -91,6 +91,16 @@ fn firmware_ranges_follow_ram_and_windows_follow_them() {
     ];
     assert_eq!(placed, expected);
     assert_eq!(layout.windows[0].start, 7 * GIB);
+}
+
+#[test]
+fn soft_reserved_ranges_keep_their_nodes() {
+    let mut spec = spec(4 * GIB, 2 * GIB, Vec::new());
+    let soft = |node, start| FirmwareRangeSpec { node, ..firmware(SoftReserved, GIB, start) };
+    spec.firmware_ranges = vec![soft(1, None), firmware(Pmem, MIB, None), soft(0, Some(2 * GIB))];
+    let layout = Layout::plan(&spec, 40).unwrap();
+    let placed: Vec<_> = layout.soft_reserved().map(|piece| (piece.range, piece.node)).collect();
+    assert_eq!(placed, [(GuestRange::new(2 * GIB, GIB), 0), (GuestRange::new(6 * GIB, GIB), 1)]);
 }
 
 #[test]

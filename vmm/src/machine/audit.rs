@@ -6,7 +6,6 @@ use dimmer_devices::memory::{GuestRange, Holding};
 use super::Machine;
 use super::ram::{BOOT, FIRMWARE};
 use crate::audit::{Audit, Claim, compare};
-use crate::spec::FirmwareRangeKind;
 
 impl Machine {
     /// Holds the books of all memory devices against those of KVM and of the host.
@@ -36,13 +35,13 @@ impl Machine {
 
     /// What is there as long as the machine.
     fn fixed(&self) -> Vec<Claim> {
-        let pmem = self.layout.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::Pmem);
+        let backed = self.layout.firmware.iter().filter(|piece| piece.kind.has_memory());
         let claim = |id: &str, ranges: Vec<GuestRange>, plugged_size| {
             let holding = Holding { id: id.to_owned(), ranges };
             (!holding.ranges.is_empty()).then_some(Claim { holding, plugged_size })
         };
         let boot = claim(BOOT, self.layout.ram.clone(), Some(self.spec.memory.size));
-        let firmware = claim(FIRMWARE, pmem.map(|piece| piece.range).collect(), None);
+        let firmware = claim(FIRMWARE, backed.map(|piece| piece.range).collect(), None);
         boot.into_iter().chain(firmware).collect()
     }
 }

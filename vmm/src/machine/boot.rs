@@ -163,6 +163,7 @@ const fn entry(piece: &FirmwareRange) -> E820Entry {
     let kind = match piece.kind {
         FirmwareRangeKind::Pmem => Kind::LegacyPmem,
         FirmwareRangeKind::Reserved => Kind::Reserved,
+        FirmwareRangeKind::SoftReserved => Kind::SoftReserved,
     };
     E820Entry { start: piece.range.start, size: piece.range.size, kind }
 }

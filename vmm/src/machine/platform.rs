@@ -59,10 +59,16 @@ fn cpus(topology: &Topology, there: impl Fn(u32) -> bool) -> Vec<Cpu> {
     cpus
 }
 
-/// Boot RAM and windows. The window for DIMMs is said to be node 0's: any part of it may get any DIMM,
+/// Boot RAM, soft-reserved ranges and windows. The window for DIMMs is said to be node 0's: any part of it may get any DIMM,
 /// and a DIMM's own node comes from its `_PXM`.
 fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
     let ram = layout.nodes.iter().map(|piece| MemoryRange {
+        start: piece.range.start,
+        size: piece.range.size,
+        node: piece.node,
+        hot_pluggable: false,
+    });
+    let soft = layout.soft_reserved().map(|piece| MemoryRange {
         start: piece.range.start,
         size: piece.range.size,
         node: piece.node,
@@ -77,7 +83,7 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         },
         hot_pluggable: true,
     });
-    ram.chain(windows).collect()
+    ram.chain(soft).chain(windows).collect()
 }
 
 fn slots(spec: &MachineSpec) -> Option<MemorySlots> {
@@ -102,10 +108,20 @@ fn distances(nodes: &[NodeSpec]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::sample;
+    use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, sample};
 
     fn node(id: u32, cpus: &[u32], distances: &[(u32, u8)]) -> NodeSpec {
         NodeSpec { distances: distances.to_vec(), ..sample::node(id, cpus, 0) }
+    }
+
+    #[test]
+    fn soft_reserved_ranges_have_their_node_and_are_there_from_the_beginning() {
+        let soft = FirmwareRangeKind::SoftReserved;
+        let range = FirmwareRangeSpec { kind: soft, start: Some(8 << 30), size: 1 << 30, node: 1 };
+        let spec = MachineSpec { firmware_ranges: vec![range], ..sample::machine() };
+        let layout = Layout::plan(&spec, 40).unwrap();
+        let last = *memory(&spec, &layout).last().unwrap();
+        assert_eq!(last, MemoryRange { start: 8 << 30, size: 1 << 30, node: 1, hot_pluggable: false });
     }
 
     #[test]

@@ -29,8 +29,12 @@ pub fn saved() -> Saved {
 pub fn state() -> MachineState {
     let memory = sample::memory(64 * MIB, 2 * GIB);
     let numa = vec![sample::node(0, &[0], 64 * MIB)];
-    let firmware_ranges =
-        vec![FirmwareRangeSpec { kind: FirmwareRangeKind::Reserved, start: Some(5 * GIB), size: MIB }];
+    let firmware_ranges = vec![FirmwareRangeSpec {
+        kind: FirmwareRangeKind::Reserved,
+        start: Some(5 * GIB),
+        size: MIB,
+        node: 0,
+    }];
     let windows = vec![sample::acpi(8 * GIB), WindowSpec::VirtioMem(sample::virtio_mem(GIB, 2 * MIB))];
     let piece =
         |owner: &str, start, size| Piece { owner: owner.to_owned(), range: GuestRange::new(start, size) };

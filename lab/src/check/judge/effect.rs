@@ -22,6 +22,9 @@ pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect
     compare("outcome", words::outcome(predicted.outcome), words::outcome(seen.outcome));
     compare("_OST", words::reports(&predicted.ost), words::reports(&seen.ost));
     compare("plugged size", words::size(predicted.plugged), words::size(seen.plugged));
+    if predicted.dax.is_some() {
+        compare("dax device", words::dax(predicted.dax.as_ref()), words::dax(seen.dax.as_ref()));
+    }
     all.extend(refusals(before, &predicted.refused, &seen.refused));
     all.extend(requests(&predicted.requests, &seen.requests));
     all

@@ -2,7 +2,7 @@
 
 use dimmer_oracle::memory::Errno;
 
-use crate::scenario::{OutcomeWord, Size};
+use crate::scenario::{DaxState, OutcomeWord, Size};
 
 /// Where there is nothing to say.
 const NOTHING: &str = "nothing";
@@ -21,6 +21,11 @@ pub(super) fn reports(reports: &[(u32, u32)]) -> String {
 /// `15G`
 pub(super) fn size(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| NOTHING.to_owned(), |bytes| Size(bytes).to_string())
+}
+
+/// As [`DaxState`] says it.
+pub(super) fn dax(state: Option<&DaxState>) -> String {
+    state.map_or_else(|| NOTHING.to_owned(), DaxState::to_string)
 }
 
 /// `48 EBUSY, 50 EINVAL`

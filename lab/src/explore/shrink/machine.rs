@@ -8,6 +8,7 @@ pub(super) fn simpler(scenario: &Scenario) -> Vec<Scenario> {
     all.extend(without_numa(scenario));
     all.extend(simpler_memory(scenario));
     all.extend(simpler_windows(scenario));
+    all.extend(fewer_ranges(scenario));
     all.extend(settings(&scenario.guest).into_iter().map(|guest| Scenario { guest, ..scenario.clone() }));
     all.retain(|candidate| candidate != scenario);
     all
@@ -36,6 +37,7 @@ fn without_numa(scenario: &Scenario) -> Option<Scenario> {
     let machine = Machine {
         numa: Vec::new(),
         memory_hotplug: scenario.machine.memory_hotplug.iter().map(node_0).collect(),
+        firmware_range: scenario.machine.firmware_range.iter().map(node_0).collect(),
         ..scenario.machine.clone()
     };
     let mut steps = scenario.steps.clone();
@@ -72,6 +74,16 @@ fn simpler_windows(scenario: &Scenario) -> Vec<Scenario> {
         all.push(with(usual));
     }
     all
+}
+
+/// Each range of the firmware's memory map left out.
+fn fewer_ranges(scenario: &Scenario) -> Vec<Scenario> {
+    let without = |index| {
+        let mut machine = scenario.machine.clone();
+        machine.firmware_range.remove(index);
+        Scenario { machine, ..scenario.clone() }
+    };
+    (0..scenario.machine.firmware_range.len()).map(without).collect()
 }
 
 /// The flag's value with another value for `key`, if it has one.

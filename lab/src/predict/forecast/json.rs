@@ -38,6 +38,7 @@ fn came(moment: &Moment<'_>) -> Map<String, Value> {
         "outcome": effect.outcome,
         "ost": effect.ost,
         "plugged": effect.plugged,
+        "dax": effect.dax.as_ref().map(ToString::to_string),
         "refused": refused,
         "requests": effect.requests,
         "stuck": effect.stuck,

@@ -163,6 +163,7 @@ fn came(effect: &Effect, out: &mut impl Write) -> fmt::Result {
             effect.ost.iter().map(|(event, status)| format!("{event:#x},{status:#x}")).collect();
         ends.push(format!("_OST {}", pairs.join(" ")));
     }
+    ends.extend(effect.dax.iter().map(ToString::to_string));
     ends.extend(effect.refused.iter().map(|(index, errno)| format!("block {index}: {errno}")));
     ends.extend(effect.stuck.map(|block| format!("an ejection waits for block {block}")));
     ends.extend(effect.hardware_corrupted.map(|bytes| format!("HardwareCorrupted {} kB", bytes >> 10)));

@@ -65,7 +65,7 @@ impl Prediction {
                 Ok(std::iter::once(stayed.collect()).chain(ends).map(Chance::all_but).collect())
             }
             // Near the limit of kernel memory, a device comes or does not.
-            Action::Plug(_) if !self.clone().apply(action)?.open.is_empty() => {
+            Action::Plug(_) | Action::Dax(_) if !self.clone().apply(action)?.open.is_empty() => {
                 Ok(vec![Chance::default(), Chance::short()])
             }
             _ if !self.linux.faults.occasions().is_empty() => {

@@ -20,10 +20,12 @@ pub fn check(spec: &MachineSpec) {
     };
     let ranges = [(GIB, 512 * MIB), (3 * GIB, 0)];
     assert_eq!(spec.dimms, [dimm("d0", &[(4 * GIB, 0)], false), dimm("d1", &ranges, true)]);
-    let range = |kind, size, start| FirmwareRangeSpec { kind, start, size };
+    let range = |kind, size, start| FirmwareRangeSpec { kind, start, size, node: 0 };
     let pmem = range(FirmwareRangeKind::Pmem, 192 * MIB, None);
     let reserved = range(FirmwareRangeKind::Reserved, 64 * MIB, Some(1 << 44));
-    assert_eq!(spec.firmware_ranges, [pmem, reserved]);
+    let soft = range(FirmwareRangeKind::SoftReserved, GIB, None);
+    let soft = FirmwareRangeSpec { node: 1, ..soft };
+    assert_eq!(spec.firmware_ranges, [pmem, reserved, soft]);
     let fault = Fault {
         device: "vmem0".to_owned(),
         on: Point::Plug,

@@ -9,7 +9,7 @@ use dimmer_devices::written::{Pages, Written};
 
 use crate::layout::Layout;
 use crate::machine::mapping::{Bound, Mapping};
-use crate::spec::{FirmwareRangeKind, MachineSpec, WindowSpec};
+use crate::spec::{MachineSpec, WindowSpec};
 
 /// The owner of boot RAM.
 pub const BOOT: &str = "boot";
@@ -42,12 +42,12 @@ pub struct AreaSpec {
 }
 
 impl AreaSpec {
-    /// The areas of a machine: boot RAM, persistent memory, then one for each window.
+    /// The areas of a machine: boot RAM, other memory of the firmware's map, then one for each window.
     pub fn all(spec: &MachineSpec, layout: &Layout) -> Vec<Self> {
         let fixed = |owner| move |range: GuestRange| Self { range, purpose: Purpose::Fixed(owner) };
         let boot = layout.ram.iter().copied().map(fixed(BOOT));
-        let pmem = layout.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::Pmem);
-        let pmem = pmem.map(|piece| piece.range).map(fixed(FIRMWARE));
+        let backed = layout.firmware.iter().filter(|piece| piece.kind.has_memory());
+        let backed = backed.map(|piece| piece.range).map(fixed(FIRMWARE));
         let windows = spec.windows.iter().zip(&layout.windows).map(|(window, range)| {
             let purpose = match window {
                 WindowSpec::Acpi { .. } => Purpose::Dimms,
@@ -57,7 +57,7 @@ impl AreaSpec {
             };
             Self { range: *range, purpose }
         });
-        boot.chain(pmem).chain(windows).collect()
+        boot.chain(backed).chain(windows).collect()
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Bindings {
 }
 
 impl Bindings {
-    /// What the specification says of boot RAM and virtio-mem devices; DIMMs come later.
+    /// What the specification says of boot RAM, soft-reserved ranges and virtio-mem devices; DIMMs come later.
     pub fn new(spec: &MachineSpec, layout: &Layout) -> Self {
         let bound = spec.numa.iter().filter(|node| !node.host_nodes.is_empty());
         let nodes = bound.map(|node| (node.id, node.host_nodes.clone())).collect();
@@ -30,7 +30,8 @@ impl Bindings {
             WindowSpec::VirtioMem(mem) => Some((*range, mem.node)),
             WindowSpec::Acpi { .. } => None,
         });
-        Self { nodes, ranges: boot.chain(windows).collect(), owners: Mutex::default() }
+        let soft = layout.soft_reserved().map(|piece| (piece.range, piece.node));
+        Self { nodes, ranges: boot.chain(soft).chain(windows).collect(), owners: Mutex::default() }
     }
 
     /// From now on what `owner` gets belongs to `node`.

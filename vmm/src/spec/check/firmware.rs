@@ -13,21 +13,30 @@ impl MachineSpec {
         let count = self.firmware_ranges.len();
         if count > MAX_FIRMWARE_RANGES {
             let rule = format!("must be given {MAX_FIRMWARE_RANGES} times at most, not {count}");
-            return Err(BadValue::new("kind", "pmem|reserved", rule));
+            return Err(BadValue::new("kind", "pmem|reserved|soft-reserved", rule));
         }
         self.firmware_ranges.iter().try_for_each(|range| {
-            let unit = match range.kind {
-                FirmwareRangeKind::Pmem => self.memory.backing.page_size(),
-                FirmwareRangeKind::Reserved => PAGE,
-            };
+            let unit = if range.kind.has_memory() { self.memory.backing.page_size() } else { PAGE };
             check_multiple("size", range.size, unit)?;
-            check_start(range, unit)
+            check_start(range, unit)?;
+            self.check_node_of(range)
         })?;
         if self.firmware_end() > MAX_ADDRESS {
             let largest = self.firmware_ranges.iter().map(|range| range.size).max().unwrap_or(0);
             return Err(BadValue::new("size", Bytes(largest), "all ranges must end within 4096 TiB"));
         }
         Ok(())
+    }
+
+    /// Only of a soft-reserved range the firmware says of which node it is.
+    fn check_node_of(&self, range: &FirmwareRangeSpec) -> Result<(), BadValue> {
+        match range.kind {
+            FirmwareRangeKind::SoftReserved => self.check_node(range.node),
+            FirmwareRangeKind::Pmem | FirmwareRangeKind::Reserved if range.node != 0 => {
+                Err(BadValue::new("node", range.node, "must be of a range of kind=soft-reserved"))
+            }
+            FirmwareRangeKind::Pmem | FirmwareRangeKind::Reserved => Ok(()),
+        }
     }
 
     /// An address that neither boot RAM nor a firmware range lies beyond.

@@ -88,7 +88,7 @@ fn everything_is_whole_huge_pages_where_the_host_has_no_others() {
 
 #[test]
 fn firmware_ranges_are_whole_pages() {
-    let range = |size, start| FirmwareRangeSpec { kind: FirmwareRangeKind::Pmem, size, start };
+    let range = |size, start| FirmwareRangeSpec { kind: FirmwareRangeKind::Pmem, size, start, node: 0 };
     let mut spec = machine();
     spec.firmware_ranges = vec![range(192 * MIB, None), range(4 * KIB, Some(64 * GIB))];
     assert_eq!(spec.check(), Ok(()));
@@ -104,5 +104,17 @@ fn firmware_ranges_are_whole_pages() {
         assert_eq!(line, format!("--firmware-range: {what}"));
     }
     let line = complaint(|spec| spec.firmware_ranges = vec![range(MIB, None); 65]);
-    assert_eq!(line, "--firmware-range: kind=pmem|reserved: must be given 64 times at most, not 65");
+    assert_eq!(
+        line,
+        "--firmware-range: kind=pmem|reserved|soft-reserved: must be given 64 times at most, not 65"
+    );
+}
+
+#[test]
+fn a_soft_reserved_range_is_of_a_node_that_there_is_and_no_other_has_one() {
+    let range = |kind, node| FirmwareRangeSpec { kind, size: MIB, start: None, node };
+    let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::SoftReserved, 1)]);
+    assert!(line.starts_with("--firmware-range: node=1: "), "{line}");
+    let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::Pmem, 1)]);
+    assert_eq!(line, "--firmware-range: node=1: must be of a range of kind=soft-reserved");
 }
