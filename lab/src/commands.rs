@@ -17,6 +17,7 @@ pub mod map;
 pub mod predict;
 mod question;
 pub mod scenario;
+pub mod serve;
 pub mod soak;
 
 /// Exit status of what ended early because nobody reads what it prints any more.

@@ -47,6 +47,10 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
+    /// Show machines as a page in a browser, live, with buttons; and a playground that says what Linux would do.
+    Serve(commands::serve::Serve),
+    #[command(hide = true)]
+    Answer(commands::serve::Answer),
     /// Boot many guests and put them under stress, to see whether hosts lose any.
     Soak(commands::soak::Soak),
 }
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
         Command::Map(map) => map.run(),
         Command::Predict(predict) => predict.run(),
         Command::Scenario(scenario) => scenario.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Answer(answer) => answer.run(),
         Command::Soak(soak) => soak.run(),
     };
     result.unwrap_or_else(|error| {

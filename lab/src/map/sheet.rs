@@ -36,9 +36,11 @@ pub enum Row {
 
 /// Blocks of one device in one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Strip {
-    name: String,
-    blocks: BTreeMap<u64, Look>,
+pub struct Strip {
+    /// The device, or [`BOOT`].
+    pub name: String,
+    /// Its blocks by their numbers, also those that are not plugged.
+    pub blocks: BTreeMap<u64, Look>,
 }
 
 /// The blocks of a machine, by node and device.
@@ -92,6 +94,11 @@ impl Sheet {
             strips.iter().for_each(|strip| strip.rows(columns, &mut rows));
         }
         rows
+    }
+
+    /// The nodes in words, each with its devices by the first blocks of these.
+    pub fn nodes(&self) -> impl Iterator<Item = (String, &[Strip])> {
+        self.nodes.iter().map(|(node, strips)| (self.summary(*node, strips), strips.as_slice()))
     }
 
     /// A node in words.
