@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dimmer::units::Bytes;
 use dimmer_devices::memory::{Kind, MemoryStatus};
 
 use super::look::Look;
 use super::seen::Seen;
+use super::words::gib;
 
 /// What stands for boot memory where devices have their names.
 pub const BOOT: &str = "boot RAM";
@@ -105,13 +105,13 @@ impl Sheet {
     fn summary(&self, node: u32, strips: &[Strip]) -> String {
         let looks = || strips.iter().flat_map(|strip| strip.blocks.values());
         let size = |wanted: fn(&Look) -> bool| {
-            Bytes(looks().filter(|look| wanted(look)).count() as u64 * self.block_size)
+            looks().filter(|look| wanted(look)).count() as u64 * self.block_size
         };
         let there = size(|look| !matches!(look, Look::Absent | Look::Missing));
         let offline = size(|look| matches!(look, Look::Offline(_)));
-        let mut text = format!("node {node}: {there}");
-        if offline.0 > 0 {
-            text.push_str(&format!(", {offline} of it offline"));
+        let mut text = format!("node {node}: {}", gib(there));
+        if offline > 0 {
+            text.push_str(&format!(", {} of it offline", gib(offline)));
         }
         text
     }

@@ -9,7 +9,7 @@ pub const LIVE: &str = include_str!("page/live.html");
 pub const PLAYGROUND: &str = include_str!("page/playground.html");
 
 /// Style sheets and scripts, by their names in the pages.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 13] = [
     ("icon.svg", include_str!("page/icon.svg")),
     ("page.css", crate::page::STYLE),
     ("style.css", include_str!("page/style.css")),
@@ -21,7 +21,6 @@ const FILES: [(&str, &str); 14] = [
     ("events.js", include_str!("page/events.js")),
     ("deeds.js", include_str!("page/deeds.js")),
     ("live.js", include_str!("page/live.js")),
-    ("oracle.js", include_str!("page/oracle.js")),
     ("editor.js", include_str!("page/editor.js")),
     ("playground.js", include_str!("page/playground.js")),
 ];

@@ -18,7 +18,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::json;
 
 /// What the browser may do on a page: run and load what this server has, and nothing else.
-const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 6] = [

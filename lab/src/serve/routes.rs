@@ -61,6 +61,12 @@ impl Server {
     }
 }
 
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("machines", &self.machines).finish_non_exhaustive()
+    }
+}
+
 /// All routes.
 pub fn router(server: Server) -> Router {
     let guard = Arc::clone(&server.guard);

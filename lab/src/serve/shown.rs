@@ -56,8 +56,6 @@ struct Device {
     size: u64,
     requested: u64,
     plugged: u64,
-    /// What is plugged, in words.
-    amount: String,
     state: String,
 }
 
@@ -155,7 +153,7 @@ pub fn legend() -> Vec<(char, String, &'static str)> {
 }
 
 fn device(device: &MemoryStatus) -> Device {
-    let [id, kind, _, amount, state] = words::device(device);
+    let [id, _, _, _, state] = words::device(device);
     Device {
         id,
         kind: if device.kind == Kind::Dimm { "dimm" } else { "virtio-mem" },
@@ -163,7 +161,6 @@ fn device(device: &MemoryStatus) -> Device {
         size: device.ranges.iter().map(|range| range.size).fold(0, u64::saturating_add),
         requested: device.requested_size,
         plugged: device.plugged_size,
-        amount: format!("{kind}, {amount}").replace("DIMM, ", ""),
         state,
     }
 }

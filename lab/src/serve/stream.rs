@@ -72,6 +72,12 @@ pub struct Stream {
     _place: OwnedSemaphorePermit,
 }
 
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
 impl Stream {
     /// Begins with all that there is.
     pub fn new(mut latest: Receiver<Latest>, place: OwnedSemaphorePermit) -> Self {

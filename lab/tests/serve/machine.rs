@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use dimmer_agent::protocol::{Action, BlockResult, Request};
 use dimmer_lab::layout::{Block, BlockState, Layout};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 /// Bytes of a memory block.
 pub const BLOCK: u64 = 128 << 20;
@@ -35,7 +36,8 @@ type Shared = Arc<Mutex<Memory>>;
 pub struct Machine {
     folder: tempfile::TempDir,
     memory: Shared,
-    runtime: Option<tokio::runtime::Runtime>,
+    /// Dropped, it ends the API.
+    running: Option<oneshot::Sender<()>>,
 }
 
 fn block(index: u64, zone: &str) -> Block {
@@ -58,7 +60,7 @@ impl Machine {
         };
         let events = vec![json!({"sequence": 1, "timestamp": {"secs": 1, "nanos": 0}, "event": "booting"})];
         let memory = Arc::new(Mutex::new(Memory { layout, plugged: 0, events }));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let api = {
             let _guard = runtime.enter();
             tokio::net::UnixListener::bind(folder.path().join("api")).unwrap()
@@ -70,7 +72,15 @@ impl Machine {
             .route("/api/v1/vm.info", get(info))
             .route("/api/v1/events", get(events_so_far))
             .with_state(Arc::clone(&memory));
-        runtime.spawn(async move { axum::serve(api, routes).await });
+        let (running, ended) = oneshot::channel::<()>();
+        thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = axum::serve(api, routes) => {}
+                    _ = ended => {}
+                }
+            });
+        });
         let agent = UnixListener::bind(folder.path().join("agent")).unwrap();
         let guest = Arc::clone(&memory);
         thread::spawn(move || {
@@ -79,7 +89,7 @@ impl Machine {
                 thread::spawn(move || serve(client, &guest));
             }
         });
-        Self { folder, memory, runtime: Some(runtime) }
+        Self { folder, memory, running: Some(running) }
     }
 
     /// It as an argument of `--machine`.
@@ -96,20 +106,10 @@ impl Machine {
 
     /// The machine goes away.
     pub fn end(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.running = None;
         for socket in ["api", "agent"] {
             let path: PathBuf = Path::new(self.folder.path()).join(socket);
             fs::remove_file(path).unwrap();
-        }
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }

@@ -48,6 +48,7 @@ class Deeds {
       const select = this.section.querySelector(`form[data-do=${name}] select[name=id]`);
       const ids = shown.devices.filter((device) => device.kind === kind).map((device) => device.id);
       const before = select.value;
+      select.form.hidden = ids.length === 0;
       if (ids.join() === [...select.options].map((option) => option.value).join()) return;
       select.replaceChildren(...ids.map((id) => dom.el("option", { value: id }, id)));
       if (ids.includes(before)) select.value = before;

@@ -20,7 +20,7 @@ class EventLog {
     this.list.setAttribute("aria-live", events.length > 10 ? "off" : "polite");
     const isAtEnd = this.list.scrollTop + this.list.clientHeight >= this.list.scrollHeight - 8;
     this.list.append(...events.map(({ seconds, text }) =>
-      dom.el("li", {}, dom.el("span", { class: "time" }, `${seconds.toFixed(1)} s`), ` ${text}`)));
+      dom.el("li", {}, dom.el("span", { class: "time" }, `${seconds.toFixed(1)} s`), dom.el("span", {}, text))));
     while (this.list.children.length > EventLog.MOST) this.list.firstElementChild.remove();
     if (isAtEnd) this.list.scrollTop = this.list.scrollHeight;
   }

@@ -35,8 +35,10 @@ class BlockMap {
   fit() {
     const style = getComputedStyle(this.grid);
     const cell = parseFloat(style.getPropertyValue("--cell"));
-    const names = this.grid.clientWidth < 620 ? 64 : 144;
-    const room = Math.max((this.grid.clientWidth - names) / cell, 4);
+    // As the style sheet has it: names are above lines where there is little room.
+    const width = this.grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const names = width <= 640 ? 54 : 134;
+    const room = Math.max((width - names) / cell, 4);
     const columns = 2 ** Math.min(Math.floor(Math.log2(room)), 7);
     if (columns === this.columns) return;
     this.columns = columns;
@@ -55,6 +57,7 @@ class BlockMap {
       else this.grid.append(row);
     });
     while (this.grid.children.length > lines.length) this.grid.lastElementChild.remove();
+    this.grid.classList.toggle("many", lines.length > 300);
     this.lines = lines.map(([key]) => key);
     this.rove(hadFocus);
   }
@@ -153,7 +156,8 @@ class BlockMap {
 /// What the letters mean.
 function showLegend(list, legend, more = []) {
   const items = legend.map(([letter, kind, meaning]) =>
-    dom.el("li", {}, dom.el("span", { class: `cell ${kind}`, "aria-hidden": "true" }, letter), `${letter} ${meaning}`));
+    dom.el("li", {}, dom.el("span", { class: `cell ${kind}`, "aria-hidden": "true" }, letter),
+      dom.el("span", { class: "unseen" }, `${letter}: `), meaning));
   const others = more.map(([kind, meaning]) =>
     dom.el("li", {}, dom.el("span", { class: `cell ${kind}`, "aria-hidden": "true" }, " "), meaning));
   list.replaceChildren(...items, ...others);

@@ -3,7 +3,7 @@
 
 const panes = (() => {
   function bar(part, all, label) {
-    return dom.el("meter", { min: 0, max: Math.max(all, 1), value: part, "aria-label": label });
+    return dom.el("meter", { min: 0, max: Math.max(all, part, 1), high: all, optimum: 0, value: part, "aria-label": label });
   }
 
   /// The devices; each name is a button that explains it where somebody can.
@@ -16,10 +16,11 @@ const panes = (() => {
       const name = explain
         ? dom.el("button", { type: "button", class: "link", "data-device": device.id, onclick: () => explain(device.id) }, device.id)
         : device.id;
-      const words = `${dom.bytes(device.plugged)} of ${dom.bytes(device.size)}`;
+      const asked = device.requested === device.plugged ? "" : ` → ${dom.bytes(device.requested)}`;
+      const words = `${dom.bytes(device.plugged)}${asked} of ${dom.bytes(device.size)}`;
       return dom.el("tr", {}, dom.el("th", { scope: "row" }, name),
         dom.el("td", {}, device.kind === "dimm" ? "DIMM" : "virtio-mem"), dom.el("td", { class: "number" }, String(device.node)),
-        dom.el("td", {}, bar(device.plugged, device.size, words), ` ${device.amount}`), dom.el("td", {}, device.state));
+        dom.el("td", {}, bar(device.plugged, device.size, words), ` ${words}`), dom.el("td", {}, device.state));
     };
     // A button that has the focus keeps it.
     const held = document.activeElement?.dataset?.device;

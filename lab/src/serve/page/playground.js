@@ -11,6 +11,13 @@
   const timeline = new Timeline(byId("timeline"), byId("timeline-key"));
   let editor = null;
 
+  /// The answer to a question; throws with what is wrong with it.
+  async function ask(question) {
+    const answer = await dom.ask("/predict", question);
+    if (answer.problems) throw new Error(answer.problems.join("\n"));
+    return answer;
+  }
+
   function kernels() {
     return [byId("kernel").value, byId("other").value].filter((kernel, place) => place === 0 || kernel !== "");
   }
@@ -22,7 +29,7 @@
     document.body.classList.remove("answered");
     const mine = asked;
     try {
-      const all = await Promise.all(kernels().map((kernel) => oracle.ask({ scenario: editor.text, kernel: kernel || null })));
+      const all = await Promise.all(kernels().map((kernel) => ask({ scenario: editor.text, kernel: kernel || null })));
       if (mine !== asked) return;
       editor.complain("");
       answers = all;
@@ -74,7 +81,8 @@
       byId("other-caption").textContent = `Linux ${other.kernel}, ${name(now)}`;
       maps[1].show(other.steps[step]?.shown.nodes ?? [], marks);
     }
-    byId("settings").textContent = now.shown.settings;
+    const remarks = answers.flatMap((one) => (one.remark ? [`Linux ${one.kernel}: ${one.remark}`] : []));
+    byId("settings").textContent = [now.shown.settings, ...remarks].join("; ");
     byId("said").textContent = answers.map((one) => (other ? `Linux ${one.kernel}\n` : "") + (one.steps[step]?.text ?? "")).join("\n").trimEnd();
     panes.devices(byId("devices"), now.shown.devices, null);
     panes.groups(byId("groups"), now.shown.groups, now.shown.no_groups);
@@ -107,8 +115,9 @@
     const pane = byId("explained");
     const { kernel } = answers[place];
     try {
-      const { changes: all } = await oracle.ask({ scenario: editor.text, kernel, block });
-      const line = (one) => `${one.step === 0 ? "boot" : `step ${one.step} (${one.action})`}: ${one.shows}, ${one.why}`;
+      const { changes: all } = await ask({ scenario: editor.text, kernel, block });
+      const when = (one) => (one.step === 0 ? "boot" : `step ${one.step} (${one.action})`);
+      const line = (one) => `${when(one)}: ${one.why.startsWith(`${one.shows}: `) ? "" : `${one.shows}; `}${one.why}`;
       dom.explain(pane, `Block ${block} on Linux ${kernel}`, all.filter((one) => one.step <= step).map(line));
     } catch (error) {
       dom.explain(pane, `Block ${block}`, [error.message]);
@@ -116,9 +125,7 @@
   }
 
   async function begin() {
-    const where = await oracle.begin();
-    byId("where").textContent = `Predicted ${where}.`;
-    const { scenarios, legend } = await oracle.library();
+    const { scenarios, legend } = await dom.ask("/library");
     maps.forEach((map) => map.mean(legend));
     showLegend(byId("legend"), legend, [["new", "changed, or other than on the other kernel"]]);
     editor = new Editor(byId("editor"), scenarios, predict);
@@ -134,5 +141,5 @@
     await predict(true);
   }
 
-  begin().catch((error) => { byId("where").textContent = error.message; });
+  begin().catch((error) => { byId("settings").textContent = error.message; });
 })();
