@@ -24,7 +24,9 @@ impl Server {
     pub fn start(machines: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dimmer-lab"));
         command.args(["serve", "--listen", "127.0.0.1:0"]);
-        machines.iter().for_each(|machine| drop(command.arg("--machine").arg(machine)));
+        for machine in machines {
+            command.arg("--machine").arg(machine);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -93,12 +95,16 @@ pub fn ask(host: &str, method: &str, path: &str, headers: &[(&str, &str)], body:
     let head = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n");
     // A server that says no at once need not read all of it.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {text:?}"));
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "{method} {path}: it ended behind {head:?}");
+    }
+    let length = |line: &str| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok();
+    let mut body = vec![0; head.lines().find_map(length).unwrap_or_default()];
+    reader.read_exact(&mut body).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Answer { status, head, body: String::from_utf8(body).unwrap() }
 }
 
 /// What a page is told.
