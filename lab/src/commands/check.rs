@@ -17,8 +17,8 @@ use dimmer_lab::host::crew::Crew;
 use dimmer_lab::host::qemu::Size;
 use dimmer_lab::host::{self, crew};
 use dimmer_lab::library::{Source, find_all};
-use dimmer_lab::predict::release;
 use dimmer_lab::output::{complain, stdout};
+use dimmer_lab::predict::release;
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]

@@ -111,18 +111,19 @@ fn layout(linux: &Linux) -> Layout {
     let memory = &linux.memory;
     let groups: BTreeMap<GroupId, Group> =
         memory.groups().map(|(id, group)| (id, shown_group(id, group))).collect();
-    let block = |(index, block, shown): (u64, &dimmer_oracle::memory::Block, dimmer_oracle::memory::Shown)| Block {
-        index,
-        state: match (shown.online, shown.going_offline) {
-            (true, _) => BlockState::Online,
-            (false, true) => BlockState::GoingOffline,
-            (false, false) => BlockState::Offline,
-        },
-        zones: shown.words().map(str::to_owned).collect(),
-        nodes: block.nodes(),
-        removable: None,
-        group: block.group.and_then(|id| groups.get(&id).cloned()),
-    };
+    let block =
+        |(index, block, shown): (u64, &dimmer_oracle::memory::Block, dimmer_oracle::memory::Shown)| Block {
+            index,
+            state: match (shown.online, shown.going_offline) {
+                (true, _) => BlockState::Online,
+                (false, true) => BlockState::GoingOffline,
+                (false, false) => BlockState::Offline,
+            },
+            zones: shown.words().map(str::to_owned).collect(),
+            nodes: block.nodes(),
+            removable: None,
+            group: block.group.and_then(|id| groups.get(&id).cloned()),
+        };
     let policy = memory.policy;
     Layout {
         kernel: linux.release.to_string(),

@@ -104,9 +104,8 @@ impl Sheet {
     /// A node in words.
     fn summary(&self, node: u32, strips: &[Strip]) -> String {
         let looks = || strips.iter().flat_map(|strip| strip.blocks.values());
-        let size = |wanted: fn(&Look) -> bool| {
-            looks().filter(|look| wanted(look)).count() as u64 * self.block_size
-        };
+        let size =
+            |wanted: fn(&Look) -> bool| looks().filter(|look| wanted(look)).count() as u64 * self.block_size;
         let there = size(|look| !matches!(look, Look::Absent | Look::Missing));
         let offline = size(|look| matches!(look, Look::Offline(_)));
         let mut text = format!("node {node}: {}", gib(there));

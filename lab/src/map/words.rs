@@ -27,10 +27,7 @@ pub fn settings(layout: &Layout) -> String {
     let broken = layout.hardware_corrupted_kb.filter(|kib| *kib > 0);
     let broken = broken.map_or_else(String::new, |kib| format!("{} poisoned, ", Bytes(kib << 10)));
     let Layout { kernel, block_size, .. } = layout;
-    format!(
-        "Linux {kernel}, {total}{broken}blocks of {}, {policy}, new blocks: {comes}",
-        Bytes(*block_size)
-    )
+    format!("Linux {kernel}, {total}{broken}blocks of {}, {policy}, new blocks: {comes}", Bytes(*block_size))
 }
 
 /// Bytes with up to two digits of a gibibyte, or in mebibytes.

@@ -101,7 +101,8 @@ impl Guard {
             let why = format!("Origin: only a page of this server may ask for that: {origin}");
             return Err(Refusal(StatusCode::FORBIDDEN, why));
         }
-        let is_json = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json");
+        let is_json =
+            |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json");
         if !text(headers, header::CONTENT_TYPE).is_some_and(is_json) {
             let why = "Content-Type: it must be application/json".to_owned();
             return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
@@ -118,9 +119,10 @@ impl Guard {
         if given.is_some_and(|given| is_same(given.as_bytes(), self.token.as_bytes())) {
             return Ok(());
         }
-        let why = "Authorization: \"Bearer TOKEN\" is missing or wrong; the token is part of the address that \
+        let why =
+            "Authorization: \"Bearer TOKEN\" is missing or wrong; the token is part of the address that \
                    `dimmer-lab serve` printed"
-            .to_owned();
+                .to_owned();
         Err(Refusal(StatusCode::UNAUTHORIZED, why))
     }
 }
@@ -161,7 +163,9 @@ mod tests {
         for own in ["127.0.0.1:80", "localhost:80", "LOCALHOST", "[::1]:80", "127.0.0.1:9000"] {
             assert!(home.is_own(own), "{own}");
         }
-        for other in ["", "evil.example", "evil.example:80", "10.0.0.1:80", "localhost.evil.example", "[::2]:80"] {
+        for other in
+            ["", "evil.example", "evil.example:80", "10.0.0.1:80", "localhost.evil.example", "[::2]:80"]
+        {
             assert!(!home.is_own(other), "{other}");
         }
         let open = guard("0.0.0.0", &["Lab.example"]);

@@ -93,9 +93,11 @@ fn explained(scenario: &Scenario, release: Release, block: u64) -> Result<Value,
 
 fn predicted(scenario: &Scenario, release: Release) -> Result<Value, String> {
     if Addresses::of(scenario)?.size() > MOST {
-        return Err("machine: it can have more than 8 TiB, of which a page draws no map; `dimmer-lab predict` \
+        return Err(
+            "machine: it can have more than 8 TiB, of which a page draws no map; `dimmer-lab predict` \
                     takes it"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let (mut asked, mut steps, mut length, mut block_size) = (Asked::default(), Vec::new(), 0, 0);
     forecast(scenario, release, |moment: Moment<'_>| {
@@ -150,7 +152,8 @@ mod tests {
                 assert!(taken.iter().all(Option::is_some), "{name}");
             }
             let expected: Value =
-                serde_json::from_str(&json::document(&source.scenario, release).unwrap().to_string()).unwrap();
+                serde_json::from_str(&json::document(&source.scenario, release).unwrap().to_string())
+                    .unwrap();
             assert_eq!(answer, expected, "{name}");
         }
     }
@@ -191,7 +194,8 @@ mod tests {
         let letters = |name: &str| {
             let text = texts().find(|(other, _)| *other == name).unwrap().1;
             let answer = asked(json!({"scenario": text}));
-            let all = answer["steps"].as_array().unwrap().iter().map(|step| step["shown"]["nodes"].to_string());
+            let all =
+                answer["steps"].as_array().unwrap().iter().map(|step| step["shown"]["nodes"].to_string());
             all.collect::<String>()
         };
         assert!(letters("27-parts-of-a-block").contains("\"%\""));
@@ -209,18 +213,30 @@ mod tests {
     #[test]
     fn a_kernel_that_the_scenario_is_not_about_is_remarked_on() {
         let answer = asked(json!({"scenario": "shows = \"\"\nkernels = [\"6.1\"]", "kernel": "6.12"}));
-        assert_eq!((&answer["kernel"], &answer["remark"]), (&json!("6.12"), &json!("the scenario is about 6.1")));
+        assert_eq!(
+            (&answer["kernel"], &answer["remark"]),
+            (&json!("6.12"), &json!("the scenario is about 6.1"))
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_line_and_key() {
         for (question, why) in [
             (json!({"scenario": "shows = 1"}), "line 1"),
-            (json!({"scenario": "shows = \"\"\n[machine]\nmemori = \"size=4G\""}), "unknown field `memori`, expected"),
-            (json!({"scenario": "shows = \"\"\n[[step]]\nunplug = \"d0\""}), "line 2: step 1: unplug: there is no DIMM"),
+            (
+                json!({"scenario": "shows = \"\"\n[machine]\nmemori = \"size=4G\""}),
+                "unknown field `memori`, expected",
+            ),
+            (
+                json!({"scenario": "shows = \"\"\n[[step]]\nunplug = \"d0\""}),
+                "line 2: step 1: unplug: there is no DIMM",
+            ),
             (json!({"scenario": "shows = \"\"", "kernel": "new"}), "kernel: \"new\" is not a release"),
             (json!({"scenario": "shows = \"\"", "kernel": "5.4"}), "from 5.10 on"),
-            (json!({"scenario": "shows = \"\"\n[machine]\nmemory_hotplug = [\"method=acpi,slots=1,size=16T\"]"}), "8 TiB"),
+            (
+                json!({"scenario": "shows = \"\"\n[machine]\nmemory_hotplug = [\"method=acpi,slots=1,size=16T\"]"}),
+                "8 TiB",
+            ),
             (json!({"text": ""}), "unknown field `text`"),
         ] {
             let answer = asked(question.clone());

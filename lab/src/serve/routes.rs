@@ -55,7 +55,8 @@ impl Server {
     }
 
     fn machine(&self, name: &str) -> Result<&Machine, Refusal> {
-        let names = || self.machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names =
+            || self.machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", ");
         let machine = self.machines.iter().find(|machine| machine.name == name);
         machine.ok_or_else(|| nothing(format!("there is no machine {name:?}, only: {}", names())))
     }
@@ -172,7 +173,8 @@ async fn predict(State(server): State<Arc<Server>>, body: Body) -> Answer<impl I
 
 /// Does what takes its time in a thread of its own.
 async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Answer<T> {
-    let defect = |_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "a defect of dimmer-lab: see its log".to_owned());
+    let defect =
+        |_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "a defect of dimmer-lab: see its log".to_owned());
     tokio::task::spawn_blocking(act).await.map_err(defect)
 }
 
@@ -189,6 +191,8 @@ fn bad(why: String) -> Refusal {
 async fn text(body: Body) -> Answer<String> {
     let late = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come in time".to_owned());
     let bytes = tokio::time::timeout(PATIENCE, to_bytes(body, BODY)).await.map_err(late)?;
-    let large = |_| Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {BODY} bytes, or broke off"));
+    let large = |_| {
+        Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {BODY} bytes, or broke off"))
+    };
     String::from_utf8(bytes.map_err(large)?.into()).map_err(|_| bad("the body is not UTF-8".to_owned()))
 }

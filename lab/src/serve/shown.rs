@@ -92,7 +92,10 @@ impl Shown {
         let groups: Vec<_> = words::groups(seen).into_iter().map(|(_, cells)| cells).collect();
         let node = |(title, strips): (String, &[Strip])| Node {
             title,
-            strips: strips.iter().map(|strip| Shreds { name: strip.name.clone(), runs: runs(strip) }).collect(),
+            strips: strips
+                .iter()
+                .map(|strip| Shreds { name: strip.name.clone(), runs: runs(strip) })
+                .collect(),
         };
         Self {
             settings: words::settings(&seen.layout),

@@ -140,7 +140,10 @@ mod tests {
         latest.take(Look::Seen(Box::new(seen.clone())));
         let all = told(&mut page, &latest);
         assert_eq!(all["shown"]["block_size"], 128 << 20);
-        assert_eq!((all["samples"].as_array().unwrap().len(), all["events"].as_array().unwrap().len()), (1, 2));
+        assert_eq!(
+            (all["samples"].as_array().unwrap().len(), all["events"].as_array().unwrap().len()),
+            (1, 2)
+        );
         latest.take(Look::Nothing("it is silent".to_owned()));
         let trouble = told(&mut page, &latest);
         assert_eq!((&trouble["trouble"], &trouble["shown"]), (&json!("it is silent"), &Value::Null));
@@ -162,6 +165,9 @@ mod tests {
         seen.events = (1..=2000).map(event).collect();
         latest.take(Look::Seen(Box::new(seen)));
         let all = told(&mut Told::default(), &latest);
-        assert_eq!((all["events"].as_array().unwrap().len(), &all["events"][499]["number"]), (500, &json!(2000)));
+        assert_eq!(
+            (all["events"].as_array().unwrap().len(), &all["events"][499]["number"]),
+            (500, &json!(2000))
+        );
     }
 }

@@ -17,7 +17,10 @@ pub const TESTS: &[Test] = &[
     ("answers::blocks_and_devices_are_explained", blocks_and_devices_are_explained),
     ("answers::a_machine_that_goes_and_comes_is_told_of", a_machine_that_goes_and_comes_is_told_of),
     ("answers::several_machines_are_kept_apart", several_machines_are_kept_apart),
-    ("answers::the_playground_needs_no_machine_and_has_bounds", the_playground_needs_no_machine_and_has_bounds),
+    (
+        "answers::the_playground_needs_no_machine_and_has_bounds",
+        the_playground_needs_no_machine_and_has_bounds,
+    ),
 ];
 
 fn one() -> (Machine, Server) {
@@ -28,7 +31,9 @@ fn one() -> (Machine, Server) {
 
 fn pages_and_files_bring_their_rules() {
     let server = Server::start(&[]);
-    for (path, kind) in [("/", "text/html"), ("/playground", "text/html"), ("/assets/map.js", "text/javascript")] {
+    for (path, kind) in
+        [("/", "text/html"), ("/playground", "text/html"), ("/assets/map.js", "text/javascript")]
+    {
         let answer = server.get(path);
         assert_eq!(answer.status, 200, "{path}");
         for rule in [
@@ -113,7 +118,12 @@ fn what_is_wrong_is_named() {
         ("/machines/vm/deeds", r#"{"do":"resize","id":"vmem0"}"#, 400, "missing field `size`"),
         ("/machines/vm/deeds", r#"{"do":"resize","id":"vmem0","size":"x"}"#, 400, "is not a size, such as"),
         ("/machines/vm/deeds", "{", 400, "EOF"),
-        ("/machines/other/deeds", r#"{"do":"eject","id":"d0"}"#, 404, "there is no machine \\\"other\\\", only: vm"),
+        (
+            "/machines/other/deeds",
+            r#"{"do":"eject","id":"d0"}"#,
+            404,
+            "there is no machine \\\"other\\\", only: vm",
+        ),
         ("/predict", "\u{feff}", 200, "the question cannot be read"),
     ] {
         let answer = server.post(path, body);

@@ -25,7 +25,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Whether there is one.
 pub fn is_there() -> bool {
-    let version = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let version =
+        Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
 }
 
@@ -42,7 +43,9 @@ impl Browser {
     pub fn start() -> Self {
         let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = |line: String| Some(line.split_once("started successfully on port ")?.1.trim_end_matches('.').to_owned());
+        let port = |line: String| {
+            Some(line.split_once("started successfully on port ")?.1.trim_end_matches('.').to_owned())
+        };
         let host = format!("127.0.0.1:{}", lines.map_while(Result::ok).find_map(port).unwrap());
         let profile = tempfile::tempdir().unwrap();
         let mut flags: Vec<String> = FLAGS.map(str::to_owned).to_vec();
@@ -105,9 +108,14 @@ impl Browser {
 
     /// Presses keys, wherever the focus is.
     pub fn press(&self, keys: &[&str]) {
-        let press = |key: &&str| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+        let press =
+            |key: &&str| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
         let actions: Vec<Value> = keys.iter().flat_map(press).collect();
-        self.tell("POST", "/actions", &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}));
+        self.tell(
+            "POST",
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}),
+        );
     }
 
     /// What the browser complained of since it was asked last.

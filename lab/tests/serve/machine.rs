@@ -49,7 +49,8 @@ impl Machine {
     /// It runs.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let blocks = (1..16).map(|index| block(index, "DMA32")).chain((32..48).map(|index| block(index, "Normal")));
+        let blocks =
+            (1..16).map(|index| block(index, "DMA32")).chain((32..48).map(|index| block(index, "Normal")));
         let layout = Layout {
             kernel: "6.12.0-test".to_owned(),
             block_size: BLOCK,
@@ -150,9 +151,9 @@ async fn resize(State(memory): State<Shared>, Json(body): Json<Value>) -> Json<V
     memory.layout.blocks.extend((REGION.0..end).map(|index| block(index, "Movable")));
     let (sequence, device) = (memory.events.len() + 1, memory.device());
     let timestamp = json!({"secs": sequence, "nanos": 0});
-    memory.events.push(
-        json!({"sequence": sequence, "timestamp": timestamp, "event": "finished", "device": device}),
-    );
+    memory
+        .events
+        .push(json!({"sequence": sequence, "timestamp": timestamp, "event": "finished", "device": device}));
     Json(memory.device())
 }
 

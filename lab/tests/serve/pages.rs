@@ -14,7 +14,10 @@ use crate::server::Server;
 pub const TESTS: &[Test] = &[
     ("pages::a_resize_is_clicked_and_blocks_change", a_resize_is_clicked_and_blocks_change),
     ("pages::keys_reach_every_block", keys_reach_every_block),
-    ("pages::the_playground_shows_of_the_library_what_predict_says", the_playground_shows_of_the_library_what_predict_says),
+    (
+        "pages::the_playground_shows_of_the_library_what_predict_says",
+        the_playground_shows_of_the_library_what_predict_says,
+    ),
     ("pages::what_is_wrong_with_a_scenario_is_shown", what_is_wrong_with_a_scenario_is_shown),
 ];
 
@@ -43,7 +46,8 @@ fn a_resize_is_clicked_and_blocks_change() {
     browser.wait(&format!("{letter} === 'M'"));
     browser.wait("document.querySelector('#deeds [role=status]').textContent === 'vmem0 has 2 GiB plugged'");
     browser.wait("document.getElementById('events').textContent.includes('vmem0: done')");
-    browser.wait("document.querySelector('#timeline svg').getAttribute('aria-label').includes('Movable 2 GiB')");
+    browser
+        .wait("document.querySelector('#timeline svg').getAttribute('aria-label').includes('Movable 2 GiB')");
     browser.fill("form[data-do=blocks] input[name=blocks]", "48-49");
     browser.click("form[data-do=blocks] button[value=offline]");
     browser.wait("document.querySelector('[data-block=\"49\"].offline')?.textContent === 'm'");
@@ -65,7 +69,8 @@ fn keys_reach_every_block() {
     browser.wait("Number(document.querySelector('#explained h3')?.textContent.slice(6)) >= 48");
     // One block alone is on the way of the Tab key.
     assert_eq!(browser.run("return document.querySelectorAll('.cell[tabindex=\"0\"]').length", &[]), 1);
-    let unnamed = "return [...document.querySelectorAll('button, input, select, textarea, [role=grid], [role=log]')]
+    let unnamed =
+        "return [...document.querySelectorAll('button, input, select, textarea, [role=grid], [role=log]')]
         .filter((element) => !(element.labels?.length || element.textContent.trim() || element.ariaLabel
             || element.getAttribute('aria-labelledby'))).map((element) => element.outerHTML)";
     assert_eq!(browser.run(unnamed, &[]), json!([]), "what has no name cannot be read out");
@@ -73,7 +78,8 @@ fn keys_reach_every_block() {
 
 /// The letters of the blocks after the last step, as `dimmer-lab predict --json` has them.
 fn predicted(name: &str) -> BTreeMap<u64, (String, String)> {
-    let output = Command::new(env!("CARGO_BIN_EXE_dimmer-lab")).args(["predict", name, "--json"]).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_dimmer-lab")).args(["predict", name, "--json"]).output().unwrap();
     let forecast: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut all = BTreeMap::new();
     for run in forecast["steps"].as_array().unwrap().last().unwrap()["blocks"].as_array().unwrap() {
@@ -104,7 +110,9 @@ fn the_playground_shows_of_the_library_what_predict_says() {
         let mut drawn: BTreeMap<u64, String> = serde_json::from_value(browser.run(drawn, &[])).unwrap();
         for (block, (state, letter)) in predicted(name) {
             let shown = drawn.remove(&block).unwrap_or_default();
-            let is_right = shown == letter || ["X", "%"].contains(&shown.as_str()) || (state == "going-offline" && shown == "g");
+            let is_right = shown == letter
+                || ["X", "%"].contains(&shown.as_str())
+                || (state == "going-offline" && shown == "g");
             assert!(is_right, "{name}: block {block} shows {shown:?}, not {letter:?}");
         }
         assert_eq!(drawn, BTreeMap::new(), "{name}");
@@ -121,7 +129,15 @@ fn what_is_wrong_with_a_scenario_is_shown() {
     browser.wait("document.getElementById('explained').textContent.includes('early kernel pages')");
     browser.fill("#text", "shows = \"it\"\n[machine]\nmemory_hotplug = [\"method=acpi,slotz=1,size=1G\"]");
     browser.wait("document.getElementById('problems').textContent.includes('slotz')");
-    assert_eq!(browser.run("return document.getElementById('problems').textContent", &[]).as_str().unwrap().matches("line 2").count(), 2);
+    assert_eq!(
+        browser
+            .run("return document.getElementById('problems').textContent", &[])
+            .as_str()
+            .unwrap()
+            .matches("line 2")
+            .count(),
+        2
+    );
     browser.click("#problems button");
     assert_eq!(browser.run("return document.activeElement.id", &[]), "text");
     browser.click("#steps-to-add button");

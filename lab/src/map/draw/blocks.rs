@@ -78,5 +78,8 @@ pub fn chosen(view: &View) -> Line<'static> {
         return Line::default();
     };
     let index = first + column as u64;
-    Line::from(vec![Span::from(format!(" block {index}: ")).bold(), Span::from(words::block(seen, index).join(", "))])
+    Line::from(vec![
+        Span::from(format!(" block {index}: ")).bold(),
+        Span::from(words::block(seen, index).join(", ")),
+    ])
 }
