@@ -18,6 +18,7 @@ pub mod predict;
 mod question;
 pub mod run;
 pub mod scenario;
+pub mod serve;
 pub mod soak;
 
 /// Exit status of what ended early because nobody reads what it prints any more.

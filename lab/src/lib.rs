@@ -41,6 +41,7 @@ pub mod promised;
 pub mod real;
 pub mod rest;
 pub mod scenario;
+pub mod serve;
 pub mod soak;
 pub mod verdict;
 pub mod vm;

@@ -61,6 +61,11 @@ impl Source {
     }
 }
 
+/// Name and text of each scenario of the library, by name.
+pub fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LIBRARY.iter().copied()
+}
+
 /// The whole library.
 ///
 /// # Errors

@@ -49,6 +49,10 @@ enum Command {
     Run(commands::run::Run),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
+    /// Show machines as a page in a browser, live, with buttons; and a playground that says what Linux would do.
+    Serve(commands::serve::Serve),
+    #[command(hide = true)]
+    Answer(commands::serve::Answer),
     /// Boot many guests and put them under stress, to see whether hosts lose any.
     Soak(commands::soak::Soak),
 }
@@ -72,6 +76,8 @@ fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(),
         Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Answer(answer) => answer.run(),
         Command::Soak(soak) => soak.run(),
     };
     result.unwrap_or_else(|error| {

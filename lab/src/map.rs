@@ -7,6 +7,8 @@
 //! | [`partly`] | the blocks that are plugged in part |
 //! | [`sheet`] | the blocks in lines, by node and device |
 //! | [`outlook`] | where the next memory would go, by the oracle |
+//! | [`words`] | all that in the words of people |
+//! | [`model`] | the same, as the oracle has it |
 //! | [`view`] | what is on the screen: what was seen, the block that is chosen, what is being typed |
 //! | [`keys`] | what a key does |
 //! | [`draw`] | a view in, a picture out |
@@ -21,13 +23,15 @@ pub mod deed;
 pub mod draw;
 pub mod keys;
 pub mod look;
+pub mod model;
 pub mod outlook;
 pub mod partly;
 pub mod seen;
 pub mod sheet;
 pub mod view;
 pub mod watch;
+pub mod words;
 
 /// Views for tests.
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;

@@ -9,7 +9,7 @@ mod markup;
 pub use markup::Markup;
 
 /// How it looks.
-const STYLE: &str = include_str!("page/style.css");
+pub(crate) const STYLE: &str = include_str!("page/style.css");
 
 /// A page.
 #[derive(Debug, Clone)]

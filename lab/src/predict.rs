@@ -3,10 +3,12 @@
 mod explain;
 pub mod forecast;
 mod model;
+mod releases;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub use explain::{Explanation, changes, explain};
 pub use model::{Prediction, Seen};
+pub use releases::{release, usual};
 pub use validate::validate;

@@ -17,9 +17,8 @@ use dimmer_lab::host::crew::Crew;
 use dimmer_lab::host::qemu::Size;
 use dimmer_lab::host::{self, crew};
 use dimmer_lab::library::{Source, find_all};
-
-use super::question;
 use dimmer_lab::output::{complain, stdout};
+use dimmer_lab::predict::release;
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]
@@ -89,7 +88,7 @@ impl Check {
         let begun = Instant::now();
         let mut entries = Vec::new();
         for kernel in &self.kernel {
-            let release = question::release(kernel).map_err(|error| format!("--kernel: {error}"))?;
+            let release = release(kernel).map_err(|error| format!("--kernel: {error}"))?;
             entries.extend(sources.iter().map(|source| model::entry(source, kernel, release)));
         }
         entries.sort_by(|a, b| (&a.scenario, &a.kernel).cmp(&(&b.scenario, &b.kernel)));

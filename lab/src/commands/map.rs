@@ -49,12 +49,6 @@ enum News {
     End(Deed, Message),
 }
 
-impl From<Look> for News {
-    fn from(look: Look) -> Self {
-        Self::Look(look)
-    }
-}
-
 impl Map {
     /// Draws until `q`; exit status 2 without a terminal.
     pub fn run(&self) -> super::Result {
@@ -67,7 +61,7 @@ impl Map {
         let (sender, news) = channel();
         let watch = Watch::new(sockets.clone())?;
         let to = sender.clone();
-        thread::spawn(move || watch.run(&to));
+        thread::spawn(move || watch.run(|look| to.send(News::Look(look)).is_ok()));
         let ended = Arc::new(AtomicBool::new(false));
         for signal in SIGNALS {
             signal_hook::flag::register(signal, Arc::clone(&ended))?;

@@ -11,7 +11,6 @@ use dimmer_lab::output::stdout;
 use dimmer_lab::predict::forecast::{Moment, forecast, json, text};
 use dimmer_lab::scenario::Scenario;
 use dimmer_oracle::release::Release;
-use serde_json::{Value, json};
 
 use super::question::Question;
 
@@ -62,13 +61,5 @@ fn text(scenario: &Scenario, release: Release) -> Result<String, Box<dyn Error>>
 }
 
 fn json(scenario: &Scenario, release: Release) -> Result<String, Box<dyn Error>> {
-    let mut block_size = 0;
-    let mut steps: Vec<Value> = Vec::new();
-    forecast(scenario, release, |moment: Moment<'_>| {
-        block_size = moment.model.linux.memory.block_size();
-        steps.push(json::value(&moment));
-        Ok::<_, Box<dyn Error>>(())
-    })?;
-    let all = json!({"kernel": release.to_string(), "block_size": block_size, "steps": steps});
-    Ok(format!("{all:#}\n"))
+    Ok(format!("{:#}\n", json::document(scenario, release)?))
 }

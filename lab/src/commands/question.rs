@@ -4,11 +4,9 @@ use std::error::Error;
 
 use clap::Args;
 use dimmer_lab::library::{Source, find};
+use dimmer_lab::predict::{release, usual};
 use dimmer_lab::scenario::Scenario;
-use dimmer_oracle::release::{NotARelease, Release};
-
-/// The first series of which the oracle knows no differences within.
-const LAST_SERIES: u32 = 7;
+use dimmer_oracle::release::Release;
 
 /// A question to the oracle.
 #[derive(Debug, Args)]
@@ -21,9 +19,6 @@ pub struct Question {
     #[arg(long, value_name = "RELEASE", value_parser = release)]
     kernel: Option<Release>,
 }
-
-/// The release that is asked about unless somebody says otherwise.
-const USUAL: Release = Release::new(6, 12);
 
 impl Question {
     /// Asks. What is wrong with a file is said by its lines, not by its steps alone.
@@ -55,38 +50,6 @@ impl Question {
     /// # Errors
     /// When it is not; the message has one that it is about.
     pub fn release(&self, scenario: &Scenario) -> Result<Release, Box<dyn Error>> {
-        let first = scenario.kernels.iter().find_map(|kernel| kernel.trim_end_matches('+').parse().ok());
-        match (self.kernel.unwrap_or(USUAL), first) {
-            (release, _) if scenario.is_about(release) => Ok(release),
-            (_, Some(first)) if self.kernel.is_none() => Ok(first),
-            (release, first) => {
-                let right = first.map_or_else(String::new, |first| format!(": try --kernel {first}"));
-                let about = scenario.kernels.join(", ");
-                Err(format!("{} is about {about}, not about {release}{right}", self.scenario).into())
-            }
-        }
-    }
-}
-
-/// Reads a release, or a series from [`LAST_SERIES`] on.
-///
-/// # Errors
-/// When it is neither.
-pub fn release(text: &str) -> Result<Release, NotARelease> {
-    let series = text.parse().ok().filter(|major| *major >= LAST_SERIES);
-    series.map_or_else(|| text.parse(), |major| Ok(Release::new(major, 0)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_release_is_read_by_the_name_of_its_kernel_too() {
-        for (text, read) in [("6.12", (6, 12)), ("6.1-amd64", (6, 1)), ("7", (7, 0)), ("7.3.4-cloud", (7, 3))]
-        {
-            assert_eq!(release(text), Ok(Release::new(read.0, read.1)), "{text}");
-        }
-        assert!(release("6").is_err() && release("newest").is_err());
+        usual(scenario, self.kernel).map_err(|about| format!("{} {about}", self.scenario).into())
     }
 }

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Paragraph, Wrap};
 
 use super::keys::KEYS;
 use super::view::{Message, Pane, View};
+use super::words;
 use geometry::{Geometry, SMALLEST};
 
 mod blocks;
@@ -95,7 +96,7 @@ fn title(view: &View, palette: Palette) -> Line<'static> {
     let mut spans = vec![Span::from(" dimmer map ").bold().reversed(), Span::from("  ")];
     match &view.seen {
         None => spans.push("waiting for the guest".into()),
-        Some(seen) => spans.push(panes::settings(&seen.layout).into()),
+        Some(seen) => spans.push(words::settings(&seen.layout).into()),
     }
     if let Some(trouble) = &view.trouble {
         spans.push(Span::styled(format!("  {trouble}"), palette.bad()));

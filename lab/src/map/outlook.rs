@@ -83,6 +83,20 @@ pub fn outlook(seen: &Seen, size: u64) -> Result<Vec<Next>, String> {
     Ok(all)
 }
 
+/// Where plain `online` would put block `index` of the guest, or one more like it, and why.
+///
+/// # Errors
+/// As [`outlook`], and where the guest has no such block.
+pub fn would_go(seen: &Seen, index: u64) -> Result<Decision, String> {
+    let (memory, groups) = memory(&seen.layout)?;
+    let block = seen.block(index).filter(|_| index < MOST / memory.block_pages());
+    let block = block.ok_or("the guest has no such block")?;
+    let group = block.group.as_ref().and_then(|group| groups.get(&group.id).copied());
+    let node = block.nodes.first().copied().unwrap_or_default();
+    let candidate = Candidate { frames: memory.frames(index), node, group };
+    Ok(memory.zone_for(&candidate, OnlineType::Policy))
+}
+
 /// The guest's memory as the oracle has it, with its number of each of the guest's groups.
 fn memory(layout: &Layout) -> Result<(Memory, BTreeMap<u32, GroupId>), String> {
     if layout.block_size < SMALLEST_BLOCK || layout.block_size > MOST {

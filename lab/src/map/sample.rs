@@ -4,7 +4,7 @@ use dimmer_devices::memory::MemoryStatus;
 use serde_json::json;
 
 use super::seen::Seen;
-use crate::layout::{BlockState, GroupKind, sample};
+use crate::layout::{BlockState, GroupKind, Zone, sample};
 
 const BLOCK: u64 = 128 << 20;
 
@@ -61,4 +61,22 @@ pub fn seen() -> Seen {
         events: Vec::new(),
         partly: [(70, 2 << 20)].into(),
     }
+}
+
+/// Its zones, with what of them is boot memory.
+pub fn zones() -> Vec<Zone> {
+    let zone = |name: &str, start_pfn, spanned, present, early| Zone {
+        node: 0,
+        name: name.to_owned(),
+        start_pfn,
+        spanned,
+        present,
+        managed: present,
+        present_early: Some(early),
+    };
+    vec![
+        zone("DMA32", 4096, 0x7f000, 520_192, 520_192),
+        zone("Normal", 1 << 20, 1 << 19, 1 << 19, 1 << 19),
+        zone("Movable", 48 << 15, 24 << 15, 16 << 15, 0),
+    ]
 }

@@ -8,7 +8,7 @@ use dimmer_devices::memory::MemoryStatus;
 use crate::layout::{Block, Layout};
 
 /// What machine and guest show at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
     /// The guest's memory, with its groups.
     pub layout: Layout,

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dimmer::units::Bytes;
 use dimmer_devices::memory::{Kind, MemoryStatus};
 
 use super::look::Look;
 use super::seen::Seen;
+use super::words::gib;
 
 /// What stands for boot memory where devices have their names.
 pub const BOOT: &str = "boot RAM";
@@ -36,9 +36,11 @@ pub enum Row {
 
 /// Blocks of one device in one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Strip {
-    name: String,
-    blocks: BTreeMap<u64, Look>,
+pub struct Strip {
+    /// The device, or [`BOOT`].
+    pub name: String,
+    /// Its blocks by their numbers, also those that are not plugged.
+    pub blocks: BTreeMap<u64, Look>,
 }
 
 /// The blocks of a machine, by node and device.
@@ -94,17 +96,21 @@ impl Sheet {
         rows
     }
 
+    /// The nodes in words, each with its devices by the first blocks of these.
+    pub fn nodes(&self) -> impl Iterator<Item = (String, &[Strip])> {
+        self.nodes.iter().map(|(node, strips)| (self.summary(*node, strips), strips.as_slice()))
+    }
+
     /// A node in words.
     fn summary(&self, node: u32, strips: &[Strip]) -> String {
         let looks = || strips.iter().flat_map(|strip| strip.blocks.values());
-        let size = |wanted: fn(&Look) -> bool| {
-            Bytes(looks().filter(|look| wanted(look)).count() as u64 * self.block_size)
-        };
+        let size =
+            |wanted: fn(&Look) -> bool| looks().filter(|look| wanted(look)).count() as u64 * self.block_size;
         let there = size(|look| !matches!(look, Look::Absent | Look::Missing));
         let offline = size(|look| matches!(look, Look::Offline(_)));
-        let mut text = format!("node {node}: {there}");
-        if offline.0 > 0 {
-            text.push_str(&format!(", {offline} of it offline"));
+        let mut text = format!("node {node}: {}", gib(there));
+        if offline > 0 {
+            text.push_str(&format!(", {} of it offline", gib(offline)));
         }
         text
     }

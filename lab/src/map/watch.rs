@@ -1,7 +1,6 @@
 //! Looking at machine and guest again and again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
@@ -60,25 +59,27 @@ impl Watch {
         Ok(Self { sockets, rest, guest, layout, events, partly })
     }
 
-    /// Looks until nobody wants to know.
-    pub fn run<T: From<Look>>(mut self, to: &Sender<T>) {
+    /// Looks, and hands over what each look came to, until that says that nobody wants to know any more.
+    pub fn run(mut self, mut is_wanted: impl FnMut(Look) -> bool) {
         loop {
             let begun = Instant::now();
             let devices = match self.machine() {
                 Ok(devices) => devices,
                 Err(error) => {
-                    if to.send(Look::Nothing(chain(&error)).into()).is_err() {
+                    if !is_wanted(Look::Nothing(chain(&error))) {
                         return;
                     }
+                    // Another machine may come, whose events are counted anew.
+                    self.events.clear();
                     std::thread::sleep(PAUSE * SHARE);
                     continue;
                 }
             };
             let trouble = self.guest().err();
             let seen = self.seen(devices);
-            let gone = seen.is_some_and(|seen| to.send(Look::Seen(Box::new(seen)).into()).is_err());
+            let gone = seen.is_some_and(|seen| !is_wanted(Look::Seen(Box::new(seen))));
             let silent = trouble.map(|error| format!("the guest does not answer: {}", chain(&error)));
-            if gone || silent.is_some_and(|why| to.send(Look::Nothing(why).into()).is_err()) {
+            if gone || silent.is_some_and(|why| !is_wanted(Look::Nothing(why))) {
                 return;
             }
             std::thread::sleep(PAUSE.max(begun.elapsed() * SHARE).min(PATIENCE));

@@ -1,6 +1,5 @@
 //! The blocks, what their letters mean, and what is said of the chosen one.
 
-use dimmer::units::Bytes;
 use ratatui::style::{Modifier, Stylize};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Paragraph, Wrap};
@@ -8,8 +7,9 @@ use ratatui::widgets::{Paragraph, Wrap};
 use super::Palette;
 use super::geometry::Geometry;
 use crate::map::look::{LEGEND, Look};
-use crate::map::sheet::{BOOT, Row};
+use crate::map::sheet::Row;
 use crate::map::view::View;
+use crate::map::words;
 
 /// The lines of the map that are on the screen.
 pub fn lines(view: &View, geometry: &Geometry, palette: Palette) -> Text<'static> {
@@ -78,19 +78,8 @@ pub fn chosen(view: &View) -> Line<'static> {
         return Line::default();
     };
     let index = first + column as u64;
-    let device = seen.device(index).map_or(BOOT, |device| device.id.as_str());
-    let address = index.saturating_mul(seen.layout.block_size);
-    let mut words = vec![format!("{device} at {address:#x}")];
-    match seen.block(index) {
-        None => words.push("the guest has no such block".to_owned()),
-        Some(block) => {
-            words.push(format!("{} {}", block.state, block.zones.join(", ")));
-            let nodes: Vec<String> = block.nodes.iter().map(u32::to_string).collect();
-            words.push(format!("node {}", nodes.join("+")));
-            words.extend(block.group.as_ref().map(|group| format!("{} group {}", group.kind, group.id)));
-        }
-    }
-    words.extend(seen.partly.get(&index).map(|bytes| format!("{} of it plugged", Bytes(*bytes))));
-    words.extend(seen.poisoned().contains(&index).then(|| "a memory error was reported in it".to_owned()));
-    Line::from(vec![Span::from(format!(" block {index}: ")).bold(), Span::from(words.join(", "))])
+    Line::from(vec![
+        Span::from(format!(" block {index}: ")).bold(),
+        Span::from(words::block(seen, index).join(", ")),
+    ])
 }

@@ -3,6 +3,7 @@
 use ratatui::layout::{Constraint, Layout, Rect};
 
 use crate::map::view::{Pane, View};
+use crate::map::words;
 
 /// The smallest window: columns and lines.
 pub const SMALLEST: (u16, u16) = (44, 12);
@@ -77,7 +78,7 @@ fn beside(middle: Rect, view: &View) -> (Rect, Vec<(Pane, Rect)>) {
         u16::try_from(count).unwrap_or(u16::MAX).saturating_add(2).max(4).min(side.height / share + 1)
     };
     let devices = lines(seen.map_or(1, |seen| seen.devices.len() + 1), 4);
-    let groups = lines(seen.map_or(1, |seen| super::panes::group_count(seen) + 1), 4);
+    let groups = lines(seen.map_or(1, |seen| words::groups(seen).len() + 1), 4);
     let ahead = lines(view.outlook.as_ref().map_or(2, |all| all.len() * 4), 3);
     let places: [Rect; 4] = Layout::vertical([
         Constraint::Length(devices),

@@ -14,20 +14,7 @@ fn words(seen: &Seen) -> Vec<String> {
 
 fn with_early() -> Seen {
     let mut seen = sample::seen();
-    let zone = |name: &str, start_pfn, spanned, present, early| crate::layout::Zone {
-        node: 0,
-        name: name.to_owned(),
-        start_pfn,
-        spanned,
-        present,
-        managed: present,
-        present_early: Some(early),
-    };
-    seen.layout.zones = vec![
-        zone("DMA32", 4096, 0x7f000, 520_192, 520_192),
-        zone("Normal", 1 << 20, 1 << 19, 1 << 19, 1 << 19),
-        zone("Movable", 48 << 15, 24 << 15, 16 << 15, 0),
-    ];
+    seen.layout.zones = sample::zones();
     seen
 }
 

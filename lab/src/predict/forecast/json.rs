@@ -2,11 +2,27 @@
 
 use dimmer_oracle::absent::NotAdded;
 use dimmer_oracle::group::GroupKind;
+use dimmer_oracle::release::Release;
 use serde_json::{Map, Value, json};
 
 use super::text::runs;
-use super::{Look, Moment, Picture};
-use crate::scenario::BlockSet;
+use super::{Look, Moment, Picture, forecast};
+use crate::scenario::{BlockSet, Scenario};
+
+/// All of a scenario: `kernel`, `block_size`, and `steps` with the boot as the first.
+///
+/// # Errors
+/// As [`forecast`].
+pub fn document(scenario: &Scenario, release: Release) -> Result<Value, String> {
+    let mut block_size = 0;
+    let mut steps: Vec<Value> = Vec::new();
+    forecast(scenario, release, |moment: Moment<'_>| {
+        block_size = moment.model.linux.memory.block_size();
+        steps.push(value(&moment));
+        Ok::<_, String>(())
+    })?;
+    Ok(json!({"kernel": release.to_string(), "block_size": block_size, "steps": steps}))
+}
 
 /// A moment: `step`, `action`, what came of it, `blocks`, `zones`, `groups`, and `mem_total_kb`, by how much MemTotal is
 /// larger than right after a boot without memory devices.

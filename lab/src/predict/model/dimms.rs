@@ -27,6 +27,11 @@ pub(super) struct Slot {
 const EJECTED_BY_GUEST: u32 = 0x103;
 
 impl Prediction {
+    /// The ACPI memory devices that are plugged, told to the guest or not: name, node and ranges of addresses.
+    pub fn dimm_ranges(&self) -> impl Iterator<Item = (&str, u32, &[Range<u64>])> {
+        self.slots.values().map(|slot| (slot.id.as_str(), slot.node, slot.ranges.as_slice()))
+    }
+
     pub(super) fn plug(&mut self, plug: &Plug) -> Result<Effect, String> {
         let mut effect = Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() };
         for (number, id) in plug.ids().into_iter().enumerate() {

@@ -9,6 +9,11 @@ use crate::scenario::{
 };
 
 impl Prediction {
+    /// The blocks with a broken page.
+    pub fn poisoned(&self) -> impl Iterator<Item = u64> {
+        self.poisoned.keys().copied()
+    }
+
     pub(super) fn write(&mut self, write: &Write) -> Effect {
         each(&[write.block].into(), |index| {
             if !self.linux.memory.blocks().contains_key(&index) {

@@ -4,9 +4,9 @@ use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
 
 use super::super::Palette;
-use super::gib;
 use crate::map::look::Look;
 use crate::map::outlook::Next;
+use crate::map::words::gib;
 
 /// The lines of the pane, which is so wide.
 pub fn lines(outlook: &Result<Vec<Next>, String>, palette: Palette, width: usize) -> Vec<Line<'static>> {

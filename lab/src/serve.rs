@@ -1,0 +1,27 @@
+//! A guest's memory as a page in a browser, live, for one or many machines; and a playground that says what Linux would do.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`machine`] | a machine with its sockets, watched all the time, and what it showed last |
+//! | [`history`] | how sizes and zones came to be what they are |
+//! | [`shown`] | what was seen, as the page draws it |
+//! | [`explain`] | what there is to say of one block or device |
+//! | [`playground`] | a scenario's text in, all of its memory after each step out |
+//! | [`guard`] | who may ask for what |
+//! | [`routes`] | what is answered to which request |
+//! | [`stream`] | what a page is told while it is open |
+//! | [`connections`] | a bounded number of clients, none of which is waited for |
+//!
+//! The page itself is in `page/`: plain HTML, style sheets and scripts, which the program has in it.
+
+pub mod assets;
+pub mod connections;
+pub mod deeds;
+pub mod explain;
+pub mod guard;
+pub mod history;
+pub mod machine;
+pub mod playground;
+pub mod routes;
+pub mod shown;
+pub mod stream;
