@@ -39,6 +39,7 @@ mod numa;
 mod patience;
 mod poison;
 mod reach;
+mod sandbox;
 mod shapes;
 mod snapshot;
 mod snapshot_diff;
@@ -189,7 +190,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 34] = [
+    let files: [&[Test]; 35] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -213,6 +214,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         numa::TESTS,
         shapes::TESTS,
         reach::TESTS,
+        sandbox::TESTS,
         disk::TESTS,
         net::TESTS,
         vsock::TESTS,

@@ -8,6 +8,7 @@ use super::balloon::{BalloonArg, EMPTY};
 use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
 use super::net::{NetArg, nets};
+use super::sandbox::SandboxArgs;
 use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
 use crate::spec::{CpuVendor, MachineSpec, RestoreSpec, SerialSpec, Source, SpecError, Start};
@@ -186,6 +187,10 @@ pub struct RunArgs {
     /// Whether it is to go on from a snapshot.
     #[command(flatten)]
     pub restore: RestoreArgs,
+
+    /// What the process may do.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 impl RunArgs {
