@@ -41,6 +41,7 @@ mod numa;
 mod patience;
 mod poison;
 mod reach;
+mod sandbox;
 mod shapes;
 mod snapshot;
 mod snapshot_diff;
@@ -192,7 +193,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 37] = [
+    let files: [&[Test]; 38] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -218,6 +219,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         shapes::TESTS,
         driver_managed::TESTS,
         reach::TESTS,
+        sandbox::TESTS,
         disk::TESTS,
         net::TESTS,
         vsock::TESTS,

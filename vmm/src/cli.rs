@@ -20,6 +20,7 @@ mod net;
 mod numa;
 mod restore;
 mod run;
+mod sandbox;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use merge::MergeArgs;
 pub use numa::NumaArg;
 pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
+pub use sandbox::words as sandbox_words;
 pub use serial::{BadSerial, SerialArg};
 pub use vsock::VsockArg;
 

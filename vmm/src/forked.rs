@@ -5,39 +5,55 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 
 use rustix::stdio::{dup2_stdin, dup2_stdout};
+
+use crate::cli::SerialArg;
+use crate::spec::{ForkSpec, RestoredMemory};
+use launcher::Launcher;
+
+pub mod launcher;
 
 /// What is said when the machine runs.
 const READY: &str = "ready";
 
-/// Starts this very program with these arguments as a fork that begins with `image`; returns once its machine is there. This
-/// process's end is not its end nor, if it is `detached`, a signal to this one's process group.
+/// Has a child started that begins with `image`; returns its number once its machine is there. This process's end is not its end nor,
+/// if it is detached, a signal to this one's process group.
 ///
 /// # Errors
 /// What it said, or the host.
-pub fn start(image: &File, arguments: &[OsString], detached: bool) -> Result<Child, String> {
+pub fn start(launcher: &Launcher, image: &File, fork: &ForkSpec) -> Result<u32, String> {
     let failed = |error: io::Error| format!("a process for it: {error}");
     let (mut said, says) = io::pipe().map_err(failed)?;
-    let image = image.try_clone().map_err(failed)?;
-    let mut command = Command::new("/proc/self/exe");
-    // Programs that carry this one tell by its name what they are to be.
-    command.arg0("dimmer").args(arguments).stdin(Stdio::from(image)).stdout(says);
-    if detached {
-        command.process_group(0);
-    }
-    let mut child = command.spawn().map_err(failed)?;
+    let pid = launcher.start(image, &says, fork).map_err(failed)?;
     // The end that it says it on is the child's alone from here on.
-    drop(command);
+    drop(says);
     let mut words = String::new();
     said.read_to_string(&mut words).map_err(failed)?;
-    if words.trim_end() == READY {
-        return Ok(child);
+    match words.trim_end() {
+        READY => Ok(pid),
+        "" => Err("it ended at once; standard error may say why".to_owned()),
+        why => Err(why.to_owned()),
     }
-    let status = child.wait().map_err(failed)?;
-    Err(if words.is_empty() { format!("it ended at once: {status}") } else { words.trim_end().to_owned() })
+}
+
+/// How this program is called for a child. By itself its memory is copied.
+pub fn arguments(fork: &ForkSpec) -> Vec<OsString> {
+    // In one word: a name may begin with a dash.
+    let mut arguments: Vec<OsString> =
+        vec!["run".into(), "--forked".into(), format!("--restore={}", fork.id).into()];
+    let how = match fork.memory {
+        Some(RestoredMemory::Copy) | None => "copy",
+        Some(RestoredMemory::Map) => "map",
+    };
+    arguments.extend(["--restore-memory", how].map(OsString::from));
+    arguments.extend(["--api-socket".into(), fork.api_socket.clone().into()]);
+    if let Some(path) = &fork.agent_socket {
+        arguments.extend(["--agent-socket".into(), path.clone().into()]);
+    }
+    arguments.extend(["--serial".into(), SerialArg(fork.serial.clone()).words()]);
+    arguments.extend(fork.paused.then(|| "--paused".into()));
+    arguments
 }
 
 /// The image that this process begins with.

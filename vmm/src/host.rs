@@ -3,13 +3,18 @@
 //! A usable /dev/kvm is not enough: some hosts offer a KVM that emulates guest instructions and
 //! stops at unknown ones. Hardware assistance shows as `vmx` or `svm` among the CPU's flags.
 
+mod kvm;
 mod nodes;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use kvm_ioctls::Kvm;
 
 pub use nodes::{HostNodeProblem, check_nodes};
+
+use crate::spec::KvmSpec;
 
 /// Why a machine cannot run on this host.
 #[derive(Debug, thiserror::Error)]
@@ -24,13 +29,24 @@ pub enum HostProblem {
         kvm: &'static str,
     },
     /// The device cannot be opened.
-    #[error("cannot open /dev/kvm: {error}{hint}")]
+    #[error("cannot open {}: {error}{hint}", path.display())]
     Device {
+        /// The device.
+        path: PathBuf,
         /// What the host said.
         #[source]
         error: io::Error,
         /// What to do about it.
         hint: &'static str,
+    },
+    /// A descriptor cannot be taken over.
+    #[error("--kvm fd={number}: {error}")]
+    Descriptor {
+        /// Its number.
+        number: i32,
+        /// Why not.
+        #[source]
+        error: io::Error,
     },
 }
 
@@ -43,24 +59,31 @@ pub fn has_virtualization(cpuinfo: &str) -> bool {
         .any(|(_, flags)| flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }
 
-/// Checks that this host has hardware-assisted KVM and that this user may use it.
+/// KVM, where this host has it with hardware assistance and this user may use it.
 ///
 /// # Errors
 /// [`HostProblem`], which says what is missing and what to do.
-pub fn check_kvm() -> Result<(), HostProblem> {
+pub fn open_kvm(kvm: &KvmSpec) -> Result<Kvm, HostProblem> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let device = Path::new("/dev/kvm");
     if !has_virtualization(&cpuinfo) {
-        let kvm =
-            if device.exists() { " (there is a /dev/kvm, but it emulates guest instructions)" } else { "" };
+        let is_there = match kvm {
+            KvmSpec::Path(path) => path.exists(),
+            KvmSpec::Fd(_) => true,
+        };
+        let kvm = if is_there { " (there is a /dev/kvm, but it emulates guest instructions)" } else { "" };
         return Err(HostProblem::NoHardware { kvm });
     }
-    open(device)
+    match kvm {
+        KvmSpec::Path(path) => open(path),
+        KvmSpec::Fd(number) => {
+            kvm::take(*number).map_err(|error| HostProblem::Descriptor { number: *number, error })
+        }
+    }
 }
 
-fn open(device: &Path) -> Result<(), HostProblem> {
-    let error = match File::options().read(true).write(true).open(device) {
-        Ok(_) => return Ok(()),
+fn open(path: &Path) -> Result<Kvm, HostProblem> {
+    let error = match kvm::open(path) {
+        Ok(kvm) => return Ok(kvm),
         Err(error) => error,
     };
     let hint = match error.kind() {
@@ -70,7 +93,7 @@ fn open(device: &Path) -> Result<(), HostProblem> {
         }
         _ => "",
     };
-    Err(HostProblem::Device { error, hint })
+    Err(HostProblem::Device { path: path.to_owned(), error, hint })
 }
 
 #[cfg(test)]

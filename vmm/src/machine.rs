@@ -12,25 +12,18 @@
 //! Device, then RAM.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::access::Access;
-use crate::api;
-use crate::control::{Mailbox, VmState};
+use crate::control::VmState;
 use crate::events::{Hub, MachineEvent};
-use crate::host;
+use crate::forked::launcher::Launcher;
 use crate::layout::Layout;
-use crate::qmp;
 use crate::snapshot::Origin;
-use crate::socket_server::{OnDefect, Server};
-use crate::spec::{MachineSpec, Start};
+use crate::spec::MachineSpec;
 use crate::topology::Topology;
 use dimmer_devices::fault::Faults;
 use dimmer_devices::memory::Outside;
 use kvm_ioctls::VcpuFd;
-use vmm_sys_util::timerfd::TimerFd;
 
 mod agent_port;
 mod alarms;
@@ -39,6 +32,7 @@ mod balloon;
 mod board;
 mod boot;
 mod commands;
+mod confinement;
 mod console_output;
 mod cpu;
 mod cpu_nested;
@@ -65,6 +59,7 @@ mod parts;
 mod platform;
 mod preparing;
 mod presence;
+mod process;
 mod processors;
 mod ram;
 mod rate;
@@ -87,12 +82,12 @@ mod wiring;
 
 pub use end::End;
 pub use error::MachineError;
+pub use process::{Own, run};
 
 use alarms::Alarms;
 use board::Board;
 use boot::{Booted, Files};
 use cpu::Surroundings;
-use event_loop::Sources;
 use exits::Exits;
 use generation::GenerationId;
 use hold::Hold;
@@ -100,13 +95,13 @@ use mapping::MappingSpec;
 use panic_watch::PanicReason;
 use preparing::Preparing;
 use presence::Presence;
+use process::Outsiders;
 use ram::{AreaSpec, Bindings, Ram};
 use reserve::Reserve;
 use resetting::Resetting;
-use saving::Saving;
-use signals::Signals;
+use saving::{Saving, Writer};
 use vcpu::{VcpuError, Vcpus};
-use wake::{Wake, Waker};
+use wake::Waker;
 use wiring::Wiring;
 
 /// A machine that runs.
@@ -143,71 +138,10 @@ struct Machine {
     state: VmState,
     resets: u64,
     end: Option<End>,
-}
-
-/// What is this process's, whichever machine it runs.
-#[derive(Debug)]
-pub struct Own {
-    /// Where QMP is served, if it is.
-    pub qmp: Option<PathBuf>,
-    /// How long SIGTERM gives the guest to power off.
-    pub stop_timeout: Duration,
-}
-
-/// Runs a machine until it ends; `ready` is called once it is there.
-///
-/// # Errors
-/// [`MachineError`] when it cannot be built; what happens to a running machine is an [`End`].
-pub fn run(start: Start, own: &Own, ready: impl FnOnce()) -> Result<End, MachineError> {
-    reserve::raise_limit();
-    let (spec, snapshot) = match start {
-        Start::Boot(spec) => (*spec, None),
-        Start::Restore(how) => {
-            let failed = |error| MachineError::Restore { from: how.source.clone(), error };
-            let snapshot = restoring::open(&how.source).map_err(failed)?;
-            (restoring::spec(&snapshot, &how).map_err(failed)?, Some((snapshot, how)))
-        }
-    };
-    host::check_kvm()?;
-    host::check_nodes(&spec.numa)?;
-    let hub = Arc::new(Hub::default());
-    let signals = Signals::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let starting = signals.while_starting().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let (mailbox, letters, bell) = Mailbox::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let (waker, wakes, wake_bell) = Waker::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let access = Access { mailbox: Arc::new(mailbox), hub: hub.clone(), spec: Arc::new(spec.clone()) };
-    // The sockets first: a path that is in use is found before a guest starts. Requests wait.
-    let servers = listen(access, own.qmp.as_deref(), &waker)?;
-    let machine = match &snapshot {
-        None => Machine::boot(spec, hub, waker)?,
-        Some((snapshot, how)) => Machine::restore(spec, snapshot, how, hub, waker)?,
-    };
-    drop(snapshot);
-    ready();
-    drop(starting);
-    let overdue = TimerFd::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;
-    let patience = own.stop_timeout;
-    let sources = Sources { letters, bell, wakes, wake_bell, signals, overdue, patience };
-    let end = event_loop::run(machine, sources);
-    drop(servers);
-    end
-}
-
-/// Begins to listen to whoever talks to the machine from outside.
-fn listen(access: Access, qmp: Option<&Path>, waker: &Waker) -> Result<Vec<Server>, MachineError> {
-    let on_defect = || -> OnDefect {
-        let waker = waker.clone();
-        Box::new(move |what| waker.wake(Wake::Defect(what)))
-    };
-    let named = |flag| move |error| MachineError::Socket { flag, error };
-    let mut servers = Vec::new();
-    if let Some(path) = &access.spec.api_socket {
-        servers.push(api::start(path, access.clone(), on_defect()).map_err(named("--api-socket"))?);
-    }
-    if let Some(path) = qmp {
-        servers.push(qmp::start(path, access, on_defect()).map_err(named("--qmp"))?);
-    }
-    Ok(servers)
+    /// Writes snapshots and images.
+    writer: Writer,
+    /// Starts children.
+    launcher: Option<Arc<Launcher>>,
 }
 
 /// How many vCPUs the machine can have, which the host can run.
@@ -218,16 +152,19 @@ fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
 }
 
 impl Machine {
-    fn boot(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
-        let mut machine = Self::assemble(spec, hub, waker)?;
-        machine.start()?;
+    /// The machine, with a kernel that does not run yet.
+    fn boot(spec: MachineSpec, outside: Outsiders) -> Result<Self, MachineError> {
+        let mut machine = Self::assemble(spec, outside)?;
+        machine.load()?;
         Ok(machine)
     }
 
     /// All of the machine but what runs.
-    fn assemble(spec: MachineSpec, hub: Arc<Hub>, waker: Waker) -> Result<Self, MachineError> {
+    fn assemble(spec: MachineSpec, outside: Outsiders) -> Result<Self, MachineError> {
+        let Outsiders { hub, waker, kvm, launcher } = outside;
+        let writer = Writer::start(waker.clone()).map_err(VcpuError::Thread)?;
         let files = Arc::new(Files::open(&spec)?);
-        let board = Arc::new(Board::new(spec.cpu_vendor, spec.nested)?);
+        let board = Arc::new(Board::new(kvm, spec.cpu_vendor, spec.nested)?);
         let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let presence = Arc::new(Presence::new(spec.cpus, spec.max_cpus, hold.clone()));
@@ -279,6 +216,8 @@ impl Machine {
             state: VmState::Running,
             resets: 0,
             end: None,
+            writer,
+            launcher,
         })
     }
 
@@ -298,6 +237,13 @@ impl Machine {
 
     /// Loads the kernel into fresh memory and lets fresh vCPUs run it.
     fn start(&mut self) -> Result<(), MachineError> {
+        self.load()?;
+        self.let_run();
+        Ok(())
+    }
+
+    /// Loads the kernel into fresh memory, for fresh vCPUs, which do not run yet.
+    fn load(&mut self) -> Result<(), MachineError> {
         let there = |number| self.has_cpu(number);
         let platform = platform::describe(&self.spec, &self.layout, self.wiring.transports(), there);
         let boot = Booted {
@@ -315,9 +261,13 @@ impl Machine {
         };
         let vcpus = Vcpus::new(&self.board, &topology, &self.surroundings(), set_up)?;
         self.hub.machine(MachineEvent::Booting);
-        vcpus.run();
         self.vcpus = Some(vcpus);
-        self.state = VmState::Running;
         Ok(())
+    }
+
+    /// Lets vCPUs run that have not yet.
+    fn let_run(&mut self) {
+        self.vcpus.iter().for_each(Vcpus::run);
+        self.state = VmState::Running;
     }
 }

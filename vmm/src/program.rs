@@ -73,7 +73,8 @@ fn said(written: io::Result<()>) -> u8 {
 
 fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
     let stop_timeout = Duration::from_secs(arguments.stop_timeout.into());
-    let own = Own { qmp: arguments.qmp.clone(), stop_timeout };
+    let (qmp, sandbox) = (arguments.qmp.clone(), arguments.sandbox.clone().into_spec());
+    let own = Own { sandbox, qmp, stop_timeout };
     let start = arguments.into_start()?;
     let is_forked = matches!(&start, Start::Restore(how) if matches!(how.source, Source::Parent(_)));
     let ready = || {

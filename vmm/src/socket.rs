@@ -1,4 +1,4 @@
-//! UNIX sockets of this user alone: mode 0600, a stale file replaced, a live one left in peace. Or `fd=N` in place of a path: a
+//! UNIX sockets of this user alone unless others were asked for (`access`): mode 0600, a stale file replaced, a live one left in peace. Or `fd=N` in place of a path: a
 //! socket that whoever started this process listens on, whose file is theirs.
 //!
 //! Whether a file is stale and what takes its place is decided under a lock on its directory: two machines that are
@@ -19,6 +19,10 @@ use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, fstat, open};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, listen, socket_with, sockopt};
 
 use crate::inherited;
+
+mod access;
+
+pub use access::{admits, configure};
 
 /// How long the lock is waited for. Whoever has it for longer does not start a machine.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -135,6 +139,7 @@ fn listen_privately(path: &Path) -> rustix::io::Result<UnixListener> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    access::permit(path)?;
     listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }

@@ -3,13 +3,14 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use crate::defect;
+use crate::sandbox::{self, Kind};
 use crate::socket::{self, SocketFile};
 
 /// How long clients have to take the answers that are under way when the server stops.
@@ -68,7 +69,7 @@ pub fn start<F: Future<Output = ()>>(
             on_defect(defect::words(&*panic));
         }
     };
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    let thread = sandbox::spawn(Kind::Server, name, run)?;
     Ok(Server { stop, thread: Some(thread), _file: file })
 }
 
@@ -77,11 +78,12 @@ pub async fn stopped(mut stopping: Stopping) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// The next connection. What the host refuses is tried again.
+/// The next connection of somebody who may come. What the host refuses is tried again.
 pub async fn accept(listener: &UnixListener) -> UnixStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, _)) if socket::admits(&stream) => return stream,
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!("no connection: {error}");
                 tokio::time::sleep(REST).await;

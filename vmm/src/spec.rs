@@ -8,6 +8,7 @@ mod rate;
 mod restore;
 #[cfg(test)]
 pub(crate) mod sample;
+mod sandbox;
 mod vsock;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use disk::{DiskFormat, DiskSpec};
 pub use net::{Mac, NetSpec, WireSpec};
 pub use rate::RateSpec;
 pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
+pub use sandbox::{KvmSpec, Limit, SandboxMode, SandboxSpec, SocketSpec};
 pub use vsock::VsockSpec;
 
 /// One machine.

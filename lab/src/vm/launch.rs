@@ -34,6 +34,9 @@ pub(super) fn launch(
     command
         .arg("run")
         .args(arguments)
+        // Snapshots of tests, and their machines' children, are in directories of their own there.
+        .arg("--allow-path")
+        .arg(std::env::temp_dir())
         .arg("--api-socket")
         .arg(&api)
         .arg("--agent-socket")

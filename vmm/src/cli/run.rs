@@ -10,6 +10,7 @@ use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
 use super::keys::word;
 use super::net::{NetArg, nets};
+use super::sandbox::SandboxArgs;
 use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
 use crate::spec::{
@@ -198,6 +199,10 @@ pub struct RunArgs {
     /// Whether it is to go on from a snapshot.
     #[command(flatten)]
     pub restore: RestoreArgs,
+
+    /// What the process may do.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 impl RunArgs {

@@ -48,13 +48,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// Opens /dev/kvm and makes the first VM, whose processors are `vendor`'s; the host's when `None`. With
+    /// Makes the first VM of `kvm`, whose processors are `vendor`'s; the host's when `None`. With
     /// `nested` they show their virtualization.
     ///
     /// # Errors
     /// [`BoardError`] names the step that failed.
-    pub fn new(vendor: Option<CpuVendor>, nested: bool) -> Result<Self, BoardError> {
-        let kvm = Kvm::new().map_err(at("open /dev/kvm"))?;
+    pub fn new(kvm: Kvm, vendor: Option<CpuVendor>, nested: bool) -> Result<Self, BoardError> {
         let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(at("supported CPUID"))?;
         let cpuid = cpu_vendor::present(cpuid, vendor)?;
         let cpuid = if nested { cpuid } else { cpu_nested::hide(cpuid) };

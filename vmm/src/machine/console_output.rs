@@ -7,10 +7,12 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dimmer_devices::bus::lock;
+
+use crate::sandbox::{self, Kind};
 
 /// Bytes that wait for the reader, at most.
 const MOST: usize = 1 << 20;
@@ -57,7 +59,7 @@ pub struct ConsoleWriter {
 pub fn start(output: Box<dyn Write + Send>) -> io::Result<(ConsoleOutput, ConsoleWriter)> {
     let shared = Arc::new(Shared::default());
     let inside = shared.clone();
-    let thread = thread::Builder::new().name("console".to_owned()).spawn(move || inside.write_to(output))?;
+    let thread = sandbox::spawn(Kind::Console, "console", move || inside.write_to(output))?;
     Ok((ConsoleOutput(shared.clone()), ConsoleWriter { shared, thread: Some(thread) }))
 }
 
@@ -175,6 +177,7 @@ impl Drop for ConsoleWriter {
 mod tests {
     use super::*;
     use std::io::Read;
+    use std::thread;
     use std::time::Instant;
 
     #[test]

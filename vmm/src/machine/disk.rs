@@ -7,7 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dimmer_devices::bus::{Overlap, lock};
@@ -20,6 +20,7 @@ use super::rate::Rate;
 use super::wake::{Wake, Waker};
 use crate::control::DiskStatus;
 use crate::defect;
+use crate::sandbox::{self, Kind};
 use crate::spec::DiskSpec;
 use image::Image;
 
@@ -110,7 +111,7 @@ impl Disk {
                 waker.wake(Wake::Defect(defect::words(&*panic)));
             }
         };
-        let thread = thread::Builder::new().name("disk".to_owned()).spawn(work).map_err(host)?;
+        let thread = sandbox::spawn(Kind::Disk, "disk", work).map_err(host)?;
         Ok(Self { spec: spec.clone(), sectors, device, shared, thread: Some(thread) })
     }
 

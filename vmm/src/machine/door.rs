@@ -1,8 +1,7 @@
 //! A UNIX socket that clients come to, for those who take them in themselves and never wait.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Mutex;
@@ -15,9 +14,9 @@ use crate::socket::{self, SocketFile};
 #[derive(Debug)]
 pub struct Door {
     listener: UnixListener,
-    _file: SocketFile,
+    file: Option<SocketFile>,
     /// A descriptor to give up when there is no other, so as to send a client away.
-    spare: Mutex<Option<File>>,
+    spare: Mutex<Option<OwnedFd>>,
 }
 
 impl Door {
@@ -28,7 +27,13 @@ impl Door {
     pub fn bind(path: &Path) -> io::Result<Self> {
         let (listener, file) = socket::bind(path)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, _file: file, spare: Mutex::new(Some(File::open("/dev/null")?)) })
+        let spare = Mutex::new(Some(listener.as_fd().try_clone_to_owned()?));
+        Ok(Self { listener, file: Some(file), spare })
+    }
+
+    /// The file, for whoever removes it, in place of who has the door.
+    pub fn take_file(&mut self) -> Option<SocketFile> {
+        self.file.take()
     }
 
     /// The listening descriptor.
@@ -41,14 +46,16 @@ impl Door {
     pub fn next(&self) -> Option<UnixStream> {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => return Some(stream),
+                Ok((stream, _)) if socket::admits(&stream) && stream.set_nonblocking(true).is_ok() => {
+                    return Some(stream);
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     let mut spare = lock(&self.spare);
                     drop(spare.take());
                     let sent_away = self.listener.accept().is_ok();
-                    *spare = File::open("/dev/null").ok();
+                    *spare = self.listener.as_fd().try_clone_to_owned().ok();
                     if !sent_away {
                         return None;
                     }

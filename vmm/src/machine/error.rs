@@ -13,6 +13,7 @@ use super::vcpu::VcpuError;
 use super::wiring::WiringError;
 use crate::host::{HostNodeProblem, HostProblem};
 use crate::layout::LayoutError;
+use crate::sandbox::{SandboxError, limits::LimitError};
 use crate::spec::Source;
 
 /// A machine could not be built.
@@ -80,6 +81,15 @@ pub enum MachineError {
     /// There are too few file descriptors.
     #[error("this machine needs more file descriptors: raise the limit of open files (ulimit -n): {0}")]
     Descriptors(#[source] io::Error),
+    /// A limit of the process's cannot be had.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The sandbox could not be made.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Forks could not be started later.
+    #[error("a process that starts forks: {0}")]
+    Launcher(#[source] io::Error),
     /// The event loop could not be set up.
     #[error("event loop: {0}")]
     EventLoop(String),

@@ -38,13 +38,26 @@ pub struct Sources {
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
 
+/// What the loop waits with, which watches nothing yet.
+pub struct Waiting(EventManager<Subscriber>);
+
+impl Waiting {
+    /// The host gives it before the sandbox closes.
+    ///
+    /// # Errors
+    /// [`MachineError::EventLoop`] when the host has none.
+    pub fn new() -> Result<Self, MachineError> {
+        let manager = EventManager::new();
+        Ok(Self(manager.map_err(|error| MachineError::EventLoop(format!("{error:?}")))?))
+    }
+}
+
 /// Runs the loop until the machine ends.
 ///
 /// # Errors
 /// [`MachineError::EventLoop`] when the host's epoll fails.
-pub fn run(machine: Machine, sources: Sources) -> Result<End, MachineError> {
+pub fn run(Waiting(mut manager): Waiting, machine: Machine, sources: Sources) -> Result<End, MachineError> {
     let failed = |error: &dyn std::fmt::Display| MachineError::EventLoop(error.to_string());
-    let mut manager = EventManager::<Subscriber>::new().map_err(|e| failed(&format!("{e:?}")))?;
     for line in machine.wiring.lines() {
         manager.add_subscriber(line);
     }

@@ -1,28 +1,28 @@
 //! Children of this machine: processes of their own, whose memory begins as a copy of this one's.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::sync::{Arc, mpsc};
 
 use super::Machine;
-use crate::cli::SerialArg;
 use crate::control::{Forked, Refusal, Reply, ReplyTo};
 use crate::events::{Hub, MachineEvent};
-use crate::forked;
+use crate::forked::{self, launcher::Launcher};
+use crate::sandbox::{self, Kind};
 use crate::spec::{Backing, ForkSpec, MachineSpec, MemorySpec, RestoredMemory, SerialSpec, check_id};
 
-/// Stack of the thread that waits for a child's end.
-const STACK: usize = 128 << 10;
-
 impl Machine {
-    /// Starts a child that begins with `image`; another thread answers, and waits for the child's end.
-    pub(super) fn start_child(&self, image: Arc<File>, fork: ForkSpec, reply: ReplyTo) {
-        let (hub, arguments) = (self.hub.clone(), arguments(&fork, &self.spec.memory));
+    /// Starts a child that begins with `image`; another thread waits until it is there, and answers.
+    pub(super) fn start_child(&self, image: Arc<File>, mut fork: ForkSpec, reply: ReplyTo) {
+        let Some(launcher) = self.launcher.clone() else {
+            let text = "only a machine with --api-socket can have children";
+            return drop(reply.send(Err(Refusal::Conflict(text.to_owned()))));
+        };
+        let hub = self.hub.clone();
+        fork.memory = fork.memory.or_else(|| Some(usual(&self.spec.memory)));
         let (give, take) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("fork".to_owned()).stack_size(STACK);
-        let started = thread.spawn(move || {
+        let started = sandbox::spawn(Kind::Fork, "fork", move || {
             if let Ok(reply) = take.recv() {
-                follow(&image, &arguments, fork, reply, &hub);
+                follow(&launcher, &image, fork, reply, &hub);
             }
         });
         match started {
@@ -58,6 +58,7 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
             return invalid(field, "the path must begin with /: the machine has a directory of its own");
         }
     }
+    check_sandbox(fork)?;
     match (&fork.agent_socket, &machine.agent_socket) {
         (Some(_), None) => {
             return invalid("agent_socket", "this machine has no port for it, and so has its child");
@@ -84,6 +85,17 @@ pub(super) fn check_fork(fork: &ForkSpec, machine: &MachineSpec) -> Result<(), R
     }
 }
 
+/// Refuses what a child in this machine's sandbox could not have.
+fn check_sandbox(fork: &ForkSpec) -> Result<(), Refusal> {
+    sandbox::check_socket("api_socket", &fork.api_socket)?;
+    fork.agent_socket.iter().try_for_each(|path| sandbox::check_socket("agent_socket", path))?;
+    match &fork.serial {
+        SerialSpec::File(path) => sandbox::check("serial", path),
+        SerialSpec::Socket(path) => sandbox::check_socket("serial", path),
+        SerialSpec::Null | SerialSpec::Stdio => Ok(()),
+    }
+}
+
 /// Refuses what holds something of the host's that can be of one machine only.
 fn check_devices(machine: &MachineSpec) -> Result<(), Refusal> {
     if let Some(disk) = machine.disks.iter().find(|disk| !disk.readonly) {
@@ -105,37 +117,16 @@ fn check_devices(machine: &MachineSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn follow(image: &File, arguments: &[OsString], fork: ForkSpec, reply: ReplyTo, hub: &Hub) {
-    let ForkSpec { id, api_socket, agent_socket, detached, .. } = fork;
-    match forked::start(image, arguments, detached) {
-        Ok(mut child) => {
-            let pid = child.id();
+fn follow(launcher: &Launcher, image: &File, fork: ForkSpec, reply: ReplyTo, hub: &Hub) {
+    match forked::start(launcher, image, &fork) {
+        Ok(pid) => {
+            let ForkSpec { id, api_socket, agent_socket, .. } = fork;
             hub.machine(MachineEvent::Forked { id: id.clone(), pid });
             // Who asked may have gone away meanwhile.
-            drop(reply.send(Ok(Reply::Forked(Forked { id: id.clone(), pid, api_socket, agent_socket }))));
-            // Its end is its own affair, but for the process's number, which is free only once somebody has looked.
-            let _ = child.wait();
+            drop(reply.send(Ok(Reply::Forked(Forked { id, pid, api_socket, agent_socket }))));
         }
-        Err(why) => drop(reply.send(Err(Refusal::Host(format!("{id}: {why}"))))),
+        Err(why) => drop(reply.send(Err(Refusal::Host(format!("{}: {why}", fork.id))))),
     }
-}
-
-fn arguments(fork: &ForkSpec, memory: &MemorySpec) -> Vec<OsString> {
-    // In one word: a name may begin with a dash.
-    let mut arguments: Vec<OsString> =
-        vec!["run".into(), "--forked".into(), format!("--restore={}", fork.id).into()];
-    let how = match fork.memory.unwrap_or_else(|| usual(memory)) {
-        RestoredMemory::Copy => "copy",
-        RestoredMemory::Map => "map",
-    };
-    arguments.extend(["--restore-memory", how].map(OsString::from));
-    arguments.extend(["--api-socket".into(), fork.api_socket.clone().into()]);
-    if let Some(path) = &fork.agent_socket {
-        arguments.extend(["--agent-socket".into(), path.clone().into()]);
-    }
-    arguments.extend(["--serial".into(), SerialArg(fork.serial.clone()).words()]);
-    arguments.extend(fork.paused.then(|| "--paused".into()));
-    arguments
 }
 
 #[cfg(test)]
@@ -224,7 +215,9 @@ mod tests {
 
     /// What the child's process makes of its arguments.
     fn understood(fork: &ForkSpec, memory: &MemorySpec) -> RestoreSpec {
-        let words = std::iter::once("dimmer".into()).chain(arguments(fork, memory));
+        let memory = fork.memory.or_else(|| Some(usual(memory)));
+        let words =
+            std::iter::once("dimmer".into()).chain(forked::arguments(&ForkSpec { memory, ..fork.clone() }));
         let Command::Run(run) = Cli::try_parse_from(words).unwrap().command else { panic!("it runs") };
         match run.into_start().unwrap() {
             Start::Restore(how) => how,

@@ -19,6 +19,7 @@ use super::threaded::Threaded;
 use super::turns::{Bell, Turns, Work};
 use super::wake::Waker;
 use crate::control::NetStatus;
+use crate::sandbox::Kind;
 use crate::spec::NetSpec;
 use wire::Wire;
 
@@ -87,7 +88,7 @@ impl Net {
             sending: Rate::new(spec.rate),
             receiving: Rate::new(spec.rate),
         };
-        let turns = Turns::begin("net", bell, waker, carrier).map_err(host)?;
+        let turns = Turns::begin(Kind::Net, "net", bell, waker, carrier).map_err(host)?;
         Ok(Self { spec: spec.clone(), device: Threaded::new(spec.id.clone(), device, turns), counts })
     }
 

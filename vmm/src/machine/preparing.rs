@@ -16,6 +16,7 @@ use super::saving::Save;
 use super::wake::Wake;
 use crate::control::{Command, Letter, Refusal, ReplyTo};
 use crate::defect;
+use crate::sandbox::{self, Kind};
 use crate::spec::DimmSpec;
 
 /// The devices that are on their way.
@@ -115,7 +116,7 @@ impl Machine {
             waker.wake(Wake::Prepared);
             prepared
         };
-        let thread = std::thread::Builder::new().name("prealloc".to_owned()).spawn(work);
+        let thread = sandbox::spawn(Kind::Memory, "prealloc", work);
         let thread = thread.map_err(|error| Refusal::Host(format!("a thread for prealloc: {error}")))?;
         Ok((DimmSpec { dimm, notify }, thread))
     }

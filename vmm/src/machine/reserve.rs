@@ -26,6 +26,8 @@ pub fn raise_limit() {
 #[derive(Debug)]
 pub struct Reserve {
     wanted: usize,
+    /// What all of them are.
+    nothing: File,
     kept: Vec<File>,
 }
 
@@ -35,7 +37,8 @@ impl Reserve {
     /// # Errors
     /// When there are not so many descriptors left.
     pub fn new(vcpus: usize) -> io::Result<Self> {
-        let mut reserve = Self { wanted: vcpus + BESIDE_VCPUS, kept: Vec::new() };
+        let mut reserve =
+            Self { wanted: vcpus + BESIDE_VCPUS, nothing: File::open("/dev/null")?, kept: Vec::new() };
         reserve.fill()?;
         Ok(reserve)
     }
@@ -51,7 +54,7 @@ impl Reserve {
     /// When there are fewer left.
     pub fn fill(&mut self) -> io::Result<()> {
         while self.kept.len() < self.wanted {
-            self.kept.push(File::open("/dev/null")?);
+            self.kept.push(self.nothing.try_clone()?);
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::chain::chain;
 use crate::control::{Command, Letter, Refusal, Reply, ReplyTo};
 use crate::defect;
 use crate::events::MachineEvent;
+use crate::sandbox::{self, Kind};
 
 /// A reset that is under way. Its thread is left behind when the machine ends, and ends with the process.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Machine {
                 Ok(())
             }
         };
-        let thread = std::thread::Builder::new().name("reset".to_owned()).spawn(work);
+        let thread = sandbox::spawn(Kind::Memory, "reset", work);
         Ok(thread.map_err(VcpuError::Thread)?)
     }
 

@@ -1,15 +1,13 @@
 //! A machine that goes on from a snapshot, as it was but for its generation ID.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use super::ram::LoadError;
 use super::state::StateProblem;
-use super::wake::Waker;
-use super::{Machine, MachineError, ram};
+use super::{Machine, MachineError, Outsiders, ram};
 use crate::chain::chain;
 use crate::control::VmState;
-use crate::events::{Hub, MachineEvent};
+use crate::events::MachineEvent;
 use crate::forked;
 use crate::snapshot::{Origin, Snapshot, SnapshotError};
 use crate::spec::{MachineSpec, RestoreSpec, Source, SpecError};
@@ -86,15 +84,14 @@ pub(super) fn spec(snapshot: &Snapshot, how: &RestoreSpec) -> Result<MachineSpec
 }
 
 impl Machine {
-    /// The machine in `snapshot`, with its vCPUs running unless they are to stay stopped.
+    /// The machine in `snapshot`, with its vCPUs stopped.
     pub(super) fn restore(
         spec: MachineSpec,
         snapshot: &Snapshot,
         how: &RestoreSpec,
-        hub: Arc<Hub>,
-        waker: Waker,
+        outside: Outsiders,
     ) -> Result<Self, MachineError> {
-        let mut machine = Self::assemble(spec, hub, waker)?;
+        let mut machine = Self::assemble(spec, outside)?;
         let restored = machine.go_on(snapshot, how);
         restored.map_err(|error| MachineError::Restore { from: how.source.clone(), error })?;
         Ok(machine)
@@ -125,9 +122,6 @@ impl Machine {
         self.hub.machine(MachineEvent::Restored);
         self.vcpus = Some(vcpus);
         self.state = VmState::Paused;
-        if !how.paused {
-            self.resume();
-        }
         Ok(())
     }
 

@@ -2,26 +2,24 @@
 //! loop goes on and the machine stays as it is.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 
 use super::Machine;
-use super::boot::Files;
 use super::forking::check_fork;
-use super::ram::Ram;
 use super::vcpu::Vcpus;
-use super::wake::Wake;
 use crate::chain::chain;
 use crate::control::{Command, Refusal, Reply, ReplyTo, VmState};
-use crate::defect;
 use crate::events::MachineEvent;
-use crate::snapshot::memory::Put;
-use crate::snapshot::state::FileMark;
-use crate::snapshot::{self, MachineState, SnapshotError, Which};
+use crate::sandbox;
+use crate::snapshot::SnapshotError;
 use crate::spec::{ForkSpec, SnapshotSpec};
+
+mod writer;
+
+pub(super) use writer::{Work, Writer};
 
 /// What the machine is written down for.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ pub(super) struct Saving {
     wanted: Option<(Save, ReplyTo)>,
     /// The id of what is written, if it is a snapshot.
     id: Option<String>,
-    thread: Option<JoinHandle<Written>>,
+    written: Option<Receiver<Written>>,
     given_up: Arc<AtomicBool>,
     /// Whether the vCPUs are to run again afterwards.
     was_running: bool,
@@ -50,37 +48,8 @@ pub(super) struct Saving {
 /// What has begun.
 struct Begun {
     id: Option<String>,
-    thread: JoinHandle<Written>,
+    written: Receiver<Written>,
     given_up: Arc<AtomicBool>,
-}
-
-/// What the thread has to do.
-struct Work {
-    /// Where the snapshot is to be, and which it is; for an image nowhere.
-    place: Option<(PathBuf, Which)>,
-    state: MachineState,
-    files: Arc<Files>,
-    ram: Arc<Ram>,
-    given_up: Arc<AtomicBool>,
-}
-
-impl Work {
-    fn write(self) -> Written {
-        let Self { place, state, files, ram, given_up } = self;
-        let pieces = state.memory.pieces.clone();
-        let go_on = || !given_up.load(Ordering::Relaxed);
-        let save =
-            |runs: Option<&[_]>, put: Put<'_>, sum: Option<&mut _>| ram.save(&pieces, runs, put, &go_on, sum);
-        let Some((place, which)) = place else {
-            let image = files.marks(FileMark::at_once);
-            let length = state.memory_length();
-            let save = |put: Put<'_>| save(None, put, None);
-            let image = image.and_then(|files| snapshot::image::write(state, files, length, save));
-            return image.map(Some).map_err(|error| Refusal::Host(format!("an image for the fork: {error}")));
-        };
-        let written = snapshot::write(&place, which, state, || files.marks(FileMark::of), save);
-        written.map(|()| None).map_err(refused)
-    }
 }
 
 impl Machine {
@@ -110,9 +79,9 @@ impl Machine {
     fn write_down(&mut self, save: Save, reply: ReplyTo) {
         let was_running = self.state == VmState::Running;
         match self.begin_to_write(&save) {
-            Ok(Begun { id, thread, given_up }) => {
+            Ok(Begun { id, written, given_up }) => {
                 let wanted = Some((save, reply));
-                self.saving = Some(Saving { wanted, id, thread: Some(thread), given_up, was_running });
+                self.saving = Some(Saving { wanted, id, written: Some(written), given_up, was_running });
             }
             Err(refusal) => {
                 self.track_as_before();
@@ -154,14 +123,7 @@ impl Machine {
             ram: self.ram.clone(),
             given_up: given_up.clone(),
         };
-        let waker = self.waker.clone();
-        let thread = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
-            let written = catch_unwind(AssertUnwindSafe(|| work.write()));
-            waker.wake(Wake::Saved);
-            written.unwrap_or_else(|panic| resume_unwind(panic))
-        });
-        let thread = thread.map_err(|error| Refusal::Host(format!("a thread for the snapshot: {error}")))?;
-        Ok(Begun { id, thread, given_up })
+        Ok(Begun { id, written: self.writer.begin(work), given_up })
     }
 
     fn check_save(&self, save: &Save) -> Result<(), Refusal> {
@@ -239,7 +201,7 @@ impl Machine {
 
 fn check_place(place: &Path) -> Result<(), Refusal> {
     if place.is_absolute() {
-        return Ok(());
+        return sandbox::check("destination", place);
     }
     let place = place.display();
     Err(Refusal::Invalid(format!(
@@ -257,10 +219,9 @@ fn refused(error: SnapshotError) -> Refusal {
 
 impl Saving {
     fn join(&mut self) -> Written {
-        let joined = self.thread.take().map_or(Ok(Ok(None)), JoinHandle::join);
-        joined.unwrap_or_else(|panic| {
-            Err(Refusal::Host(format!("the snapshot met a defect: {}", defect::words(&*panic))))
-        })
+        let Some(written) = self.written.take() else { return Ok(None) };
+        let ended = |_| Err(Refusal::Host("the thread that writes snapshots has ended".to_owned()));
+        written.recv().unwrap_or_else(ended)
     }
 }
 

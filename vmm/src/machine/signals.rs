@@ -7,13 +7,14 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::End;
 use crate::complaint::complain;
+use crate::sandbox::{self, Kind};
 use crate::socket;
 
 /// The signal that asks for the end, rather than for an end at once.
@@ -75,7 +76,7 @@ impl Signals {
                 process::exit(end.status().into());
             }
         };
-        let thread = thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+        let thread = sandbox::spawn(Kind::Signals, "signals", wait)?;
         Ok(Starting { stop, thread: Some(thread) })
     }
 }

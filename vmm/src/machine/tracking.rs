@@ -9,6 +9,7 @@ use std::path::Path;
 use super::Machine;
 use crate::chain::chain;
 use crate::control::Refusal;
+use crate::sandbox;
 use crate::snapshot::memory::Piece;
 use crate::snapshot::{Origin, SnapshotError, Which, chain as links};
 use crate::spec::SnapshotSpec;
@@ -23,6 +24,7 @@ impl Machine {
                 format!("base: {} must begin with /: the machine has a directory of its own", base.display());
             return Err(Refusal::Invalid(text));
         }
+        sandbox::check_base("base", base)?;
         let Some(tracked) = &self.tracked else {
             let text = "base: what is written is not tracked; that begins with a snapshot with \"track\": true, or with \
                 --restore DIR --track";

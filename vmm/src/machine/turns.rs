@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dimmer_devices::bus::lock;
@@ -14,6 +14,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::wake::{Wake, Waker};
 use crate::defect;
+use crate::sandbox::{self, Kind};
 
 /// How long the thread may take to see that it is held.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +85,7 @@ impl Turns {
     /// # Errors
     /// What the host says.
     pub fn begin(
+        kind: Kind,
         name: &str,
         bell: Arc<Bell>,
         waker: Waker,
@@ -97,7 +99,7 @@ impl Turns {
                 waker.wake(Wake::Defect(defect::words(&*panic)));
             }
         };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(all)?;
+        let thread = sandbox::spawn(kind, name, all)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -166,6 +168,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     use super::*;
 
@@ -193,7 +196,8 @@ mod tests {
     fn each_ring_is_a_turn_unless_it_is_held() {
         let (bell, count) = (Bell::new().unwrap(), Arc::<AtomicUsize>::default());
         let (waker, wakes, _woken) = Waker::new().unwrap();
-        let turns = Turns::begin("count", bell.clone(), waker, Counting(count.clone(), 0)).unwrap();
+        let turns =
+            Turns::begin(Kind::Net, "count", bell.clone(), waker, Counting(count.clone(), 0)).unwrap();
         wait_for(&count, 1);
         bell.ring();
         wait_for(&count, 2);
@@ -212,7 +216,9 @@ mod tests {
     #[test]
     fn a_defect_is_told_and_nobody_waits_for_it() {
         let (waker, wakes, _woken) = Waker::new().unwrap();
-        let turns = Turns::begin("defect", Bell::new().unwrap(), waker, Counting(Arc::default(), 1)).unwrap();
+        let turns =
+            Turns::begin(Kind::Net, "defect", Bell::new().unwrap(), waker, Counting(Arc::default(), 1))
+                .unwrap();
         let told = wakes.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(told, Wake::Defect(words) if words.contains("the last")));
         turns.hold(true);

@@ -16,6 +16,7 @@ use super::hold::Hold;
 use super::kvm_error::KvmError;
 use super::wake::{Wake, Waker};
 use crate::defect;
+use crate::sandbox::{self, Kind};
 use crate::topology::Topology;
 
 /// vCPUs could not be started.
@@ -69,8 +70,8 @@ impl Vcpus {
         let spawn = |(index, cpu): (usize, &Arc<Mutex<Cpu>>)| {
             let thread =
                 Thread { index, cpu: cpu.clone(), gate: gate.clone(), surroundings: surroundings.clone() };
-            let builder = std::thread::Builder::new().name(format!("vcpu{index}"));
-            builder.spawn(move || thread.run()).map_err(VcpuError::Thread)
+            let name = format!("vcpu{index}");
+            sandbox::spawn(Kind::Vcpu, &name, move || thread.run()).map_err(VcpuError::Thread)
         };
         let threads = cpus.iter().enumerate().map(spawn).collect::<Result<_, _>>();
         if threads.is_err() {

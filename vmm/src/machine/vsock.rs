@@ -21,6 +21,8 @@ use super::threaded::Threaded;
 use super::turns::{Bell, Turns, Work};
 use super::wake::Waker;
 use crate::control::VsockStatus;
+use crate::sandbox::Kind;
+use crate::socket::SocketFile;
 use crate::spec::VsockSpec;
 use connections::Connections;
 use hello::{Hello, Said};
@@ -54,6 +56,7 @@ pub struct Vsock {
     /// The device.
     pub device: Threaded<Device>,
     counts: Arc<Counts>,
+    _file: Option<SocketFile>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +72,9 @@ impl Vsock {
     /// # Errors
     /// [`VsockError`].
     pub fn new(spec: &VsockSpec, waker: Waker, transports: &mut Transports<'_>) -> Result<Self, VsockError> {
-        let door = Door::bind(&spec.path)?;
+        let mut door = Door::bind(&spec.path)?;
+        // In its sandbox the thread removes nothing.
+        let file = door.take_file();
         let bell = Bell::new()?;
         let ring = bell.clone();
         let device = transports.attach(Device::new(spec.cid, Box::new(move || ring.ring())))?;
@@ -82,8 +87,9 @@ impl Vsock {
             device: device.clone(),
             counts: counts.clone(),
         };
-        let turns = Turns::begin("vsock", bell, waker, carrier)?;
-        Ok(Self { spec: spec.clone(), device: Threaded::new("vsock".to_owned(), device, turns), counts })
+        let turns = Turns::begin(Kind::Vsock, "vsock", bell, waker, carrier)?;
+        let device = Threaded::new("vsock".to_owned(), device, turns);
+        Ok(Self { spec: spec.clone(), device, counts, _file: file })
     }
 
     /// What can be said of it.

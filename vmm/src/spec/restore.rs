@@ -28,7 +28,8 @@ pub struct SnapshotSpec {
 }
 
 /// A child that a machine is to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ForkSpec {
     /// Its name.
     pub id: String,

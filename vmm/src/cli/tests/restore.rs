@@ -156,6 +156,13 @@ fn every_flag_goes_with_a_snapshot_or_is_refused() {
         "forked",
         "paused",
         "track",
+        "sandbox",
+        "allow_path",
+        "rlimit",
+        "cgroup",
+        "kvm",
+        "sockets",
+        "sandbox_try",
     ];
     let cli = Cli::command();
     let run = cli.find_subcommand("run").expect("it is one");

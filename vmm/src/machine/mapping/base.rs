@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use dimmer_devices::bus::lock;
@@ -15,7 +16,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap};
 
 use super::error::at;
 use super::{ALIGN, Bound, Mapping, MappingError, Store, len};
-use crate::sparse;
+use crate::{kept, sparse};
 
 /// A part of an area that lies over a file.
 #[derive(Debug, Clone)]
@@ -105,7 +106,7 @@ impl Mapping {
 
     /// Where pages were touched.
     fn touched(&self, part: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
-        let pagemap = File::open("/proc/self/pagemap")?;
+        let pagemap = kept::file(Path::new(kept::PAGEMAP))?;
         let first = self.address(part.start).addr() as u64 / PAGE;
         let mut found: Vec<Range<u64>> = Vec::new();
         let mut entries = vec![0; usize::try_from(ENTRIES * ENTRY).expect("a small number")];

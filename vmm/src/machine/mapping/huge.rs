@@ -1,7 +1,8 @@
 //! What is said when the host's pool of huge pages is too small.
 
-use std::fs;
+use std::path::Path;
 
+use crate::kept;
 use crate::units::{Bytes, KIB};
 
 /// The pool cannot give as many huge pages as a step takes.
@@ -21,7 +22,7 @@ pub struct Shortage {
 /// Why a step with `size` bytes of pages of `page` bytes failed with `error`.
 pub(super) fn shortage(page: u64, size: u64, error: rustix::io::Errno) -> Shortage {
     let path = format!("/sys/kernel/mm/hugepages/hugepages-{}kB", page / KIB);
-    let number = |name: &str| fs::read_to_string(format!("{path}/{name}")).ok()?.trim().parse::<u64>().ok();
+    let number = |name: &str| kept::text(&Path::new(&path).join(name)).ok()?.trim().parse::<u64>().ok();
     let state = match (number("free_hugepages"), number("resv_hugepages"), number("nr_hugepages")) {
         // Free pages that somebody has set aside are counted as free, too.
         (Some(free), Some(aside), Some(all)) => {

@@ -1,16 +1,18 @@
 //! What the host's kernel says of this process's address space: `/proc/self/maps`
 //! (Documentation/filesystems/proc.rst).
 
-use std::fs;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
+
+use crate::kept;
 
 /// The readable and writable ranges of addresses, ascending; neighbours are one range.
 ///
 /// # Errors
 /// When the file cannot be read, or is not what the kernel documents.
 pub fn writable() -> io::Result<Vec<Range<u64>>> {
-    parse(&fs::read_to_string("/proc/self/maps")?)
+    parse(&kept::text(Path::new(kept::MAPS))?)
 }
 
 fn parse(text: &str) -> io::Result<Vec<Range<u64>>> {
