@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use dimmer_images::Kernel;
+use dimmer_lab::expect;
 use dimmer_lab::vm::{Setup, TestVm};
 
 use crate::layouts::assert_layout;
@@ -69,7 +70,10 @@ fn memory_of_its_own_tier(kernel: &Kernel) -> Outcome {
         let dax = "/sys/bus/dax/drivers";
         vm.shell(&format!("echo dax0.0 > {dax}/device_dax/unbind; echo dax0.0 > {dax}/kmem/new_id"))?;
     }
-    assert_layout(&mut vm, &format!("{BOOT}, 48-55 Movable node 1"))?;
+    let layout = vm.settled()?;
+    let expected = format!("{BOOT}, 48-55 Movable node 1");
+    let wanted = expect::parse(&expected)?;
+    assert_eq!(expect::seen_as(&wanted, &layout), wanted);
     assert_eq!(tiers(&mut vm)?, "memory_tier22: 1\nmemory_tier4: 0\n");
     vm.guest().offline(&"48-55".parse()?)?;
     assert_eq!(tiers(&mut vm)?, "memory_tier4: 0\n");
