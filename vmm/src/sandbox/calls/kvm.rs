@@ -47,6 +47,8 @@ pub const SET_USER_MEMORY_REGION: c_ulong = takes::<kvm_userspace_memory_region>
 pub const GET_DIRTY_LOG: c_ulong = takes::<kvm_dirty_log>(0x42);
 /// A vCPU's registers.
 pub const GET_REGS: c_ulong = gives::<kvm_regs>(0x81);
+/// Whether a vCPU runs, or waits for what.
+pub const SET_MP_STATE: c_ulong = takes::<kvm_mp_state>(0x99);
 /// What is on its way to a vCPU.
 pub const GET_VCPU_EVENTS: c_ulong = gives::<kvm_vcpu_events>(0x9f);
 /// The other way round.

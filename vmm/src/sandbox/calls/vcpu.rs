@@ -22,6 +22,7 @@ pub const CALLS: Calls = Calls {
         kvm::SET_USER_MEMORY_REGION,
         kvm::GET_DIRTY_LOG,
         kvm::GET_REGS,
+        kvm::SET_MP_STATE,
         kvm::GET_VCPU_EVENTS,
         kvm::SET_VCPU_EVENTS,
     ])],
