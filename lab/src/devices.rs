@@ -86,7 +86,7 @@ impl Devices {
         let dax = |(id, device): (&String, &DaxDevice)| Device {
             id: id.clone(),
             is_dimm: false,
-            ranges: vec![device.blocks().start * size..device.blocks().end * size],
+            ranges: std::iter::once(device.blocks().start * size..device.blocks().end * size).collect(),
             plugged: 0,
         };
         let dax = linux.dax.iter().map(dax);

@@ -191,7 +191,7 @@ pub struct VmInfo {
     /// Number of virtual CPUs that there are.
     pub cpus: u32,
     /// How many there are and may be, and what becomes of them.
-    pub processors: ProcessorsStatus,
+    pub processors: Box<ProcessorsStatus>,
     /// Bytes of boot RAM.
     pub boot_memory: u64,
     /// Bytes of boot RAM and of all plugged memory, less what is in the balloon.

@@ -7,6 +7,7 @@
 //! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, a failing host, or a request that met a defect of Dimmer |
 
 pub mod client;
+mod paths;
 mod progress;
 mod render;
 #[cfg(test)]
@@ -14,7 +15,7 @@ mod tests;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,6 +29,7 @@ use crate::audit::Audit;
 use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
 use crate::control::Forked;
 use client::{Answer, Client, ClientError, Method, segment};
+use paths::{from_the_root, text};
 
 pub use render::what;
 
@@ -301,16 +303,6 @@ impl Talk<'_> {
 fn waiting(path: &str, wait: Option<Duration>) -> String {
     let query = wait.map(|wait| format!("?wait={}", wait.as_secs_f64())).unwrap_or_default();
     format!("{path}{query}")
-}
-
-/// A path of this process for the machine, whose directory is another one.
-fn from_the_root(path: &Path) -> Result<PathBuf, Failure> {
-    text(std::path::absolute(path).map_err(Failure::Here)?.into()).map(PathBuf::from)
-}
-
-/// What can be said in JSON.
-fn text(words: OsString) -> Result<String, Failure> {
-    words.into_string().map_err(Failure::NoText)
 }
 
 /// The body, if the answer is a good one.

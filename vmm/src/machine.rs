@@ -151,6 +151,18 @@ fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
     if cpus <= most { Ok(cpus) } else { Err(MachineError::Cpus { asked: spec.max_cpus, most }) }
 }
 
+fn new_ram(
+    spec: &MachineSpec,
+    layout: &Layout,
+    kvm: Arc<Board>,
+    hold: Arc<Hold>,
+    faults: Arc<Faults>,
+) -> Result<Arc<Ram>, MachineError> {
+    let (mapping, bindings) = (MappingSpec::new(&spec.memory), Bindings::new(spec, layout));
+    let areas = AreaSpec::all(spec, layout);
+    Ok(Arc::new(Ram::new(ram::Parts { kvm, hold, faults, mapping, bindings, areas })?))
+}
+
 impl Machine {
     /// The machine, with a kernel that does not run yet.
     fn boot(spec: MachineSpec, outside: Outsiders) -> Result<Self, MachineError> {
@@ -172,10 +184,7 @@ impl Machine {
         files.warn_of_far_windows(&spec, &layout);
         let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
         faults.set(spec.faults.clone())?;
-        let (kvm, mapping) = (board.clone(), MappingSpec::new(&spec.memory));
-        let (bindings, areas) = (Bindings::new(&spec, &layout), AreaSpec::all(&spec, &layout));
-        let parts = ram::Parts { kvm, hold: hold.clone(), faults: faults.clone(), mapping, bindings, areas };
-        let ram = Arc::new(Ram::new(parts)?);
+        let ram = new_ram(&spec, &layout, board.clone(), hold.clone(), faults.clone())?;
         let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
         let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
         let wiring = Wiring::new(&parts::Parts {

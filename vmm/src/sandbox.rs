@@ -6,7 +6,8 @@
 //! - Each thread makes the system calls of its [kind](Kind) alone (seccomp, [`calls`]). Another call ends the machine
 //!   ([`violation`]).
 //! - Files are opened while the machine is set up. Afterwards a thread reaches those below the directories of `--allow-path`, and
-//!   removes files from its sockets' directories, and nothing else (Landlock, [`paths`]).
+//!   removes files from its sockets' directories, and nothing else (Landlock, [`paths`]). Without that flag clients name any path, so
+//!   the threads that write for them reach every file; no other thread reaches one.
 //! - No thread has capabilities, and nothing that is executed gets any ([`capabilities`]).
 //!
 //! # When it closes
@@ -67,6 +68,8 @@ use allowed::Places;
 use filter::{Filter, FilterError, Otherwise};
 use paths::{Paths, PathsError};
 
+/// Below it is every file.
+pub const ROOT: &str = "/";
 /// Exit status where the host fails a machine.
 const STATUS: i32 = 3;
 
@@ -98,10 +101,40 @@ pub enum SandboxError {
 struct Sandbox {
     filters: BTreeMap<Kind, Filter>,
     /// None where the kernel's log is all that is wanted.
-    rules: Option<RulesetCreated>,
+    rules: Option<Rules>,
     places: Places,
     /// The thread that is to try.
     tried: Option<String>,
+}
+
+/// Rules about files.
+#[derive(Debug)]
+struct Rules {
+    /// Of the threads that write what clients name: the main thread, and that of snapshots.
+    writers: RulesetCreated,
+    /// Of the others.
+    others: RulesetCreated,
+}
+
+impl Rules {
+    /// Those of a machine that needs `paths`, and whose clients may name what is below `allowed`, or anything where that is empty.
+    fn new(mut paths: Paths, allowed: &[PathBuf]) -> Result<Self, SandboxError> {
+        for directory in allowed {
+            if !directory.is_dir() {
+                return Err(SandboxError::Directory(directory.clone()));
+            }
+            paths.write(directory);
+        }
+        let others = paths.rules()?;
+        if allowed.is_empty() {
+            paths.write(Path::new(ROOT));
+        }
+        Ok(Self { writers: paths.rules()?, others })
+    }
+
+    fn of(&self, kind: Kind) -> &RulesetCreated {
+        if matches!(kind, Kind::EventLoop | Kind::Snapshot) { &self.writers } else { &self.others }
+    }
 }
 
 static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
@@ -136,13 +169,7 @@ pub fn prepare(spec: &SandboxSpec, mut confined: Confined<'_>) -> Result<(), San
     let filters = filters.collect::<Result<_, FilterError>>()?;
     let mut rules = None;
     if spec.mode == SandboxMode::On {
-        for directory in &spec.allowed {
-            if !directory.is_dir() {
-                return Err(SandboxError::Directory(directory.clone()));
-            }
-            confined.paths.write(directory);
-        }
-        rules = Some(confined.paths.rules()?);
+        rules = Some(Rules::new(std::mem::take(&mut confined.paths), &spec.allowed)?);
         violation::watch().map_err(host("SIGSYS"))?;
         give_up_new_privileges()?;
         // What a guest has in memory, and what of it passes through here, is not for the host's disk.
@@ -191,7 +218,7 @@ fn enter(kind: Kind) -> Result<(), SandboxError> {
     {
         let host = |what| move |error| SandboxError::Host { what, error };
         capabilities::drop_all().map_err(|error| host("capabilities")(error.into()))?;
-        let kept = paths::keep_to(rules.try_clone().map_err(host("rules about files"))?)?;
+        let kept = paths::keep_to(rules.of(kind).try_clone().map_err(host("rules about files"))?)?;
         if !kept && kind == Kind::EventLoop {
             tracing::warn!("this host's kernel has no Landlock: the sandbox does without rules about files");
         }

@@ -22,10 +22,11 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "on|log|off", default_value = "on", value_parser = word::<SandboxMode>)]
     pub sandbox: SandboxMode,
 
-    /// A directory below which clients may have snapshots written, and forks' sockets and consoles (may be repeated)
+    /// A directory below which clients may have snapshots written, and forks' sockets and consoles (may be repeated; default: anywhere)
     ///
-    /// In the sandbox no path is reached that was not named on the command line. Sockets of forks may also be where the machine's
-    /// own sockets are.
+    /// With it no path is reached in the sandbox that was not named on the command line. Sockets of forks may also be where the
+    /// machine's own sockets are. Without it clients name any path, and the threads that write for them reach every file that this
+    /// user does.
     #[arg(long, value_name = "DIR")]
     pub allow_path: Vec<PathBuf>,
 

@@ -77,7 +77,7 @@ impl Machine {
             id: self.id.clone(),
             state: self.state,
             cpus: processors.plugged.into(),
-            processors,
+            processors: Box::new(processors),
             boot_memory: self.spec.memory.size,
             memory_actual_size: self.ram_size().saturating_sub(in_balloon),
             resets: self.resets,

@@ -99,6 +99,9 @@ fn confine(own: &Own, spec: &MachineSpec, is_forked: bool) -> Result<(), String>
     }
     sockets(own, spec).iter().for_each(|socket| paths.sockets(socket));
     own.sandbox.allowed.iter().for_each(|directory| paths.write(directory));
+    if own.sandbox.allowed.is_empty() {
+        paths.write(Path::new(sandbox::ROOT));
+    }
     let rules = paths.rules().map_err(|error| chain(&error))?;
     keep_to(rules).map(drop).map_err(|error| chain(&error))
 }

@@ -13,8 +13,8 @@ struct Allowed(Vec<PathBuf>);
 /// The places that clients may name.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// Of `--allow-path`.
-    own: Allowed,
+    /// Of `--allow-path`; none where clients may name any.
+    own: Option<Allowed>,
     /// Of sockets.
     sockets: Allowed,
     /// Snapshots that the machine goes on from.
@@ -45,7 +45,7 @@ fn climbs(path: &Path) -> bool {
 impl Places {
     pub(super) fn new(own: &[PathBuf], confined: &Confined<'_>) -> Self {
         Self {
-            own: Allowed::below(own.iter().map(PathBuf::as_path)),
+            own: (!own.is_empty()).then(|| Allowed::below(own.iter().map(PathBuf::as_path))),
             sockets: Allowed::below(confined.sockets.iter().copied()),
             snapshots: Allowed::below(confined.snapshots.iter().copied()),
         }
@@ -53,13 +53,16 @@ impl Places {
 
     fn refuse(&self, field: &str, path: &Path) -> Refusal {
         let path = path.display();
-        let where_else = match self.own.0.first() {
-            Some(first) => format!("below {} or another directory of --allow-path", first.display()),
-            None => "below a directory of --allow-path, of which this machine was given none".to_owned(),
-        };
+        let first = self.own.as_ref().and_then(|own| own.0.first()).map(|first| first.display().to_string());
+        let first = first.unwrap_or_default();
         Refusal::Invalid(format!(
-            "{field}: {path} is outside of this machine's sandbox: must be {where_else}"
+            "{field}: {path} is outside of this machine's sandbox: must be below {first} or another directory of --allow-path"
         ))
+    }
+
+    /// Whether clients may have something written to `path`.
+    fn may_write(&self, path: &Path) -> bool {
+        self.own.as_ref().is_none_or(|own| own.has(path))
     }
 }
 
@@ -68,7 +71,7 @@ impl Places {
 /// # Errors
 /// [`Refusal::Invalid`] names `field`, and the flag that would allow it.
 pub fn check(field: &str, path: &Path) -> Result<(), Refusal> {
-    decide(field, path, |places| places.own.has(path))
+    decide(field, path, |places| places.may_write(path))
 }
 
 /// Refuses a path that forks may not have a socket at.
@@ -76,7 +79,7 @@ pub fn check(field: &str, path: &Path) -> Result<(), Refusal> {
 /// # Errors
 /// As [`check`].
 pub fn check_socket(field: &str, path: &Path) -> Result<(), Refusal> {
-    decide(field, path, |places| places.own.has(path) || places.sockets.has(path))
+    decide(field, path, |places| places.may_write(path) || places.sockets.has(path))
 }
 
 /// Refuses a snapshot that no other can be a difference to.
@@ -84,7 +87,7 @@ pub fn check_socket(field: &str, path: &Path) -> Result<(), Refusal> {
 /// # Errors
 /// As [`check`].
 pub fn check_base(field: &str, path: &Path) -> Result<(), Refusal> {
-    decide(field, path, |places| places.own.has(path) || places.snapshots.is(path))
+    decide(field, path, |places| places.may_write(path) || places.snapshots.is(path))
 }
 
 fn decide(field: &str, path: &Path, may: impl FnOnce(&Places) -> bool) -> Result<(), Refusal> {
@@ -116,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn without_the_flag_clients_name_any_path() {
+        let places = |own: &[PathBuf]| {
+            let confined =
+                Confined { paths: super::super::Paths::default(), sockets: vec![], snapshots: vec![] };
+            Places::new(own, &confined)
+        };
+        for path in ["/srv/snap", "/tmp/../srv/snap"] {
+            assert!(places(&[]).may_write(Path::new(path)), "{path}");
+        }
+        assert!(!places(&["/srv".into()]).may_write(Path::new("/tmp/snap")));
+    }
+
+    #[test]
     fn a_refusal_names_the_field_and_the_flag() {
         let places = |own: &[PathBuf]| {
             let confined =
@@ -123,12 +139,8 @@ mod tests {
             Places::new(own, &confined).refuse("destination", Path::new("/a/b")).to_string()
         };
         assert_eq!(
-            places(&[]),
-            "destination: /a/b is outside of this machine's sandbox: must be below a directory of --allow-path, of which this \
-             machine was given none"
-        );
-        assert!(
-            places(&["/srv".into()]).ends_with("must be below /srv or another directory of --allow-path")
+            places(&["/srv".into()]),
+            "destination: /a/b is outside of this machine's sandbox: must be below /srv or another directory of --allow-path"
         );
     }
 }

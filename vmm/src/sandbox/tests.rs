@@ -1,3 +1,5 @@
+//! What processes in the sandbox can do, and cannot: each test is a child process of the test's own program.
+
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpListener;

@@ -130,7 +130,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         id: None,
         state,
         cpus: 2,
-        processors: processors(2, 2),
+        processors: Box::new(processors(2, 2)),
         boot_memory: 4 * GIB,
         memory_actual_size: 5 * GIB,
         resets: 1,
