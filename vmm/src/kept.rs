@@ -11,6 +11,8 @@ use dimmer_devices::bus::lock;
 
 /// What the host's kernel says of this process's address space.
 pub const MAPS: &str = "/proc/self/maps";
+/// What it says of this process.
+pub const STATUS: &str = "/proc/self/status";
 /// What it says of each page.
 pub const PAGEMAP: &str = "/proc/self/pagemap";
 /// What it says of its huge pages.
@@ -23,7 +25,7 @@ static FILES: Mutex<BTreeMap<PathBuf, File>> = Mutex::new(BTreeMap::new());
 /// # Errors
 /// What the host says.
 pub fn keep_all() -> io::Result<()> {
-    let mut paths: Vec<_> = [MAPS, PAGEMAP].map(PathBuf::from).to_vec();
+    let mut paths: Vec<_> = [MAPS, STATUS, PAGEMAP].map(PathBuf::from).to_vec();
     for pool in fs::read_dir(HUGE).into_iter().flatten() {
         let pool = pool?.path();
         paths.extend(["free", "resv", "nr"].map(|what| pool.join(format!("{what}_hugepages"))));

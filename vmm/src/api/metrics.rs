@@ -4,6 +4,7 @@ mod balloon;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -18,6 +19,7 @@ use super::errors::AnyProblem;
 use super::{Api, Problem, Shared};
 use crate::control::{Command, Counts, Reply, VmInfo};
 use crate::events::Tally;
+use crate::kept;
 
 /// OpenMetrics 1.0.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -212,7 +214,7 @@ fn events(registry: &mut Registry, Tally { events, ost }: Tally, missed: u64) {
 
 /// The host memory of this process (Linux, Documentation/filesystems/proc.rst, `/proc/PID/status`).
 fn resident(registry: &mut Registry) -> io::Result<()> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    let status = kept::text(Path::new(kept::STATUS))?;
     let family = Family::<Resident, Gauge>::default();
     for (key, kind) in [("RssAnon:", "anonymous"), ("RssFile:", "file"), ("RssShmem:", "shared")] {
         let line = status.lines().find_map(|line| line.strip_prefix(key));

@@ -10,6 +10,7 @@ use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
 const CONTRACT: [(&str, &str, &[&str]); 30] = [
+    ("/cpus", "get", &["200"]),
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
     ("/faults", "put", &["200"]),

@@ -12,6 +12,8 @@ pub const CALLS: Calls = Calls {
         Sysno::epoll_wait,
         Sysno::fcntl,
         Sysno::getsockopt,
+        // What the host's kernel says of this process, for metrics.
+        Sysno::pread64,
         Sysno::read,
         Sysno::recvfrom,
         Sysno::sendto,

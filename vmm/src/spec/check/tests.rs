@@ -78,7 +78,7 @@ fn every_cpu_is_in_one_node() {
     let line = complaint(|spec| spec.numa[1].cpus.clear());
     assert_eq!(line, "--numa: cpus=1: must be in a node, as all of 0 to 1 must");
     let line = complaint(|spec| spec.numa[1].cpus.push(2));
-    assert_eq!(line, "--numa: cpus=2: must be 0 to 1, as --cpus is 2");
+    assert_eq!(line, "--numa: cpus=2: must be 0 to 1, as --cpus allows 2");
 }
 
 #[test]

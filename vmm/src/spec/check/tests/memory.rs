@@ -113,8 +113,8 @@ fn firmware_ranges_are_whole_pages() {
 #[test]
 fn a_soft_reserved_range_is_of_a_node_that_there_is_and_no_other_has_one() {
     let range = |kind, node| FirmwareRangeSpec { kind, size: MIB, start: None, node };
-    let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::SoftReserved, 1)]);
-    assert!(line.starts_with("--firmware-range: node=1: "), "{line}");
+    let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::SoftReserved, 2)]);
+    assert!(line.starts_with("--firmware-range: node=2: "), "{line}");
     let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::Pmem, 1)]);
     assert_eq!(line, "--firmware-range: node=1: must be of a range of kind=soft-reserved");
 }
