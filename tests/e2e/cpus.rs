@@ -95,7 +95,9 @@ fn they_go_on_in_copies_and_behind_a_reset(kernel: &Kernel) -> Outcome {
     use_it(&mut vm, 1)?;
     let directory = tempfile::tempdir()?;
     vm.snapshot(directory.path())?;
-    for mut copy in [vm.fork()?, TestVm::restore(directory.path(), "")?] {
+    let mut restored = TestVm::restore(directory.path(), "")?;
+    restored.connect()?;
+    for mut copy in [vm.fork()?, restored] {
         assert_eq!(
             (file(&mut copy, "present")?, file(&mut copy, "online")?),
             ("0-2".to_owned(), "0-1".to_owned())
@@ -116,7 +118,9 @@ fn they_go_on_in_copies_and_behind_a_reset(kernel: &Kernel) -> Outcome {
 
 /// Node 1 comes with its DIMM, has a processor, and stays without the DIMM, until the processor goes as well.
 fn a_node_lives_as_long_as_it_has_something(kernel: &Kernel) -> Outcome {
+    // All of it movable, so that it can go whatever the guest does.
     let mut vm = Setup::new(kernel)
+        .cmdline("memhp_default_state=online_movable memory_hotplug.online_policy=contig-zones")
         .arguments("--memory size=2G --cpus 1,max=2 --numa id=0,cpus=0,memory=2G --numa id=1,cpus=1")
         .arguments("--memory-hotplug method=acpi,slots=2,size=4G")
         .boot()?;

@@ -33,13 +33,14 @@ const FILES: [(&str, &str); 5] = [
     ("etc/systemd/network/80-dimmer.network", "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n"),
     ("etc/profile.d/dimmer.sh", include_str!("root/profile.sh")),
 ];
-/// The services that every boot wants: what the link leads to, and the link.
-const WANTED: [(&str, &str); 2] = [
+/// The services that every boot wants, and one that has nothing to watch: what the link leads to, and the link.
+const WANTED: [(&str, &str); 3] = [
     ("../dimmer-agent.service", "etc/systemd/system/multi-user.target.wants/dimmer-agent.service"),
     (
         "/lib/systemd/system/systemd-networkd.service",
         "etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
     ),
+    ("/dev/null", "etc/systemd/system/ndctl-monitor.service"),
 ];
 /// Where this program goes.
 const AGENT: &str = "usr/lib/dimmer/agent";
