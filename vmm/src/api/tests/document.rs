@@ -9,7 +9,7 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 30] = [
+const CONTRACT: [(&str, &str, &[&str]); 31] = [
     ("/cpus", "get", &["200"]),
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
