@@ -63,8 +63,9 @@ const ENTRIES: [(u8, u8, u16, u32); 11] = [
 /// The WDAT of a watchdog whose first register is `port`.
 pub(crate) fn wdat(port: u16) -> Vec<u8> {
     let mut body = HEADER.to_le_bytes().to_vec();
-    // No PCI device: segment, bus, device and function are all ones; three bytes are reserved.
-    body.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
+    // No PCI device: segment (of 16 bits), bus, device and function are 255, as Linux wants it (`acpi_watchdog_init` in
+    // drivers/acpi/acpi_watchdog.c); three bytes are reserved.
+    body.extend([0xff, 0, 0xff, 0xff, 0xff, 0, 0, 0]);
     for value in [PERIOD, LONGEST, 1] {
         body.extend(value.to_le_bytes());
     }
@@ -91,6 +92,7 @@ mod tests {
         let wdat = wdat(0xb20);
         assert_eq!(wdat.len(), 36 + 32 + ENTRIES.len() * 24);
         assert_eq!(wdat[36..40], HEADER.to_le_bytes());
+        assert_eq!(wdat[40..48], [0xff, 0, 0xff, 0xff, 0xff, 0, 0, 0]);
         assert_eq!(wdat[64..68], 11_u32.to_le_bytes());
         let start = &wdat[68 + 5 * 24..][..24];
         assert_eq!(start, [9, 2, 0, 0, 1, 32, 0, 3, 0x28, 0xb, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]);

@@ -111,7 +111,7 @@ macro_rules! tests {
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
-const LONG: [&str; 26] = [
+const LONG: [&str; 28] = [
     "backing::a_named_file",
     "backing::an_unnamed_file",
     "backing::anonymous_memory_without_huge_pages",
@@ -138,6 +138,8 @@ const LONG: [&str; 26] = [
     "virtio_mem_units::units_of_1_gib",
     "virtio_mem_units::units_of_2_gib",
     "virtio_mem_units::units_of_4_gib",
+    "watchdog::a_reset_that_the_next_guest_knows_of",
+    "watchdog::signs_of_life_and_other_ends",
 ];
 
 /// One gibibyte, and one mebibyte.
