@@ -111,10 +111,11 @@ macro_rules! tests {
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
-const LONG: [&str; 28] = [
+const LONG: [&str; 29] = [
     "backing::a_named_file",
     "backing::an_unnamed_file",
     "backing::anonymous_memory_without_huge_pages",
+    "balloon::free_memory_is_reported",
     "balloon::what_goes_into_it_is_the_hosts",
     "disk::memory_comes_and_goes_under_reads",
     "disk::what_was_flushed_outlives_a_kill",
