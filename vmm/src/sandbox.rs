@@ -165,6 +165,7 @@ pub fn prepare(spec: &SandboxSpec, mut confined: Confined<'_>) -> Result<(), San
     let host = |what| move |error: io::Error| SandboxError::Host { what, error };
     kept::keep_all().map_err(host("files of the kernel's"))?;
     ask_early().map_err(host("a thread"))?;
+    panic_without_a_trace();
     let filters = Kind::ALL.into_iter().map(|kind| Ok((kind, Filter::compile(kind, otherwise)?)));
     let filters = filters.collect::<Result<_, FilterError>>()?;
     let mut rules = None;
@@ -249,12 +250,16 @@ pub fn give_up_privileges() -> Result<(), SandboxError> {
     capabilities::drop_all().map_err(|error| SandboxError::Host { what: "capabilities", error: error.into() })
 }
 
+/// A panic says where it was, and not how it got there, whatever RUST_BACKTRACE says: for that the standard library opens this
+/// program's file, and to have read it before costs each machine time and a hundred megabytes where symbols are there.
+fn panic_without_a_trace() {
+    std::panic::set_hook(Box::new(|panic| {
+        complain(format_args!("dimmer: thread {}: {panic}", name_of_this()));
+    }));
+}
+
 /// Has what a process opens once, whenever it comes to need it, opened now.
 fn ask_early() -> io::Result<()> {
-    // A panic that is to say where it came from: this program's own file.
-    if std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0") {
-        drop(std::backtrace::Backtrace::force_capture().to_string());
-    }
     // The C library's allocator, before it gives memory of a thread's own back (glibc, malloc/arena.c, `check_may_shrink_heap`):
     // whether the host overcommits memory. Pieces are below the size from which on each is a mapping.
     const PIECE: usize = 100_000;

@@ -1,7 +1,7 @@
 //! What each kind of thread may ask of the host's kernel: the lists as data, each in a file of its own.
 //!
 //! A list has what a thread needs once the machine is set up: of its own work, and of what the standard library, the C
-//! library and the allocator do on the way, on rare paths too (a panic with a backtrace, memory that goes back to the host, a clock
+//! library and the allocator do on the way, on rare paths too (a panic, memory that goes back to the host, a clock
 //! that the kernel has to be asked for).
 
 use std::ffi::c_ulong;

@@ -36,8 +36,7 @@ pub const CALLS: Calls = Calls {
         Sysno::clock_gettime,
         Sysno::clock_nanosleep,
         Sysno::getrandom,
-        // What a panic says: the thread, and the directory for a backtrace.
-        Sysno::getcwd,
+        // What a panic says: the thread.
         Sysno::getpid,
         Sysno::gettid,
         Sysno::sched_getaffinity,
