@@ -111,11 +111,10 @@ macro_rules! tests {
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
-const LONG: [&str; 29] = [
+const LONG: [&str; 26] = [
     "backing::a_named_file",
     "backing::an_unnamed_file",
     "backing::anonymous_memory_without_huge_pages",
-    "balloon::free_memory_is_reported",
     "balloon::what_goes_into_it_is_the_hosts",
     "disk::memory_comes_and_goes_under_reads",
     "disk::what_was_flushed_outlives_a_kill",
@@ -139,8 +138,6 @@ const LONG: [&str; 29] = [
     "virtio_mem_units::units_of_1_gib",
     "virtio_mem_units::units_of_2_gib",
     "virtio_mem_units::units_of_4_gib",
-    "watchdog::a_reset_that_the_next_guest_knows_of",
-    "watchdog::signs_of_life_and_other_ends",
 ];
 
 /// One gibibyte, and one mebibyte.
