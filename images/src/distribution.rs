@@ -194,7 +194,7 @@ impl Distribution {
 }
 
 /// Where the image of a kernel's modules is, or will be.
-fn modules_image(cache: &Cache, kernel: &Kernel) -> PathBuf {
+pub(crate) fn modules_image(cache: &Cache, kernel: &Kernel) -> PathBuf {
     let version = kernel.version.as_deref().unwrap_or("own");
     cache.root().join("roots").join(format!("modules-{}-{version}.squashfs", kernel.release))
 }

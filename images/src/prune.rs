@@ -1,5 +1,5 @@
-//! What nobody needs of the cache any more: versions of kernels and of QEMU that are not the current ones, and archives of which
-//! there is a newer one for the same purpose and kernel. What is removed in error is fetched or built again.
+//! What nobody needs of the cache any more: versions of kernels and of QEMU that are not the current ones, archives of which
+//! there is a newer one for the same purpose and kernel, and images of modules of kernels that are not current. What is removed in error is fetched or built again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::cache::{self, Cache};
+use crate::distribution;
 use crate::kernel::{self, list};
 use crate::qemu::{self, Qemu};
 
@@ -47,7 +48,7 @@ pub struct Removed {
 pub fn prune(cache: &Cache) -> Result<Vec<Removed>, Error> {
     let lock = cache.lock()?;
     cache.stage(&lock)?;
-    let superseded = [kernels(cache)?, qemus(cache)?, archives(cache)?].concat();
+    let superseded = [kernels(cache)?, qemus(cache)?, archives(cache)?, modules(cache)?].concat();
     superseded.into_iter().map(remove).collect()
 }
 
@@ -92,6 +93,18 @@ fn archives(cache: &Cache) -> Result<Vec<PathBuf>, Error> {
         superseded.extend(other.map(|(_, path)| path));
     }
     Ok(superseded)
+}
+
+/// Images of modules of versions of kernels that are not current. Those of a kernel of somebody's own stay.
+fn modules(cache: &Cache) -> Result<Vec<PathBuf>, Error> {
+    let kernels = list(cache)?.into_iter().filter_map(|(_, kernel)| kernel);
+    let current: Vec<_> = kernels.map(|kernel| distribution::modules_image(cache, &kernel)).collect();
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("modules-") && !name.ends_with("-own.squashfs")
+    };
+    let found = entries(&cache.root().join("roots"))?.into_iter();
+    Ok(found.filter(|path| is_one(path) && !current.contains(path)).collect())
 }
 
 /// What is in a directory, which may not be there.
@@ -156,6 +169,9 @@ mod tests {
             file(&cache, &format!("qemu-{version}/usr/bin/qemu-system-x86_64"), "elf");
         }
         file(&cache, "qemu.current", "2\n");
+        for name in ["modules-r-6.12.1", "modules-r-6.12.2", "modules-r-own", "debian-12"] {
+            file(&cache, &format!("roots/{name}.squashfs"), "hsqs");
+        }
         file(&cache, "staging/left", "x");
         let archives = ["guest-6.1-aa", "guest-6.1-bb", "guest-6.12-cc", "host-6.12-dd"];
         for (age, name) in archives.iter().enumerate() {
@@ -167,7 +183,12 @@ mod tests {
             let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - age as u64);
             file.set_modified(written).unwrap();
         }
-        let expected = [("kernels/6.12-cloud-6.12.1", 7), ("qemu-1", 3), ("initramfs/guest-6.1-bb.cpio", 4)];
+        let expected = [
+            ("kernels/6.12-cloud-6.12.1", 7),
+            ("qemu-1", 3),
+            ("initramfs/guest-6.1-bb.cpio", 4),
+            ("roots/modules-r-6.12.1.squashfs", 4),
+        ];
         assert_eq!(pruned(&cache), expected.map(|(name, bytes)| (name.to_owned(), bytes)));
         assert!(cache.root().join("kernels/of-somebody-else/it").is_file());
         assert!(!cache.root().join("staging/left").exists());
