@@ -71,6 +71,12 @@ pub enum KernelError {
     /// A vmlinux without the entry point that a VMM can use.
     #[error("It is an ELF vmlinux without a PVH entry point: a kernel built with CONFIG_PVH=y has one")]
     NoPvhEntry,
+    /// An entry point at which nothing of the kernel is.
+    #[error("Its entry point is at {address:#x}, where nothing of it is loaded")]
+    EntryOutside {
+        /// Physical address.
+        address: u64,
+    },
     /// Not enough RAM.
     #[error("It needs RAM up to address {needed:#x} to start, and low RAM ends at {available:#x}")]
     DoesNotFit {

@@ -63,6 +63,9 @@ impl BzImage {
         }
         let end = start.checked_add(header.init_size.into());
         let end = end.ok_or(KernelError::Damaged { what: "pref_address", value: start })?;
+        if u64::from(header.init_size) <= ENTRY_OFFSET {
+            return Err(KernelError::EntryOutside { address: start + ENTRY_OFFSET });
+        }
         Ok(Some(Self { header, end }))
     }
 

@@ -1,5 +1,7 @@
 //! An ELF vmlinux, started at its PVH entry point (Xen's docs/misc/pvh.pandoc).
 
+use std::ops::Range;
+
 use linux_loader::elf::{
     EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_X86_64, Elf64_Ehdr, Elf64_Phdr, PT_LOAD, PT_NOTE,
 };
@@ -19,7 +21,8 @@ const CMDLINE_LIMIT: u64 = 2047;
 /// A sound vmlinux. That it has a PVH entry point turns out when it is loaded.
 #[derive(Debug)]
 pub(crate) struct Vmlinux {
-    end: u64,
+    /// Physical addresses of what is loaded.
+    segments: Vec<Range<u64>>,
 }
 
 impl Vmlinux {
@@ -34,19 +37,19 @@ impl Vmlinux {
             return Ok(None);
         }
         let header = file_header(image)?;
-        let mut end = 0;
+        let mut segments = Vec::new();
         for index in 0..header.e_phnum {
-            end = end.max(check_segment(image, &segment(image, &header, index)?)?);
+            segments.extend(check_segment(image, &segment(image, &header, index)?)?);
         }
-        if end == 0 {
+        if segments.is_empty() {
             let (what, value) = ("the number of program headers to load", 0);
             return Err(KernelError::Damaged { what, value });
         }
-        Ok(Some(Self { end }))
+        Ok(Some(Self { segments }))
     }
 
     pub(crate) fn end(&self) -> u64 {
-        self.end
+        self.segments.iter().map(|segment| segment.end).max().unwrap_or(0)
     }
 
     pub(crate) fn cmdline_limit(&self) -> u64 {
@@ -68,7 +71,11 @@ impl Vmlinux {
         let PvhBootCapability::PvhEntryPresent(address) = loaded.pvh_boot_cap else {
             return Err(KernelError::NoPvhEntry);
         };
-        Ok(Entry::Pvh { address: address.0 })
+        let address = address.0;
+        if !self.segments.iter().any(|segment| segment.contains(&address)) {
+            return Err(KernelError::EntryOutside { address });
+        }
+        Ok(Entry::Pvh { address })
     }
 }
 
@@ -99,9 +106,8 @@ fn segment(image: &Image, header: &Elf64_Ehdr, index: u16) -> Result<Elf64_Phdr,
     Ok(segment)
 }
 
-/// That the segment is whole and can be where it wants to be; returns the first address behind it
-/// in memory, or 0 when it is not loaded.
-fn check_segment(image: &Image, segment: &Elf64_Phdr) -> Result<u64, KernelError> {
+/// That the segment is whole and can be where it wants to be; returns where that is, if it is loaded.
+fn check_segment(image: &Image, segment: &Elf64_Phdr) -> Result<Option<Range<u64>>, KernelError> {
     let Elf64_Phdr { p_filesz, p_memsz, p_paddr, .. } = *segment;
     check_size(image, segment.p_offset.saturating_add(p_filesz))?;
     match segment.p_type {
@@ -112,7 +118,7 @@ fn check_segment(image: &Image, segment: &Elf64_Phdr) -> Result<u64, KernelError
             Err(KernelError::Damaged { what: "the size of a segment in memory", value: p_memsz })
         }
         PT_LOAD if p_memsz > 0 && p_paddr < HIGH_RAM_START => Err(KernelError::TooLow { start: p_paddr }),
-        PT_LOAD if p_memsz > 0 => Ok(p_paddr.saturating_add(p_memsz)),
-        _ => Ok(0),
+        PT_LOAD if p_memsz > 0 => Ok(Some(p_paddr..p_paddr.saturating_add(p_memsz))),
+        _ => Ok(None),
     }
 }

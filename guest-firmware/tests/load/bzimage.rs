@@ -114,6 +114,7 @@ fn damaged_addresses_and_sizes_are_refused() {
         (PREF_ADDRESS, u64::MAX, "Its headers are damaged: pref_address is 0xffffffffffffffff"),
         (PREF_ADDRESS, 1 << 40, "It needs RAM up to address 0x10000100000"),
         (INIT_SIZE, 63, "Its headers are damaged: init_size is 0x3f"),
+        (INIT_SIZE, 0x200, "Its entry point is at 0x1000200, where nothing of it is loaded"),
     ] {
         let width = if offset == INIT_SIZE { 4 } else { 8 };
         let said = refusal(&patched(offset, &value.to_le_bytes()[..width]));

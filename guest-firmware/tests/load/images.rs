@@ -86,7 +86,7 @@ pub fn elf(segments: &[Segment]) -> Vec<u8> {
 pub const VMLINUX_START: u64 = 0x100_0000;
 pub const VMLINUX_TEXT: [u8; 32] = [0xe1; 32];
 /// Its PVH entry point.
-pub const PVH_ENTRY: u32 = 0x100_0a30;
+pub const PVH_ENTRY: u32 = 0x100_0010;
 
 /// A note as it is in an ELF file: name and content are padded to multiples of four bytes.
 pub fn note(name: &[u8], kind: u32, content: &[u8]) -> Vec<u8> {

@@ -72,6 +72,15 @@ fn a_vmlinux_without_pvh_names_the_option_that_it_needs() {
 }
 
 #[test]
+fn an_entry_point_must_be_in_the_kernel() {
+    for entry in [VMLINUX_START - 1, VMLINUX_START + 32, 0x3a00_0000] {
+        let note = note(b"Xen\0", 18, &u32::try_from(entry).unwrap().to_le_bytes());
+        let error = refusal(&elf(&[loaded(VMLINUX_START, &VMLINUX_TEXT, 32), notes(&[note])]));
+        assert_eq!(error, format!("Its entry point is at {entry:#x}, where nothing of it is loaded"));
+    }
+}
+
+#[test]
 fn a_truncated_vmlinux_says_how_much_is_missing() {
     let whole = vmlinux();
     let error = refusal(&whole[..whole.len() - 1]);
