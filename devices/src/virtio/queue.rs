@@ -120,8 +120,10 @@ impl Virtqueue {
         set
     }
 
+    /// Stops using the queue, which has no place in its rings then.
     pub(super) fn stop(&mut self) {
-        self.queue.set_ready(false);
+        self.queue.reset();
+        self.returned = false;
     }
 
     fn ring(&self, source: virtio_queue::Error) -> Broken {
