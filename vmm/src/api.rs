@@ -28,6 +28,7 @@ mod body;
 mod cloud_hypervisor;
 mod connections;
 mod devices;
+mod document;
 mod errors;
 mod event_stream;
 mod events;

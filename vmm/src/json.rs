@@ -1,4 +1,5 @@
-//! JSON that clients send: what says nothing (`null`) counts as not there, and what says something twice is refused.
+//! JSON that clients send: what says nothing (`null`) counts as not there, what says something twice is refused, and a number
+//! without a fraction is an integer however it is written (JSON Schema, section 6.1.1), as far as floating point is exact.
 
 use std::fmt;
 
@@ -49,7 +50,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+        const EXACT: f64 = (1_i64 << f64::MANTISSA_DIGITS) as f64;
+        let whole = value.fract() == 0.0 && (-EXACT..=EXACT).contains(&value);
+        // Without a point and an exponent, such a number is written as an integer.
+        let integer = whole.then(|| format!("{value:.0}").parse::<i64>().ok()).flatten();
+        Ok(integer.map_or_else(|| value.into(), Value::from))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -91,6 +96,18 @@ mod tests {
     fn null_counts_as_not_there() {
         let read = read(r#"{"a":null,"b":{"c":null,"d":1},"e":[null,{"f":null}],"g":"null"}"#).unwrap();
         assert_eq!(read, json!({"b": {"d": 1}, "e": [null, {}], "g": "null"}));
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer() {
+        for (text, number) in
+            [("4096.0", json!(4096)), ("1e3", json!(1000)), ("-2.0", json!(-2)), ("-0.0", json!(0))]
+        {
+            assert_eq!(read(text).unwrap(), number, "{text}");
+        }
+        for text in ["1.5", "1e300", "-1e40", "18014398509481984.0"] {
+            assert_eq!(read(text).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
+        }
     }
 
     #[test]

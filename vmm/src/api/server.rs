@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use super::connections::serve;
 use super::limits::Limits;
-use super::{Api, openapi, panics};
+use super::{Api, document, openapi, panics};
 use crate::access::Access;
 use crate::socket_server::{self, OnDefect, Server};
 
@@ -43,7 +43,7 @@ pub(super) fn start_with(
     access: Access,
     on_defect: OnDefect,
 ) -> io::Result<Server> {
-    let document = document.to_json().map_err(io::Error::other)?;
+    let document = document::written(&document).map_err(io::Error::other)?;
     let router = router.layer(axum::middleware::from_fn(panics::answered));
     let serve = move |listener, stopping: socket_server::Stopping| {
         let api = Api::new(access, limits.long, stopping.clone(), document);

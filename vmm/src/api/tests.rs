@@ -14,3 +14,4 @@ pub(crate) mod records;
 mod requests;
 mod server;
 mod streams;
+mod tester;
