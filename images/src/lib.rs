@@ -44,3 +44,7 @@ pub const AGENT: &[u8] = include_bytes!(env!("DIMMER_AGENT"));
 
 /// The static PID 1 of the emulated host.
 pub const HOST_INIT: &[u8] = include_bytes!(env!("DIMMER_HOST_INIT"));
+
+/// A guest without a kernel that misuses every device: an ELF file with a PVH entry. `images/hostile` says what it takes as a
+/// command line.
+pub const HOSTILE: &[u8] = include_bytes!(env!("DIMMER_HOSTILE"));

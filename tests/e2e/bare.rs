@@ -113,7 +113,7 @@ fn void_guest() -> &'static [u8] {
 
 /// An ELF file that loads `code` at [`START`] and has its PVH entry there (System V ABI, ELF-64 object
 /// file format, sections 2 and 8; Xen, xen/include/public/elfnote.h).
-fn elf(code: &[u8]) -> Vec<u8> {
+pub fn elf(code: &[u8]) -> Vec<u8> {
     const ENTRY: u32 = 18;
     const HEADERS: u64 = 64 + 2 * 56;
     let size = code.len() as u64;

@@ -25,9 +25,11 @@ mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
 mod driver_managed;
+mod endurance;
 mod fleet;
 mod foreign;
 mod fork;
+mod hostile;
 mod hugetlb;
 mod input;
 mod kernels;
@@ -111,16 +113,19 @@ macro_rules! tests {
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
-const LONG: [&str; 26] = [
+const LONG: [&str; 29] = [
     "backing::a_named_file",
     "backing::an_unnamed_file",
     "backing::anonymous_memory_without_huge_pages",
     "balloon::what_goes_into_it_is_the_hosts",
     "disk::memory_comes_and_goes_under_reads",
     "disk::what_was_flushed_outlives_a_kill",
+    "endurance::a_hundred_thousand_changes",
+    "endurance::killed_at_a_thousand_moments",
     "fork::a_child_of_a_guest_at_work",
     "fork::a_hundred_children",
     "fork::memory_of_other_kinds",
+    "hostile::attacks_of_minutes",
     "lifecycle::a_reboot_keeps_the_devices",
     "lifecycle::words_on_the_console",
     "net::a_guest_and_its_host",
@@ -193,7 +198,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 38] = [
+    let files: [&[Test]; 40] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -201,6 +206,8 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         foreign::TESTS,
         boot::TESTS,
         bare::TESTS,
+        hostile::TESTS,
+        endurance::TESTS,
         layouts::TESTS,
         cpus::TESTS,
         dimm::TESTS,
