@@ -7,13 +7,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dimmer::version::VERSION;
 
 use crate::commands;
 use crate::output::{complain, is_closed};
 
 /// Runs unmodified Linux guests under Dimmer and checks what their kernels did with every memory block.
 #[derive(Debug, Parser)]
-#[command(name = "dimmer-lab", version, arg_required_else_help = true)]
+#[command(name = "dimmer-lab", version = VERSION, arg_required_else_help = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -1,6 +1,6 @@
 //! A command line, held against the definition of its program.
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use dimmer::cli::{Cli, Command};
 use dimmer_lab::program::Arguments;
@@ -26,10 +26,10 @@ pub fn check(words: &Words) -> Result<(), String> {
     parsed(&filled(words), !is_open(words)).map_err(|error| told(words, error))
 }
 
-/// Fails unless there is such a command; what it needs may be missing.
+/// Fails unless there is such a command. What it needs may be missing, also the value of a flag, and CAPITALS stand for any value.
 pub fn check_name(words: &Words) -> Result<(), String> {
     match parsed(&filled(words), false) {
-        Err(Wrong::Line(error)) if is_missing(error.kind()) => Ok(()),
+        Err(Wrong::Line(error)) if is_missing(&error) => Ok(()),
         other => other.map_err(|error| told(words, error)),
     }
 }
@@ -50,9 +50,16 @@ fn told(words: &Words, wrong: Wrong) -> String {
     format!("{}\n    {}", words.join(" "), wrong.trim_end().replace('\n', "\n    "))
 }
 
-fn is_missing(kind: ErrorKind) -> bool {
+fn is_missing(error: &clap::Error) -> bool {
     use ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand};
-    matches!(kind, DisplayHelpOnMissingArgumentOrSubcommand | MissingRequiredArgument | MissingSubcommand)
+    match error.kind() {
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingRequiredArgument | MissingSubcommand => true,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => match error.get(ContextKind::InvalidValue) {
+            Some(ContextValue::String(value)) => value.chars().all(|it| it.is_ascii_uppercase()),
+            _ => true,
+        },
+        _ => false,
+    }
 }
 
 /// The command with what `…` or a file stands for.
@@ -130,6 +137,10 @@ fn what_no_program_takes_is_named() {
     ] {
         assert!(check(&words(wrong)).is_err(), "{wrong}");
     }
-    assert_eq!(check_name(&words("dimmer-lab guest … offline")), Ok(()));
-    assert!(check_name(&words("dimmer-lab gest")).is_err());
+    for right in ["dimmer-lab guest … offline", "dimmer run --fault", "dimmer ctl balloon SIZE"] {
+        assert_eq!(check_name(&words(right)), Ok(()), "{right}");
+    }
+    for wrong in ["dimmer-lab gest", "dimmer run --colour", "dimmer ctl … balloon much"] {
+        assert!(check_name(&words(wrong)).is_err(), "{wrong}");
+    }
 }

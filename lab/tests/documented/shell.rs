@@ -38,22 +38,24 @@ fn in_line(line: &str) -> Vec<Words> {
     let Some(words) = shlex::split(line.trim_start().trim_start_matches(STARTS)) else { return Vec::new() };
     let mut all = Vec::new();
     for part in parts(&words) {
-        let begins = (0..part.len()).filter_map(|at| Some(begin(part, at)?).map(|(name, rest)| (name, rest)));
+        let begins = (0..part.len()).filter_map(|at| begin(part, at));
         all.extend(begins.map(|(name, rest)| {
             let mut words = vec![name.to_owned()];
             words.extend_from_slice(&part[rest..]);
             words
         }));
-        let scripts = part.iter().filter(|word| word.contains(' '));
-        all.extend(scripts.flat_map(|script| in_line(script)));
+        let scripts = part.windows(2).filter(|pair| pair[0] == "-c");
+        all.extend(scripts.flat_map(|pair| in_line(&pair[1])));
     }
     all
 }
 
-/// The words between `;`, `&&` and the like; what is redirected is left out.
+/// The words between `;`, `&&` and the like, up to where something is redirected.
 fn parts(words: &[String]) -> Vec<&[String]> {
-    let ends = |word: &String| matches!(word.as_str(), ";" | "&" | "&&" | "|" | "||") || is_redirection(word);
-    words.split(ends).collect()
+    let ends = |word: &String| matches!(word.as_str(), ";" | "&" | "&&" | "|" | "||");
+    let whole = |part: &&[String]| !part.is_empty();
+    let cut = |part| <[String]>::split(part, |word| is_redirection(word)).next().unwrap_or_default();
+    words.split(ends).map(cut).filter(whole).collect()
 }
 
 fn is_redirection(word: &str) -> bool {
@@ -83,7 +85,7 @@ fn begin(words: &[String], at: usize) -> Option<(&'static str, usize)> {
 #[test]
 fn commands_are_found_wherever_they_stand() {
     let text = "x=1 setpriv --clear-groups dimmer run \\\n    --rng # dimmer ctl\n\
-        $L check a ; dimmer-lab doctor > x\ncargo run -q -p dimmer-lab -- check b\ncargo test -p dimmer-lab\n\
+        $L check a ; dimmer-lab doctor > x/dimmer\ncargo run -q -p dimmer-lab -- check b\ncargo test -p dimmer-lab\n\
         dimmer-lab host -- sh -c 'f & exec dimmer run'\nExecStart=/usr/bin/dimmer run --nested\ncp target/dimmer x";
     let found: Vec<_> = commands(7, text).into_iter().map(|(line, words)| (line, words.join(" "))).collect();
     let found: Vec<_> = found.iter().map(|(line, words)| (*line, words.as_str())).collect();
