@@ -44,10 +44,13 @@ pub fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the tests' sources are there")
 }
 
-/// README.md and its like, and all pages of `docs/` but its table of contents.
+/// The folders that have pages.
+const FOLDERS: [&str; 5] = ["", "docs/", "examples/bisect/", "examples/python/", "examples/rust/"];
+
+/// README.md and its like, all pages of `docs/` but its table of contents, and what examples say of themselves.
 pub fn pages() -> Vec<Page> {
     let mut names = Vec::new();
-    for folder in ["", "docs/"] {
+    for folder in FOLDERS {
         for entry in fs::read_dir(top().join(folder)).expect("the folder is there") {
             let name = entry.expect("it is readable").file_name().into_string().expect("names are text");
             if name.ends_with(".md") && name != CONTENTS {
