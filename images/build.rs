@@ -48,9 +48,16 @@ fn build(agent: &Path, target: &str, directory: &Path) {
             cargo.env_remove(name);
         }
     }
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    cargo.env("RUSTFLAGS", format!("-C target-feature=+crt-static{}", renamed()));
     let status = cargo.status().unwrap_or_else(|error| panic!("Cannot run {cargo:?}: {error}"));
     assert!(status.success(), "{cargo:?} failed: {status}");
+}
+
+/// What this build was told of names for paths in programs: a package has none of the machine that it was made on.
+fn renamed() -> String {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let renamed = flags.split('\x1f').filter(|flag| flag.starts_with("--remap-path-prefix="));
+    renamed.map(|flag| format!(" {flag}")).collect()
 }
 
 fn variable(name: &str) -> String {
