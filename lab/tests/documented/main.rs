@@ -48,13 +48,13 @@ fn each<'a, T>(
 #[test]
 fn every_command_is_one_that_the_programs_know() {
     let pages = pages();
-    assert_all(100, each(&pages, Page::commands, |command| command::check(command)));
+    assert_all(100, each(&pages, Page::commands, command::check));
 }
 
 #[test]
 fn what_the_text_calls_a_command_is_one() {
     let pages = pages();
-    assert_all(40, each(&pages, Page::mentioned, |command| command::check_name(command)));
+    assert_all(40, each(&pages, Page::mentioned, command::check_name));
 }
 
 #[test]
