@@ -148,8 +148,9 @@ fn fadt_is_hardware_reduced_with_sleep_and_reset_ports() {
 #[test]
 fn the_rsdp_leads_to_every_table() {
     for (platform, expected) in [
-        (platform(), vec![&b"FACP"[..], b"APIC", b"SRAT", b"SLIT"]),
-        (Platform { distances: vec![vec![10]], ..platform() }, vec![&b"FACP"[..], b"APIC", b"SRAT"]),
+        (platform(), vec![&b"FACP"[..], b"APIC", b"SRAT", b"WDAT", b"SLIT"]),
+        (Platform { distances: vec![vec![10]], ..platform() }, vec![&b"FACP"[..], b"APIC", b"SRAT", b"WDAT"]),
+        (Platform { watchdog_port: None, ..platform() }, vec![&b"FACP"[..], b"APIC", b"SRAT", b"SLIT"]),
     ] {
         let base = 0xa_0000;
         let tables = tables(&platform, base);
