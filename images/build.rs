@@ -55,10 +55,18 @@ fn build(package: &Path, profile: &str, flags: &[String]) -> PathBuf {
             cargo.env_remove(name);
         }
     }
+    let flags: Vec<String> = flags.iter().cloned().chain(renamed()).collect();
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     let status = cargo.status().unwrap_or_else(|error| panic!("Cannot run {cargo:?}: {error}"));
     assert!(status.success(), "{cargo:?} failed: {status}");
     directory.join(target).join(profile)
+}
+
+/// What this build was told of names for paths in programs: a package has none of the machine that it was made on.
+fn renamed() -> impl Iterator<Item = String> {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let flags: Vec<String> = flags.split('\u{1f}').map(str::to_owned).collect();
+    flags.into_iter().filter(|flag| flag.starts_with("--remap-path-prefix="))
 }
 
 fn variable(name: &str) -> String {

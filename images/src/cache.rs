@@ -42,14 +42,18 @@ pub struct Lock {
 
 impl Cache {
     /// The cache of this user: what `DIMMER_CACHE` names; else `.cache` in the checkout that this was built from, if it
-    /// is still there; else `dimmer` in the XDG cache directory.
+    /// is still there and this is no package; else `dimmer` in the XDG cache directory.
     ///
     /// # Errors
     /// [`Error::NoPlace`], or [`Error::Use`] when the directory cannot be created.
     pub fn open() -> Result<Self, Error> {
         let root = place(
             env::var_os(VARIABLE).map(PathBuf::from),
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent(),
+            if option_env!("DIMMER_BUILD").is_some() {
+                None
+            } else {
+                Path::new(env!("CARGO_MANIFEST_DIR")).parent()
+            },
             env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
             env::var_os("HOME").map(PathBuf::from),
         );

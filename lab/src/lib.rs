@@ -23,6 +23,7 @@
 
 pub mod bench;
 pub mod check;
+mod commands;
 pub mod demo;
 pub mod devices;
 pub mod distribution;
@@ -37,6 +38,7 @@ pub mod output;
 pub mod page;
 pub mod picture;
 pub mod predict;
+pub mod program;
 pub mod promised;
 pub mod real;
 pub mod rest;

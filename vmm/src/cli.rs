@@ -49,12 +49,13 @@ pub use sandbox::words as sandbox_words;
 pub use serial::{BadSerial, SerialArg};
 pub use vsock::VsockArg;
 
+use crate::version::VERSION;
 use keys::word;
 
 /// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
 /// plugs and unplugs them while it runs, and says what became of every change.
 #[derive(Debug, Parser)]
-#[command(name = "dimmer", version, about, after_help = EXIT_STATUS)]
+#[command(name = "dimmer", version = VERSION, about, after_help = EXIT_STATUS)]
 pub struct Cli {
     /// How what is to be known of a run is written to standard error
     #[arg(long, global = true, value_name = "text|json", default_value = "text", value_parser = word::<LogFormat>)]

@@ -31,5 +31,6 @@ pub mod socket_server;
 mod sparse;
 pub mod spec;
 pub mod topology;
+pub mod version;
 
 pub use dimmer_devices::units;

@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::bench::measure::{self, Measure, Run};
+use crate::bench::peer::{self, Kind, Program, Wanted};
+use crate::bench::report::{Entry, Format, Results};
+use crate::bench::worker::Worker;
+use crate::bench::{Outcome, Task};
+use crate::host;
+use crate::host::crew::{self, Crew};
+use crate::output::{complain, stdout};
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::bench::measure::{self, Measure, Run};
-use dimmer_lab::bench::peer::{self, Kind, Program, Wanted};
-use dimmer_lab::bench::report::{Entry, Format, Results};
-use dimmer_lab::bench::worker::Worker;
-use dimmer_lab::bench::{Outcome, Task};
-use dimmer_lab::host;
-use dimmer_lab::host::crew::{self, Crew};
-use dimmer_lab::output::{complain, stdout};
 
 /// Measures Dimmer and every other monitor found in the same host, one after the other in each round, and says which is
 /// better where the rounds say so.
@@ -73,7 +73,7 @@ impl Bench {
         for Wanted { kind, path } in self.peers() {
             match Program::find(&cache, kind, path.as_deref()) {
                 Ok(program) => results.programs.push(program),
-                Err(error) => results.absent.push((kind, dimmer_lab::chain(&*error))),
+                Err(error) => results.absent.push((kind, crate::chain(&*error))),
             }
         }
         let arguments = ["bench", "--worker", "--kernel", &self.kernel].map(Into::into);
@@ -91,7 +91,7 @@ impl Bench {
 
     fn work(kernel: &Kernel) -> super::Result {
         crew::serve(|| {
-            let mut worker = Worker::new(kernel).map_err(|error| dimmer_lab::chain(&*error));
+            let mut worker = Worker::new(kernel).map_err(|error| crate::chain(&*error));
             move |task: Task| match &mut worker {
                 Ok(worker) => worker.carry_out(&task),
                 Err(why) => Outcome::Failed(why.clone()),

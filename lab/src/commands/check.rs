@@ -8,17 +8,17 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
+use crate::check::entry::Which;
+use crate::check::shard::Assigned;
+use crate::check::{Batch, Entry, Format, Outcome, Plan, Report, Seat, Shard, away, model, run};
+use crate::host::crew::Crew;
+use crate::host::qemu::Size;
+use crate::host::{self, crew};
+use crate::library::{Source, find_all};
+use crate::output::{complain, stdout};
+use crate::predict::release;
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::check::entry::Which;
-use dimmer_lab::check::shard::Assigned;
-use dimmer_lab::check::{Batch, Entry, Format, Outcome, Plan, Report, Seat, Shard, away, model, run};
-use dimmer_lab::host::crew::Crew;
-use dimmer_lab::host::qemu::Size;
-use dimmer_lab::host::{self, crew};
-use dimmer_lab::library::{Source, find_all};
-use dimmer_lab::output::{complain, stdout};
-use dimmer_lab::predict::release;
 
 /// `dimmer-lab check`
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use crate::output::{complain, while_read};
+use crate::{demo, host, picture, vm};
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::output::{complain, while_read};
-use dimmer_lab::{demo, host, picture, vm};
 
 /// Boots an unmodified Debian kernel with six DIMMs and then with a virtio-mem device, and shows that its memory layouts
 /// are, block by block, those that the kernel series introducing memory groups promised. Fetches what it needs.

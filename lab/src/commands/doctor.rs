@@ -1,8 +1,8 @@
 //! `dimmer-lab doctor`: what this host is and what it lacks.
 
+use crate::host::doctor;
+use crate::output::stdout;
 use clap::Args;
-use dimmer_lab::host::doctor;
-use dimmer_lab::output::stdout;
 use std::io::Write;
 
 /// Says what this host is, what is missing, and the exact command that fixes it. Ends with 0 when all is there, else 2.

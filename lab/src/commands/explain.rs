@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::predict::{Explanation, changes, explain};
 use clap::Args;
-use dimmer_lab::predict::{Explanation, changes, explain};
 
 use super::question::Question;
-use dimmer_lab::output::say;
+use crate::output::say;
 
 /// `dimmer-lab explain`
 #[derive(Debug, Args)]

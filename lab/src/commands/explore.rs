@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::explore::campaign::Campaign;
+use crate::explore::record::Record;
+use crate::explore::worker;
+use crate::host;
+use crate::host::crew::Crew;
+use crate::output::{is_closed, say};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::explore::campaign::Campaign;
-use dimmer_lab::explore::record::Record;
-use dimmer_lab::explore::worker;
-use dimmer_lab::host;
-use dimmer_lab::host::crew::Crew;
-use dimmer_lab::output::{is_closed, say};
 use dimmer_oracle::mistake::Mistake;
 use dimmer_oracle::release::Release;
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::guest::{Guest as Agent, GuestError};
+use crate::output::{complain, stdout};
 use clap::{Args, Subcommand};
 use dimmer_agent::blocks::BlockList;
 use dimmer_agent::protocol::{BlockResult, KexecLoad, Parameter, Status, ZoneKind};
-use dimmer_lab::guest::{Guest as Agent, GuestError};
-use dimmer_lab::output::{complain, stdout};
 
 mod memory;
 
@@ -194,7 +194,7 @@ pub fn verdict(error: GuestError) -> super::Result {
     match error {
         GuestError::NotReady { .. } | GuestError::Connection(_) => Err(error.into()),
         error => {
-            complain(format_args!("dimmer-lab: {}", dimmer_lab::chain(&error)));
+            complain(format_args!("dimmer-lab: {}", crate::chain(&error)));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::host::qemu::Size;
+use crate::host::{self, Options};
 use clap::Args;
 use dimmer::units::Bytes;
-use dimmer_lab::host::qemu::Size;
-use dimmer_lab::host::{self, Options};
 
 /// Runs CMD on this machine if it has hardware-assisted KVM, else inside an emulated host that has: QEMU, in which CMD sees
 /// this machine's files (changes to them are gone afterwards), working directory and environment.

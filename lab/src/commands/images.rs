@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::distribution;
+use crate::output::say;
 use clap::{Args, Subcommand};
 use dimmer::units::MIB;
 use dimmer_images::{Cache, Kernel, fetch, initramfs, kernels, list, prune};
-use dimmer_lab::distribution;
-use dimmer_lab::output::say;
 
 /// Fetches, lists and locates kernels and the initramfs. A KERNEL is a name from `images list` or the path of a bzImage or
 /// vmlinux.
@@ -77,7 +77,7 @@ impl Images {
 
 fn fetch_all(cache: &Cache, names: &[String], renew: bool) -> Result<(), Box<dyn std::error::Error>> {
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if !dimmer_lab::host::detect::here().is_hardware() && !names.contains(&kernels::HOST) {
+    if !crate::host::detect::here().is_hardware() && !names.contains(&kernels::HOST) {
         names.push(kernels::HOST);
     }
     for kernel in fetch(cache, &names, renew)? {

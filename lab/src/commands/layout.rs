@@ -5,15 +5,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::devices::Devices;
+use crate::guest::Guest;
+use crate::layout::text;
+use crate::rest::Rest;
 use clap::Args;
 use dimmer::ctl::client::Method;
-use dimmer_lab::devices::Devices;
-use dimmer_lab::guest::Guest;
-use dimmer_lab::layout::text;
-use dimmer_lab::rest::Rest;
 
 use super::guest::{Timeout, verdict};
-use dimmer_lab::output::{complain, stdout};
+use crate::output::{complain, stdout};
 
 /// `dimmer-lab layout`
 #[derive(Debug, Args)]

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::check::{Format, Report, model};
+use crate::output::stdout;
+use crate::predict::forecast::{Moment, forecast, json, text};
+use crate::scenario::Scenario;
 use clap::Args;
-use dimmer_lab::check::{Format, Report, model};
-use dimmer_lab::output::stdout;
-use dimmer_lab::predict::forecast::{Moment, forecast, json, text};
-use dimmer_lab::scenario::Scenario;
 use dimmer_oracle::release::Release;
 
 use super::question::Question;

@@ -2,10 +2,10 @@
 
 use std::error::Error;
 
+use crate::library::{Source, find};
+use crate::predict::{release, usual};
+use crate::scenario::Scenario;
 use clap::Args;
-use dimmer_lab::library::{Source, find};
-use dimmer_lab::predict::{release, usual};
-use dimmer_lab::scenario::Scenario;
 use dimmer_oracle::release::Release;
 
 /// A question to the oracle.

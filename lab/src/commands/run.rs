@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::distribution::{Guest, WINDOWS};
+use crate::host;
+use crate::vm::{Setup, dimmer};
 use clap::Args;
 use dimmer_images::Cache;
-use dimmer_lab::distribution::{Guest, WINDOWS};
-use dimmer_lab::host;
-use dimmer_lab::vm::{Setup, dimmer};
 
 /// Boots a distribution with memory windows, and gives a shell on its console, or runs CMD in it and ends with CMD's exit status.
 ///

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::library;
+use crate::output::{say, stdout};
+use crate::predict;
+use crate::scenario::{self, Scenario};
 use clap::{Args, Subcommand};
-use dimmer_lab::library;
-use dimmer_lab::output::{say, stdout};
-use dimmer_lab::predict;
-use dimmer_lab::scenario::{self, Scenario};
 use std::io::Write;
 
 /// `dimmer-lab scenario`

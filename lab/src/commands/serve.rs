@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
+use crate::map::act::Sockets;
+use crate::output::stdout;
+use crate::serve::connections::{Limits, listen, serve};
+use crate::serve::guard::Guard;
+use crate::serve::machine::{Address, Machine};
+use crate::serve::playground;
+use crate::serve::routes::{Server, router};
 use clap::Args;
-use dimmer_lab::map::act::Sockets;
-use dimmer_lab::output::stdout;
-use dimmer_lab::serve::connections::{Limits, listen, serve};
-use dimmer_lab::serve::guard::Guard;
-use dimmer_lab::serve::machine::{Address, Machine};
-use dimmer_lab::serve::playground;
-use dimmer_lab::serve::routes::{Server, router};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::iterator::Signals;
 

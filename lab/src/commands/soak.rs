@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use crate::host::crew::Crew;
+use crate::host::{self, crew};
+use crate::output::{complain, is_closed, say};
+use crate::soak::{self, End, Tally, Task};
 use clap::Args;
 use dimmer_images::{Cache, Kernel, fetch};
-use dimmer_lab::host::crew::Crew;
-use dimmer_lab::host::{self, crew};
-use dimmer_lab::output::{complain, is_closed, say};
-use dimmer_lab::soak::{self, End, Tally, Task};
 
 /// Boots guests with two processors, one after the other on every seat, puts each under stress, and says how many were lost.
 ///

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use crate::guest::Guest as Agent;
 use dimmer_agent::blocks::BlockList;
-use dimmer_lab::guest::Guest as Agent;
 
 use super::verdict;
 use crate::commands;
-use dimmer_lab::output::stdout;
+use crate::output::stdout;
 
 /// Bytes of a line of a dump.
 const LINE: usize = 16;
