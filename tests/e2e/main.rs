@@ -29,6 +29,7 @@ mod endurance;
 mod fleet;
 mod foreign;
 mod fork;
+mod host_faults;
 mod hostile;
 mod hugetlb;
 mod input;
@@ -61,6 +62,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use dimmer_images::{Cache, Kernel, fetch};
+use dimmer_lab::host::needs;
 use dimmer_lab::{host, vm};
 use libtest_mimic::{Arguments, Trial};
 
@@ -113,7 +115,7 @@ macro_rules! tests {
 const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
 
 /// Tests that take more than a minute.
-const LONG: [&str; 29] = [
+const LONG: [&str; 30] = [
     "backing::a_named_file",
     "backing::an_unnamed_file",
     "backing::anonymous_memory_without_huge_pages",
@@ -125,6 +127,7 @@ const LONG: [&str; 29] = [
     "fork::a_child_of_a_guest_at_work",
     "fork::a_hundred_children",
     "fork::memory_of_other_kinds",
+    "host_faults::calls_that_fail_at_any_time",
     "hostile::attacks_of_minutes",
     "lifecycle::a_reboot_keeps_the_devices",
     "lifecycle::words_on_the_console",
@@ -170,6 +173,10 @@ fn run() -> Result<ExitCode, Box<dyn Error>> {
         fleet::work(&cases)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Before the emulated host starts: there nothing can be installed.
+    if !arguments.list && arguments.filter.as_deref().is_none_or(host_faults::is_meant) {
+        needs::ensure(needs::STRACE)?;
+    }
     if !arguments.list && host::needs_emulation() {
         return Ok(fleet::run(&cases, &arguments)?);
     }
@@ -198,7 +205,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 40] = [
+    let files: [&[Test]; 41] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -208,6 +215,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         bare::TESTS,
         hostile::TESTS,
         endurance::TESTS,
+        host_faults::TESTS,
         layouts::TESTS,
         cpus::TESTS,
         dimm::TESTS,

@@ -36,6 +36,7 @@ mod faults;
 mod firecracker;
 mod limits;
 mod line;
+mod log;
 mod machine;
 mod metrics;
 mod missing;

@@ -7,6 +7,7 @@
 //! | 2 | bad usage (also an unknown id or an impossible value), no machine at the socket, a failing host, or a request that met a defect of Dimmer |
 
 pub mod client;
+mod log;
 mod paths;
 mod progress;
 mod render;
@@ -108,6 +109,7 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
         Action::Vcpus => talk.show("/vcpus", |vcpus: Vec<_>| render::vcpus(&vcpus)).await,
         Action::Cpus { count: None, .. } => talk.show("/cpus", |cpus| render::cpus(&cpus)).await,
         Action::Cpus { count: Some(count), wait } => talk.resize_cpus(*count, *wait).await,
+        Action::Log { level } => talk.log(level.as_deref()).await,
         Action::Shutdown => talk.tell("/vm.shutdown").await,
         Action::Resize(resize) => talk.resize(resize).await,
         Action::Balloon { size: None } => talk.show("/vm.info", |info| render::balloon(&info)).await,

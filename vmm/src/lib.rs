@@ -19,6 +19,7 @@ mod inherited;
 mod json;
 mod kept;
 pub mod layout;
+pub mod log;
 pub mod machine;
 pub mod printable;
 pub mod program;

@@ -2,22 +2,20 @@
 //! it always tests the machine it was built with.
 
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 use sd_notify::NotifyState;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
 
 use crate::chain::chain;
 use crate::cli::{Cli, Command, LogFormat, MergeArgs, RunArgs};
 use crate::complaint::complain;
 use crate::machine::{End, Own};
 use crate::spec::{Source, Start};
-use crate::{cli, ctl, defect, forked, machine, snapshot};
+use crate::{cli, ctl, defect, forked, log, machine, snapshot};
 
 /// It is done.
 const DONE: u8 = 0;
@@ -37,13 +35,13 @@ pub fn main() -> ExitCode {
     };
     let matches = command.get_matches_from(words);
     let typed = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    init_log(typed.log_format);
+    log::init(typed.log_format);
     let status = match typed.command {
         Command::Run(arguments) if arguments.print_config => {
             let matches = matches.subcommand_matches("run").expect("it was typed");
             said(write!(io::stdout(), "{}", cli::printed(&run, matches)))
         }
-        Command::Run(arguments) => self::run(*arguments).unwrap_or_else(|error| {
+        Command::Run(arguments) => self::run(*arguments, typed.log_format).unwrap_or_else(|error| {
             complain(format_args!("dimmer: {}", chain(&*error)));
             BAD
         }),
@@ -71,10 +69,10 @@ fn said(written: io::Result<()>) -> u8 {
     }
 }
 
-fn run(arguments: RunArgs) -> Result<u8, Box<dyn Error>> {
+fn run(arguments: RunArgs, log_format: LogFormat) -> Result<u8, Box<dyn Error>> {
     let stop_timeout = Duration::from_secs(arguments.stop_timeout.into());
     let (qmp, sandbox) = (arguments.qmp.clone(), arguments.sandbox.clone().into_spec());
-    let own = Own { sandbox, qmp, stop_timeout };
+    let own = Own { sandbox, qmp, stop_timeout, log_format };
     let start = arguments.into_start()?;
     let is_forked = matches!(&start, Start::Restore(how) if matches!(how.source, Source::Parent(_)));
     let ready = || {
@@ -105,19 +103,4 @@ fn merge(MergeArgs { snapshot, place, onto }: &MergeArgs) -> u8 {
             BAD
         }
     }
-}
-
-/// Warnings go to standard error; `DIMMER_LOG=debug` asks for more. The journal has a time for each line itself.
-fn init_log(format: LogFormat) {
-    let asked = std::env::var("DIMMER_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let filter = asked.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let layer = match format {
-        LogFormat::Json => lines.json().boxed(),
-        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => lines.without_time().boxed(),
-        LogFormat::Text => lines.boxed(),
-    };
-    // A second call in one process keeps the first log.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
 }

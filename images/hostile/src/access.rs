@@ -56,8 +56,10 @@ pub fn from(address: u64, width: u64) -> u64 {
     value
 }
 
-/// Writes a text to the serial console, whose line control register may have been set to anything.
+/// Writes a text to the serial console, whose line and modem control registers may have been set to anything: to another meaning of
+/// the data register, and to a loop.
 pub fn say(text: &[u8]) {
     to_port(0x3fb, 3, 1);
+    to_port(0x3fc, 3, 1);
     text.iter().for_each(|letter| to_port(0x3f8, u32::from(*letter), 1));
 }

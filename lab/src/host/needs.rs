@@ -25,6 +25,9 @@ pub const ACPICA: [Need; 2] = [
     Need { program: "acpiexec", package: "acpica-tools", purpose: "tests of AML methods" },
 ];
 
+/// Calls of the host that are made to fail.
+pub const STRACE: Need = Need { program: "strace", package: "strace", purpose: "tests of a failing host" };
+
 /// Why a program is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

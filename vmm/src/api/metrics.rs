@@ -9,6 +9,7 @@ use std::path::Path;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dimmer_devices::processors::ProcessorsStatus;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -55,6 +56,11 @@ struct Named {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cpus {
+    what: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Exit {
     reason: &'static str,
 }
@@ -87,6 +93,7 @@ async fn text(api: &Api) -> Result<String, Problem> {
         |error: &dyn fmt::Display| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let mut registry = Registry::with_prefix("dimmer");
     devices(&mut registry, &info);
+    cpus(&mut registry, &info.processors);
     carried(&mut registry, &info);
     requests(&mut registry, counts);
     if let Some(balloon) = &info.balloon {
@@ -132,6 +139,17 @@ fn devices(registry: &mut Registry, info: &VmInfo) {
     resets.inc_by(info.resets);
     registry.register_with_unit("boot_memory", "Boot RAM", Unit::Bytes, boot);
     registry.register("resets", "Times the machine was reset", resets);
+}
+
+fn cpus(registry: &mut Registry, processors: &ProcessorsStatus) {
+    let cpus = Family::<Cpus, Gauge>::default();
+    for (what, count) in
+        [("plugged", processors.plugged), ("requested", processors.requested), ("max", processors.max)]
+    {
+        cpus.get_or_create(&Cpus { what }).set(count.into());
+    }
+    let help = "Virtual CPUs: those that there are, that are asked for, and that there can be";
+    registry.register("cpus", help, cpus);
 }
 
 /// What disks, network devices and the socket device did.

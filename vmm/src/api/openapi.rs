@@ -12,8 +12,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Api, BASE, Problem, Shared, cloud_hypervisor, devices, events, faults, firecracker, machine, metrics,
-    processors,
+    Api, BASE, Problem, Shared, cloud_hypervisor, devices, events, faults, firecracker, log, machine,
+    metrics, processors,
 };
 
 /// All routes, and the document that describes them.
@@ -50,6 +50,7 @@ pub(super) fn routes() -> (Router<Arc<Api>>, OpenApi) {
         .routes(routes!(devices::requests))
         .routes(routes!(events::stream))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(log::level, log::set_level))
         .routes(routes!(document));
     let components = ComponentsBuilder::new().schema_from::<Problem>().build();
     let document = OpenApiBuilder::new().info(info).components(Some(components)).build();

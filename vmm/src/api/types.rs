@@ -235,6 +235,14 @@ pub struct Faults {
     pub faults: Vec<FaultStatus>,
 }
 
+/// The body of `PUT /vmm.log`, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevel {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; or several by module, as in `warn,dimmer=debug`.
+    pub level: String,
+}
+
 /// The body of `POST /vm.inject-mce`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

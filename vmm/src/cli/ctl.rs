@@ -81,6 +81,11 @@ pub enum Action {
         #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true, requires = "count")]
         wait: Option<Duration>,
     },
+    /// Show how much the machine writes to its log, or have it write so much from now on
+    Log {
+        /// off, error, warn, info, debug or trace; or several by module, such as warn,dimmer=debug (default: show)
+        level: Option<String>,
+    },
     /// End the machine at once
     Shutdown,
     /// Ask for a memory device's plugged size, or for an amount of RAM in all

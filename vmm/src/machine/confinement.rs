@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::{MachineError, Own};
 use crate::chain::chain;
-use crate::cli::sandbox_words;
 use crate::forked::launcher::Launcher;
 use crate::kept;
 use crate::sandbox::paths::{Paths, keep_to};
@@ -73,7 +72,7 @@ pub fn launcher(
         SandboxMode::On => confine(own, spec, is_forked),
         SandboxMode::Log | SandboxMode::Off => Ok(()),
     };
-    let launcher = Launcher::begin(sandbox_words(&own.sandbox), inherited, confine);
+    let launcher = Launcher::begin(own.handed_down(), inherited, confine);
     Ok(Some(Arc::new(launcher.map_err(MachineError::Launcher)?)))
 }
 

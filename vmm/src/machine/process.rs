@@ -1,5 +1,6 @@
 //! A machine's process, from what was asked for to the machine's end.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::wake::{Wake, Waker};
 use super::{Machine, MachineError, confinement, reserve, restoring};
 use crate::access::Access;
 use crate::api;
+use crate::cli::{LogFormat, sandbox_words};
 use crate::control::Mailbox;
 use crate::events::Hub;
 use crate::forked::launcher::Launcher;
@@ -33,6 +35,22 @@ pub struct Own {
     pub qmp: Option<PathBuf>,
     /// How long SIGTERM gives the guest to power off.
     pub stop_timeout: Duration,
+    /// How its log is written.
+    pub log_format: LogFormat,
+}
+
+impl Own {
+    /// The arguments with which forks are started, so that these are theirs as well; not QMP, whose socket is one machine's.
+    pub fn handed_down(&self) -> Vec<OsString> {
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        let mut words = sandbox_words(&self.sandbox);
+        words.extend(["--stop-timeout".into(), self.stop_timeout.as_secs().to_string().into()]);
+        words.extend(["--log-format", format].map(OsString::from));
+        words
+    }
 }
 
 /// What a machine has from this process.

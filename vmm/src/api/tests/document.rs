@@ -9,7 +9,7 @@ use super::raw::request;
 use crate::control::Refusal;
 
 /// Path, method and the statuses of success, as the contract has them.
-const CONTRACT: [(&str, &str, &[&str]); 31] = [
+const CONTRACT: [(&str, &str, &[&str]); 33] = [
     ("/cpus", "get", &["200"]),
     ("/events", "get", &["200"]),
     ("/faults", "get", &["200"]),
@@ -39,6 +39,8 @@ const CONTRACT: [(&str, &str, &[&str]); 31] = [
     ("/vm.resume", "put", &["204"]),
     ("/vm.shutdown", "put", &["204"]),
     ("/vm.snapshot", "put", &["204"]),
+    ("/vmm.log", "get", &["200"]),
+    ("/vmm.log", "put", &["200"]),
     ("/vmm.ping", "get", &["200"]),
     ("/vmm.shutdown", "put", &["204"]),
 ];

@@ -42,6 +42,8 @@ fn every_number_is_there_by_name() {
         format!(r#"dimmer_memory_device_usable_bytes{{id="vmem0",kind="virtio-mem"}} {}"#, 8 * GIB),
         format!("dimmer_boot_memory_bytes {}", 4 * GIB),
         "dimmer_resets_total 1".to_owned(),
+        r#"dimmer_cpus{what="plugged"} 2"#.to_owned(),
+        r#"dimmer_cpus{what="max"} 4"#.to_owned(),
         r#"dimmer_virtio_mem_requests_total{id="vmem0",request="plug",response="ack"} 7"#.to_owned(),
         r#"dimmer_virtio_mem_requests_total{id="vmem0",request="unplug",response="busy"} 2"#.to_owned(),
         r#"dimmer_disk_requests_total{id="disk0",what="write"} 2"#.to_owned(),

@@ -144,10 +144,9 @@ fn what_is_printed_says_the_same() {
 #[test]
 fn the_sample_of_the_documentation_is_one() {
     let text = include_str!("../../../../docs/service.md");
-    let (_, sample) = text.split_once("the file has under its name.\n").unwrap();
-    let (sample, _) = sample.split_once("`--print-config`").unwrap();
-    let sample: Vec<_> = sample.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
-    let mut words = with(&sample.join("\n"), &[]).unwrap();
+    let (_, sample) = text.split_once("```toml\n").unwrap();
+    let (sample, _) = sample.split_once("```").unwrap();
+    let mut words = with(sample, &[]).unwrap();
     assert_eq!(words.pop().as_deref(), Some("--config"));
     let Job::Run(arguments) = Cli::parse_from(words).command else { panic!("it runs") };
     let spec = arguments.into_spec().unwrap();
