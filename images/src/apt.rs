@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-mod text;
+pub mod text;
 
 use crate::cache::{self, Cache, Lock};
 use crate::kernels::Wanted;

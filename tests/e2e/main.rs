@@ -24,6 +24,7 @@ mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
+mod distribution;
 mod driver_managed;
 mod endurance;
 mod fleet;
@@ -257,6 +258,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| case(test, kernel)).collect::<Vec<_>>();
     // What takes longest comes first.
     let mut cases = kernels::cases(arguments)?;
+    cases.extend(distribution::cases(arguments)?);
     cases.extend(library::cases(&usual, &poison));
     cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)).map(|case| case.costing(2)));
     cases.extend(files.into_iter().flatten().flat_map(|test| on(&usual, test)));
