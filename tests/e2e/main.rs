@@ -24,6 +24,7 @@ mod dimm_faults;
 mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
+mod doctor;
 mod driver_managed;
 mod endurance;
 mod fleet;
@@ -198,7 +199,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 40] = [
+    let files: [&[Test]; 41] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -238,6 +239,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         audit::TESTS,
         input::TESTS,
         check::TESTS,
+        doctor::TESTS,
         map::TESTS,
     ];
     let case = |(name, test): &Test, kernel: &Kernel| {
