@@ -32,7 +32,7 @@ pub mod witness;
 
 pub use difference::{By, Difference};
 pub use entry::{Entry, Outcome};
-pub use frame::{Frame, Run};
+pub use frame::{Frame, Run, expected};
 pub use guest::Seat;
 pub use judge::check;
 pub use plan::{Batch, Plan};

@@ -8,7 +8,7 @@
 //!      histories part                     │ a difference
 //!                                      shrink ──► explore-SEED-RUN-KERNEL.toml
 //!                                         │
-//!                                      record, coverage       (a line for each run, the sum of all, the rules that were met)
+//!                                      record, coverage, report      (a line for each run, the sum of all, the rules that were met; a page)
 //! ```
 //!
 //! A run depends on its seed and number alone, not on what other runs did or how many there are at once.
@@ -24,6 +24,7 @@ mod interest;
 pub mod kept;
 mod machine;
 pub mod record;
+pub mod report;
 pub mod shrink;
 mod steps;
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub mod promised;
 pub mod real;
 pub mod rest;
 pub mod scenario;
+pub mod selftest;
 pub mod serve;
 pub mod soak;
 pub mod verdict;

@@ -1,10 +1,18 @@
 //! A page of HTML that stands alone: one file, no scripts, nothing from elsewhere; light or dark as its reader has it, and
 //! printable. It is XML as well, so that other tools can read it.
 //!
-//! [`Page`] is the frame, whatever is in it; [`blocks`] draws memory blocks as SVG.
+//! [`Page`] is the frame, whatever is in it: of a check, of the explorer, of a bench. [`blocks`] draws memory blocks as SVG,
+//! [`differences`] what was expected of them beside what was seen; [`table`] makes tables.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub mod blocks;
+pub mod differences;
 mod markup;
+pub mod table;
 
 pub use markup::Markup;
 
@@ -20,11 +28,27 @@ pub struct Page {
     pub lead: String,
     /// What is in it.
     pub body: Markup,
-    /// What it says last: who made it, and when.
+    /// What it says last; see [`made`].
     pub foot: String,
 }
 
+/// What pages say last: who made them, and when.
+pub fn made(at: SystemTime) -> String {
+    format!("Made by dimmer-lab {} at {}.", env!("CARGO_PKG_VERSION"), humantime::format_rfc3339_seconds(at))
+}
+
 impl Page {
+    /// Writes it as `index.html` into `directory`, which need not exist yet. Returns where it is.
+    ///
+    /// # Errors
+    /// Those of the host's files.
+    pub fn write(&self, directory: &Path) -> io::Result<PathBuf> {
+        fs::create_dir_all(directory)?;
+        let page = directory.join("index.html");
+        fs::write(&page, self.document())?;
+        Ok(page)
+    }
+
     /// The whole document.
     pub fn document(&self) -> String {
         let mut document = Markup::default();
@@ -61,6 +85,7 @@ mod tests {
     fn a_page_is_xml_and_needs_nothing_else() {
         let mut body = Markup::default();
         body.text_element("p", &[("title", "\"<&>\"")], "a < b && c \u{1b}[31m");
+        body.element("p", &[], |words| words.prose("from `a < b` on"));
         let page = Page { title: "A & B".into(), lead: "<lead>".into(), body, foot: "foot".into() };
         let text = page.document();
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
@@ -69,6 +94,7 @@ mod tests {
         assert_eq!(find("title").text(), Some("A & B"));
         let main = find("main").first_element_child().unwrap();
         assert_eq!(main.text(), Some("a < b && c ␛[31m"));
+        assert_eq!(find("code").text(), Some("a < b"));
         assert_eq!(main.attribute("title"), Some("\"<&>\""));
         for elsewhere in ["<script", "src=", "url(", "@import", "http://", "https://"] {
             let all = text.replace("http://www.w3.org/1999/xhtml", "");

@@ -278,7 +278,7 @@ impl TestVm {
     }
 
     /// The last lines of log and console, and where the vCPUs are, for messages.
-    fn context(&self) -> String {
+    pub fn context(&self) -> String {
         let tail = |name: &str, text: String| {
             let lines: Vec<_> = text.lines().rev().take(30).collect();
             let lines: String = lines.iter().rev().map(|line| format!("\n  {}", printable(line))).collect();

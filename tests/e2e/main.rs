@@ -25,6 +25,7 @@ mod dimm_ranges;
 mod dimm_stuck;
 mod disk;
 mod distribution;
+mod doctor;
 mod driver_managed;
 mod endurance;
 mod fleet;
@@ -206,7 +207,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 41] = [
+    let files: [&[Test]; 42] = [
         snapshot::TESTS,
         snapshot_diff::TESTS,
         fork::TESTS,
@@ -247,6 +248,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         audit::TESTS,
         input::TESTS,
         check::TESTS,
+        doctor::TESTS,
         map::TESTS,
     ];
     let case = |(name, test): &Test, kernel: &Kernel| {

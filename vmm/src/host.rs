@@ -3,6 +3,7 @@
 //! A usable /dev/kvm is not enough: some hosts offer a KVM that emulates guest instructions and
 //! stops at unknown ones. Hardware assistance shows as `vmx` or `svm` among the CPU's flags.
 
+pub mod extensions;
 mod kvm;
 mod nodes;
 

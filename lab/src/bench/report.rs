@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ impl Results {
         Ok(match format {
             Format::Text => text::write(self, &tables),
             Format::Markdown => markdown::write(self, &tables),
-            Format::Html => html::write(self, &tables),
+            Format::Html => html::page(self, &tables, SystemTime::now()).document(),
             Format::Json => {
                 let mut all = serde_json::to_value(self)?;
                 all["tables"] = serde_json::to_value(&tables)?;

@@ -36,35 +36,42 @@ pub struct Run {
 impl Frame {
     /// What `layout` shows after step number `step` of a scenario.
     pub fn new(scenario: &Scenario, step: usize, layout: &Layout, devices: &Devices) -> Self {
-        let mut blocks: Vec<Run> = Vec::new();
-        for block in &layout.blocks {
-            let (shows, device) = (words(block), devices.of_block(block.index, layout.block_size));
-            match blocks.last_mut() {
-                Some(run) if run.last + 1 == block.index && run.shows == shows && run.device == device => {
-                    run.last = block.index;
-                }
-                _ => blocks.push(Run { first: block.index, last: block.index, shows, device }),
-            }
-        }
         let wanted = step.checked_sub(1).and_then(|index| scenario.steps.get(index));
-        Self { step, action: wanted.map_or_else(|| "boot".to_owned(), action), blocks }
+        let action = wanted.map_or_else(|| "boot".to_owned(), action);
+        Self { step, action, blocks: runs(layout, devices) }
     }
+}
 
-    /// The blocks as they were to be, where `differences` say so; `None` where they are as expected.
-    pub fn expected(&self, differences: &[Difference]) -> Option<Vec<Run>> {
-        let mut expected = self.blocks.clone();
-        let mut is_changed = false;
-        for difference in differences {
-            let Some((first, last)) = difference.blocks() else { continue };
-            is_changed = true;
-            replace(
-                &mut expected,
-                Run { first, last, shows: difference.expected.clone(), device: String::new() },
-            );
+/// The blocks of a layout, with their devices.
+pub fn runs(layout: &Layout, devices: &Devices) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for block in &layout.blocks {
+        let (shows, device) = (words(block), devices.of_block(block.index, layout.block_size));
+        match runs.last_mut() {
+            Some(run) if run.last + 1 == block.index && run.shows == shows && run.device == device => {
+                run.last = block.index;
+            }
+            _ => runs.push(Run { first: block.index, last: block.index, shows, device }),
         }
-        expected.retain(|run| run.shows != dimmer_oracle::words::ABSENT);
-        is_changed.then_some(expected)
     }
+    runs
+}
+
+/// Blocks of which some are `seen` otherwise than they were to be, as `differences` say: as they were to be. `None` where no
+/// difference is about what blocks show.
+pub fn expected(seen: &[Run], differences: &[Difference]) -> Option<Vec<Run>> {
+    let mut expected = seen.to_vec();
+    let mut is_changed = false;
+    for difference in differences {
+        let Some((first, last)) = difference.blocks() else { continue };
+        is_changed = true;
+        replace(
+            &mut expected,
+            Run { first, last, shows: difference.expected.clone(), device: String::new() },
+        );
+    }
+    expected.retain(|run| run.shows != dimmer_oracle::words::ABSENT);
+    is_changed.then_some(expected)
 }
 
 /// Puts `new` in place of what `runs` has of these blocks; its device stays as it was.
@@ -170,7 +177,7 @@ mod tests {
             "57-57 Movable node 1 d0",
             "60-60 Movable ",
         ];
-        assert_eq!(text(&frame(1).expected(&all).unwrap()), expected);
-        assert_eq!(frame(1).expected(&all[3..]), None);
+        assert_eq!(text(&super::expected(&frame(1).blocks, &all).unwrap()), expected);
+        assert_eq!(super::expected(&frame(1).blocks, &all[3..]), None);
     }
 }

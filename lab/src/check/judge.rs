@@ -4,8 +4,8 @@ use dimmer_agent::report::Layout;
 use dimmer_images::Kernel;
 use dimmer_oracle::mistake::Mistake;
 
-use super::Difference;
 use super::subject::Subject;
+use super::{Difference, Run};
 use crate::predict::Prediction;
 use crate::real::{Real, RealError};
 use crate::scenario::{BlockSet, Effect, Expect, ExpectWord, Scenario};
@@ -75,6 +75,8 @@ pub struct Failure {
     pub step: usize,
     /// Each difference.
     pub differences: Vec<Difference>,
+    /// The blocks as they were then, with their devices as the model has them.
+    pub seen: Vec<Run>,
 }
 
 /// Boots the scenario's machine with `kernel` and runs it there, as [`check_on`] says.

@@ -1,6 +1,5 @@
 //! A whole check, written for people or for machines.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -61,10 +60,7 @@ impl Report {
     /// # Errors
     /// Those of the host's files.
     pub fn write_page(&self, directory: &Path) -> io::Result<PathBuf> {
-        fs::create_dir_all(directory)?;
-        let page = directory.join("index.html");
-        fs::write(&page, html::document(self, SystemTime::now()))?;
-        Ok(page)
+        html::page(self, SystemTime::now()).write(directory)
     }
 
     /// The exit status: 0 when all is as expected, 1 when something differs, else 2 when something could not be carried

@@ -1,17 +1,19 @@
 //! `dimmer-lab explore`: random machines and histories, the oracle beside a real guest.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::explore::campaign::Campaign;
 use crate::explore::record::Record;
+use crate::explore::report::Report;
 use crate::explore::worker;
 use crate::host;
 use crate::host::crew::Crew;
-use crate::output::{is_closed, say};
+use crate::output::{complain, is_closed, say};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dimmer_images::{Cache, Kernel, fetch};
@@ -43,6 +45,9 @@ pub struct Explore {
     /// Write a JSON line for each history to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Write a page of HTML into this directory, with pictures of memory where it differs
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Print the histories as scenarios, and run none
     #[arg(long)]
     print: bool,
@@ -74,16 +79,26 @@ impl Explore {
             }
             return Ok(ExitCode::SUCCESS);
         }
+        if let Some(directory) = &self.report {
+            // That there can be no page is better known before than after.
+            fs::create_dir_all(directory).map_err(|error| wrong(directory, &error))?;
+        }
         let crew = self.crew()?;
         let begun = Instant::now();
-        let record = self
-            .campaign(&kernels)?
+        let campaign = self.campaign(&kernels)?;
+        let record = campaign
             .run(Record::new(self.record.as_deref())?, |seat, task| worker::carry_out(&crew, seat, task))?;
+        let time = begun.elapsed();
+        if let Some(directory) = &self.report {
+            let report = Report { campaign: &campaign, record: &record, time };
+            let page = report.write_page(directory).map_err(|error| wrong(directory, &error))?;
+            complain(format_args!("the page is {}", page.display()));
+        }
         if is_closed() {
             return Ok(super::UNREAD.into());
         }
         say(format_args!("{}", record.coverage))?;
-        say(format_args!("seed {}: {}", self.seed, record.summary(begun.elapsed())))?;
+        say(format_args!("seed {}: {}", self.seed, record.summary(time)))?;
         Ok(ExitCode::from(u8::from(!record.is_clean())))
     }
 
@@ -120,6 +135,10 @@ impl Explore {
         }
         Ok(kernels)
     }
+}
+
+fn wrong(directory: &Path, error: &io::Error) -> String {
+    format!("--report {}: {error}", directory.display())
 }
 
 /// The mistakes by their names.

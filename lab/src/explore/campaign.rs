@@ -13,7 +13,7 @@ use dimmer_oracle::release::Release;
 use super::found::Found;
 use super::history::{History, Rules, TREE, history};
 use super::kept::Carried;
-use super::record::{Record, Run};
+use super::record::{Finding, Record, Run};
 use super::shrink::{Candidate, shrink};
 use super::worker::{Answer, Task};
 use crate::output::{self, say};
@@ -182,7 +182,7 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
                 Duration::from_millis(carried.spent.total()).as_secs_f64()
             ))?,
             Found::Lost { why } => say(format_args!("{name}: the guest was lost: {why}"))?,
-            Found::Difference { step, lines } => {
+            Found::Difference { step, lines, .. } => {
                 say(format_args!("{name}: a difference after step {step} of {steps}{}", indented(lines)))?;
             }
         }
@@ -207,7 +207,7 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
         let file = self.campaign.directory.join(format!("explore-{}-{run}-{on}.toml", self.campaign.seed));
         write(&file, &scenario, kernel)?;
         let kinds = found.kinds();
-        let (mut last, mut steps) = (Vec::new(), 0);
+        let (mut last, mut steps) = (found.clone(), 0);
         let rules = self.campaign.rules(tree.release);
         let shrunk = shrink(scenario, step, rules, ATTEMPTS, |Candidate { scenario, common }| {
             let task = self.task(tree, scenario.clone(), vec![*common]);
@@ -216,13 +216,13 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
             if found.kinds().is_disjoint(&kinds) {
                 return None;
             }
-            let Found::Difference { step, lines } = found else { return None };
+            let step = found.step()?;
             // That it cannot be said shows with the next line that has to be.
             let _ = say(format_args!(
                 "run {run} on {kernel}: {} steps still differ",
                 scenario.steps.len().min(step)
             ));
-            last = lines;
+            last = found;
             Some(step)
         });
         write(&file, &shrunk.scenario, kernel)?;
@@ -230,9 +230,12 @@ impl<C: Fn(usize, &Task) -> Answer + Sync> Work<'_, C> {
             "run {run} on {kernel}: {} steps are left after {} attempts, for which {steps} steps were carried out{}\n{}",
             shrunk.scenario.steps.len(),
             shrunk.attempts,
-            indented(&last),
+            indented(last.lines()),
             shrunk.scenario.to_toml()
         ))?;
+        let (kernel, scenario) = (kernel.clone(), shrunk.scenario);
+        let finding = Finding { run, kernel, file: file.clone(), scenario, found: last };
+        lock(&self.record).findings.push(finding);
         Ok(file)
     }
 }

@@ -23,13 +23,18 @@ impl Coverage {
         }
     }
 
+    /// The kernels' names, ascending.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.kernels.keys().map(String::as_str)
+    }
+
     /// Histories that met `rule` on a kernel.
-    fn count(&self, kernel: &str, rule: Rule) -> u64 {
+    pub fn count(&self, kernel: &str, rule: Rule) -> u64 {
         self.kernels.get(kernel).and_then(|counts| counts.get(&rule)).copied().unwrap_or(0)
     }
 
     /// The rules that no history has met on any kernel.
-    fn never(&self) -> impl Iterator<Item = Rule> {
+    pub fn never(&self) -> impl Iterator<Item = Rule> {
         let is_met = |rule: &Rule| self.kernels.keys().any(|kernel| self.count(kernel, *rule) > 0);
         Rule::ALL.iter().copied().filter(move |rule| !is_met(rule))
     }
@@ -39,7 +44,7 @@ impl Coverage {
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = Rule::ALL.iter().map(|rule| rule.name().len()).max().unwrap_or(0);
-        let kernels: Vec<&str> = self.kernels.keys().map(String::as_str).collect();
+        let kernels: Vec<&str> = self.kernels().collect();
         write!(f, "{:width$}", "rule, histories")?;
         for kernel in &kernels {
             write!(f, "  {kernel:>8}")?;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::judge::{CheckError, Checking};
+use crate::check::judge::{CheckError, Checking, Failure};
+use crate::check::{Difference, Run};
 
 /// What came of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub enum Found {
         step: usize,
         /// Each difference, a line.
         lines: Vec<String>,
+        /// The same for pictures.
+        #[serde(default)]
+        memory: Memory,
     },
     /// The guest was lost, or could not be asked: that says nothing about the oracle.
     Lost {
@@ -29,12 +33,29 @@ pub enum Found {
     },
 }
 
+/// What differs, and all blocks as the guest showed them then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Each difference.
+    pub differences: Vec<Difference>,
+    /// The blocks, ascending.
+    pub seen: Vec<Run>,
+}
+
 impl Found {
     /// The step after which guest and oracle differ.
     pub const fn step(&self) -> Option<usize> {
         match self {
             Self::Difference { step, .. } => Some(*step),
             Self::Nothing { .. } | Self::Lost { .. } => None,
+        }
+    }
+
+    /// Each difference, a line; none where there is none.
+    pub fn lines(&self) -> &[String] {
+        match self {
+            Self::Difference { lines, .. } => lines,
+            Self::Nothing { .. } | Self::Lost { .. } => &[],
         }
     }
 
@@ -61,7 +82,8 @@ impl From<Checking> for Found {
         match verdict.failures.pop() {
             Some(failure) => {
                 let lines = failure.differences.iter().map(ToString::to_string).collect();
-                Self::Difference { step: failure.step, lines }
+                let Failure { step, differences, seen } = failure;
+                Self::Difference { step, lines, memory: Memory { differences, seen } }
             }
             None => Self::Nothing { blocks: verdict.blocks },
         }

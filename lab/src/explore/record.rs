@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dimmer_oracle::release::Release;
@@ -69,6 +69,60 @@ pub struct Record {
     carried: Carried,
     /// The rules that were met.
     pub coverage: Coverage,
+    /// Each run, as short as can be, for a report.
+    pub histories: Vec<History>,
+    /// What differs, as small as it got.
+    pub findings: Vec<Finding>,
+}
+
+/// A run, as short as can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Its number.
+    pub run: u64,
+    /// The kernel's name.
+    pub kernel: String,
+    /// Its steps.
+    pub steps: usize,
+    /// How it ended, without pictures.
+    pub end: End,
+}
+
+/// How a run ended, without pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// As the oracle says, which so many block checks tell.
+    Right(u64),
+    /// With a difference after this step.
+    Differs(usize),
+    /// The guest was lost, and why.
+    Lost(String),
+}
+
+/// A difference, as small as it got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The run that showed it.
+    pub run: u64,
+    /// The kernel's name.
+    pub kernel: String,
+    /// The file that the smallest scenario was written to.
+    pub file: PathBuf,
+    /// The smallest scenario.
+    pub scenario: Scenario,
+    /// What it shows.
+    pub found: Found,
+}
+
+impl History {
+    fn of(run: &Run) -> Self {
+        let end = match &run.result {
+            Found::Nothing { blocks } => End::Right(*blocks),
+            Found::Difference { step, .. } => End::Differs(*step),
+            Found::Lost { why } => End::Lost(why.clone()),
+        };
+        Self { run: run.run, kernel: run.kernel.clone(), steps: run.steps.len(), end }
+    }
 }
 
 impl Record {
@@ -88,6 +142,7 @@ impl Record {
         self.runs += 1;
         self.steps += run.result.steps(run.steps.len()) as u64;
         self.carried += run.carried.clone();
+        self.histories.push(History::of(run));
         match &run.result {
             Found::Nothing { .. } => {}
             Found::Difference { .. } => self.differences += 1,
@@ -175,7 +230,8 @@ mod tests {
         let run = |found| Run::new(1, 2, ("6.12", Release::new(6, 12)), &scenario, found, carried.clone());
         record.add(&run(Found::Nothing { blocks: 150 })).unwrap();
         assert!(record.is_clean());
-        let difference = Found::Difference { step: 2, lines: vec!["block 1".to_owned()] };
+        let difference =
+            Found::Difference { step: 2, lines: vec!["block 1".to_owned()], memory: Default::default() };
         record.add(&run(difference.clone())).unwrap();
         record.add(&run(Found::Lost { why: "gone".to_owned() })).unwrap();
         assert!(!record.is_clean());

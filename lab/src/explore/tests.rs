@@ -43,7 +43,7 @@ fn on_a_seat(
 }
 
 /// A scenario on another model.
-fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -> Found {
+pub(super) fn on_a_model(scenario: &Scenario, release: Release, mistake: Option<Mistake>) -> Found {
     on_a_seat(&mut Seat::default(), scenario, release, mistake, &[]).0
 }
 

@@ -99,6 +99,12 @@ impl Crew {
         Self { command, patience, seats, hosts, next: AtomicU64::new(0) }
     }
 
+    /// The same, with another time in place of [`PATIENCE`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Seats in all; they are numbered from 0.
     #[must_use]
     pub fn seats(&self) -> usize {

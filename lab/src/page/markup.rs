@@ -44,6 +44,16 @@ impl Markup {
         }
     }
 
+    /// Text in which `backticks` enclose code.
+    pub fn prose(&mut self, text: &str) {
+        for (number, part) in text.split('`').enumerate() {
+            match number % 2 {
+                0 => self.text(part),
+                _ => self.text_element("code", &[], part),
+            }
+        }
+    }
+
     /// Another piece.
     pub fn append(&mut self, other: &Self) {
         self.0.push_str(&other.0);

@@ -1,52 +1,62 @@
-//! A report as a page that needs nothing else.
+//! A report as a page, in the frame that the lab's pages have in common.
 
-use super::{Results, Row, Table, words};
+use std::time::SystemTime;
 
-const HEAD: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Dimmer: performance</title>\n<style>\n\
-    body { font: 15px sans-serif; max-width: 75em; margin: 2em auto; }\n\
-    table { border-collapse: collapse; } td, th { border: 1px solid #bbb; padding: 0.3em 0.6em; text-align: left; }\n\
-    small { color: #555; }\n</style>\n<h1>Dimmer and others, side by side</h1>\n\
-    <p>Medians, the least and the most; below them Dimmer's value by the other's with its interval, and who is better where \
-    that excludes 1.</p>\n";
+use super::{Cell, Results, Row, Table, words};
+use crate::bench::peer::Kind;
+use crate::page::table::{facts, row, table};
+use crate::page::{self, Markup, Page};
 
-/// All of it.
-pub fn write(results: &Results, tables: &[Table]) -> String {
-    let mut text = format!("{HEAD}<table>\n");
-    for (name, value) in results.facts() {
-        text += &format!("<tr><th>{}<td>{}\n", escaped(&name), escaped(&value));
-    }
-    text += "</table>\n";
+const LEAD: &str = "Medians, with the least and the most; below them Dimmer's value by the other's, with its interval. A name \
+    says who is better, where the interval excludes 1.";
+
+/// All of it, made at this time.
+pub fn page(results: &Results, tables: &[Table], made: SystemTime) -> Page {
+    let mut body = Markup::default();
+    body.text_element("h2", &[], "What was measured, and on what");
+    let all = results.facts();
+    let caption = "Every program met the same host, one after the other in each round.";
+    facts(&mut body, caption, all.iter().map(|(name, value)| (&**name, &**value)));
     for (title, lines) in words::verdicts(tables) {
-        text += &format!("<h2>{title}</h2>\n<ul>\n");
-        for line in &lines {
-            text += &format!("<li>{}\n", escaped(line));
+        body.text_element("h2", &[], title);
+        body.element("ul", &[], |list| lines.iter().for_each(|line| list.text_element("li", &[], line)));
+    }
+    body.text_element("h2", &[], "All numbers");
+    tables.iter().for_each(|table| measure(table, &mut body));
+    let title = "Dimmer and others, side by side".to_owned();
+    Page { title, lead: LEAD.to_owned(), body, foot: page::made(made) }
+}
+
+fn measure(measure: &Table, page: &mut Markup) {
+    page.element("section", &[], |section| {
+        section.text_element("h3", &[], measure.name);
+        let kinds: Vec<String> = measure.kinds.iter().map(Kind::to_string).collect();
+        let headings: Vec<&str> = std::iter::once("number").chain(kinds.iter().map(String::as_str)).collect();
+        table(section, "numbers", measure.about, &headings, |body| {
+            for Row { column, cells } in &measure.rows {
+                let name = format!("{} ({})", column.name, column.unit.text());
+                row(body, &name, |row| cells.iter().for_each(|it| cell(it.as_ref(), row)));
+            }
+        });
+        for note in &measure.notes {
+            section.element("p", &[("class", "quiet")], |words| words.prose(note));
         }
-        text += "</ul>\n";
-    }
-    tables.iter().for_each(|table| write_table(table, &mut text));
-    text
+    });
 }
 
-fn write_table(table: &Table, text: &mut String) {
-    *text += &format!("<h2>{}</h2>\n<p>{}</p>\n<table>\n<tr><th>\n", table.name, escaped(table.about));
-    for kind in &table.kinds {
-        *text += &format!("<th>{kind}");
-    }
-    table.rows.iter().for_each(|row| write_row(row, text));
-    text.push_str("\n</table>\n");
-    for note in &table.notes {
-        *text += &format!("<p><small>{}</small></p>\n", escaped(note));
-    }
-}
-
-fn write_row(row: &Row, text: &mut String) {
-    *text += &format!("\n<tr><th>{} ({})", escaped(row.column.name), row.column.unit.text());
-    for cell in &row.cells {
-        let cell = cell.map(|cell| format!("{}<br><small>{}</small>", cell.values(), cell.comparison()));
-        *text += &format!("<td>{}", cell.unwrap_or_default());
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// A value with its comparison, in the colour of who is better.
+fn cell(cell: Option<&Cell>, row: &mut Markup) {
+    let Some(cell) = cell else { return row.text_element("td", &[("class", "skipped")], "–") };
+    row.element("td", &[], |td| {
+        td.text(&cell.values());
+        let class = match cell.winner {
+            Some(Kind::Dimmer) => "passed",
+            Some(_) => "differs",
+            None => "quiet",
+        };
+        let comparison = cell.comparison();
+        if !comparison.is_empty() {
+            td.text_element("div", &[("class", class)], &comparison);
+        }
+    });
 }

@@ -66,6 +66,23 @@ fn every_format_has_the_numbers_the_versions_and_the_verdicts() {
 }
 
 #[test]
+fn the_page_has_the_frame_of_all_pages_and_a_colour_for_who_is_better() {
+    let results = results();
+    let page = html::page(&results, &results.tables(), SystemTime::UNIX_EPOCH).document();
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
+    let style = document.descendants().find(|node| node.has_tag_name("style")).unwrap();
+    assert_eq!(style.text(), Some(crate::page::STYLE));
+    let better: Vec<_> = document
+        .descendants()
+        .filter(|node| node.attribute("class") == Some("passed"))
+        .filter_map(|node| node.text())
+        .collect();
+    assert_eq!(better, ["0.50 (0.50–0.50) dimmer"]);
+    assert!(page.contains("1970-01-01T00:00:00Z") && page.contains("firecracker"), "{page}");
+}
+
+#[test]
 fn json_can_be_read_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("results.json");

@@ -6,6 +6,8 @@ use dimmer_oracle::release::Release;
 
 use super::{CheckError, Failure, Moment, Open, Verdict, differences, effect, looks_at_the_device};
 use crate::check::subject::Subject;
+use crate::check::{Difference, frame};
+use crate::devices::Devices;
 use crate::predict::{Prediction, Seen};
 use crate::scenario::{Action, BlockSet, Effect, Expect, Scenario, Step};
 use crate::verdict::Baseline;
@@ -40,7 +42,7 @@ impl Checking {
         if found.is_empty() {
             verdict.blocks = layout.blocks.len() as u64;
         } else {
-            verdict.failures.push(Failure { step: 0, differences: found });
+            verdict.failures.push(failure(0, found, &model, &layout));
         }
         let looks_at_the_log = scenario.looks_at_the_log();
         if looks_at_the_log {
@@ -102,10 +104,15 @@ impl Checking {
         let moment = Moment { before: &before, model, predicted, seen, layout, baseline, log: &log };
         let differences = moment.judge(expected).map_err(wrong)?;
         if !differences.is_empty() {
-            self.verdict.failures.push(Failure { step, differences });
+            self.verdict.failures.push(failure(step, differences, model, layout));
         }
         Ok(())
     }
+}
+
+/// What was not as expected of a guest that shows `layout`.
+fn failure(step: usize, differences: Vec<Difference>, model: &Prediction, layout: &Layout) -> Failure {
+    Failure { step, differences, seen: frame::runs(layout, &Devices::of(&model.linux)) }
 }
 
 /// The model of a guest that has just booted and shows `layout`.

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::{Entry, Outcome, Report};
-use crate::page::{Markup, Page, blocks};
+use crate::page::table::{row, table};
+use crate::page::{self, Markup, Page, blocks};
 
 mod entry;
 
-/// The whole document, made at this time.
-pub(super) fn document(report: &Report, made: SystemTime) -> String {
+/// The page, made at this time.
+pub(super) fn page(report: &Report, made: SystemTime) -> Page {
     let mut body = Markup::default();
     matrix(report, &mut body);
     let all = || report.entries.iter().enumerate();
@@ -20,12 +21,8 @@ pub(super) fn document(report: &Report, made: SystemTime) -> String {
     let is_wrong = |entry: &Entry| matches!(entry.outcome, Outcome::Differs { .. } | Outcome::Failed { .. });
     section(&mut body, "Not as expected", all().filter(|(_, entry)| is_wrong(entry)));
     section(&mut body, "As expected", all().filter(|(_, entry)| entry.outcome.is_passed()));
-    let foot = format!(
-        "Made by dimmer-lab {} at {}.",
-        env!("CARGO_PKG_VERSION"),
-        humantime::format_rfc3339_seconds(made)
-    );
-    Page { title: "Scenarios on real kernels".to_owned(), lead: lead(report), body, foot }.document()
+    let (title, foot) = ("Scenarios on real kernels".to_owned(), page::made(made));
+    Page { title, lead: lead(report), body, foot }
 }
 
 /// The sums.
@@ -64,24 +61,12 @@ fn matrix(report: &Report, page: &mut Markup) {
     for (number, entry) in report.entries.iter().enumerate() {
         rows.entry(&entry.scenario).or_default().insert(&entry.kernel, (number, entry));
     }
-    let table = |table: &mut Markup| {
-        table.text_element("caption", &[], "Each result leads to its details.");
-        table.element("thead", &[], |head| {
-            head.element("tr", &[], |row| {
-                row.text_element("th", &[("scope", "col")], "scenario");
-                kernels.iter().for_each(|kernel| row.text_element("th", &[("scope", "col")], kernel));
-            });
-        });
-        table.element("tbody", &[], |body| {
-            for (scenario, results) in &rows {
-                body.element("tr", &[], |row| {
-                    row.text_element("th", &[("scope", "row")], scenario);
-                    kernels.iter().for_each(|kernel| cell(results.get(kernel), row));
-                });
-            }
-        });
-    };
-    page.element("div", &[("class", "scroll")], |div| div.element("table", &[("class", "matrix")], table));
+    let headings: Vec<&str> = std::iter::once("scenario").chain(kernels.iter().copied()).collect();
+    table(page, "matrix", "Each result leads to its details.", &headings, |body| {
+        for (scenario, results) in &rows {
+            row(body, scenario, |row| kernels.iter().for_each(|kernel| cell(results.get(kernel), row)));
+        }
+    });
 }
 
 fn cell(result: Option<&(usize, &Entry)>, row: &mut Markup) {

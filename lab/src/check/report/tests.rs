@@ -174,7 +174,7 @@ fn the_status_tells_differences_from_what_could_not_be_carried_out() {
 
 #[test]
 fn the_page_has_a_matrix_and_pictures_with_words_for_all_that_they_show() {
-    let text = html::document(&report(), SystemTime::UNIX_EPOCH);
+    let text = html::page(&report(), SystemTime::UNIX_EPOCH).document();
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(&text, options).unwrap();
     let of = |name: &'static str| document.descendants().filter(move |node| node.tag_name().name() == name);

@@ -2,9 +2,10 @@
 
 use super::super::super::entry::Evidence;
 use super::{Entry, Outcome, verdict};
-use crate::check::{By, Difference, Frame, Run};
+use crate::check::{Difference, Frame, Run};
 use crate::page::Markup;
-use crate::page::blocks::{Blocks, Mark};
+use crate::page::blocks::Mark;
+use crate::page::differences::{self, figure, pictures};
 
 /// The article of an entry, which is at `place` in the page.
 pub(super) fn article(entry: &Entry, place: &str, page: &mut Markup) {
@@ -39,38 +40,10 @@ fn differs(entry: &Entry, place: &str, step: usize, differences: &[Difference], 
     let frame = entry.frames.get(step);
     let action = frame.map_or_else(|| entry.outcome.line(), |frame| frame.action.clone());
     page.text_element("h4", &[], &format!("After step {step}: {action}"));
-    if let Some((frame, expected)) = frame.and_then(|frame| Some((frame, frame.expected(differences)?))) {
-        let wrong = differences.iter().filter_map(Difference::blocks);
-        let marks: Vec<_> = wrong.map(|(first, last)| (first, last, Mark::Wrong)).collect();
-        page.element("div", &[("class", "pair")], |pair| {
-            let id = |what: &str| format!("{place}-{what}");
-            figure(pair, &id("expected"), "Expected", &expected, &marks);
-            figure(pair, &id("seen"), "Seen", &frame.blocks, &marks);
-        });
+    if let Some(frame) = frame {
+        pictures(page, place, &frame.blocks, differences);
     }
-    page.element("div", &[("class", "scroll")], |div| {
-        div.element("table", &[("class", "differences")], |table| differences_table(differences, table));
-    });
-}
-
-fn differences_table(differences: &[Difference], table: &mut Markup) {
-    table.text_element("caption", &[], "What is not as expected, and why it was expected");
-    table.element("thead", &[], |head| {
-        head.element("tr", &[], |row| {
-            for heading in ["what", "expected", "seen", "says", "why"] {
-                row.text_element("th", &[("scope", "col")], heading);
-            }
-        });
-    });
-    table.element("tbody", &[], |body| {
-        for Difference { what, by, expected, seen, why } in differences {
-            let by = if *by == By::Oracle { "the oracle" } else { "the author" };
-            body.element("tr", &[], |row| {
-                row.text_element("th", &[("scope", "row")], what);
-                [expected, seen, by, why].into_iter().for_each(|cell| row.text_element("td", &[], cell));
-            });
-        }
-    });
+    differences::table(page, differences);
 }
 
 /// What machine and guest had to say.
@@ -110,28 +83,6 @@ fn history(entry: &Entry, place: &str, page: &mut Markup) {
             before = Some(frame);
         }
     });
-}
-
-fn figure(page: &mut Markup, id: &str, caption: &str, runs: &[Run], marks: &[(u64, u64, Mark)]) {
-    page.element("figure", &[], |figure| {
-        figure.text_element("figcaption", &[], caption);
-        Blocks { id, title: caption, runs, marks }.draw(figure);
-        let gone: Vec<String> = gone(runs, marks).collect();
-        if !gone.is_empty() {
-            figure.text_element(
-                "p",
-                &[("class", "quiet")],
-                &format!("Not there: blocks {}.", gone.join(", ")),
-            );
-        }
-    });
-}
-
-/// The marked blocks that are not there.
-fn gone<'a>(runs: &'a [Run], marks: &'a [(u64, u64, Mark)]) -> impl Iterator<Item = String> + 'a {
-    let is_there = |first: u64, last: u64| runs.iter().any(|run| run.first <= last && first <= run.last);
-    let gone = marks.iter().filter(move |(first, last, _)| !is_there(*first, *last));
-    gone.map(|(first, last, _)| if first == last { first.to_string() } else { format!("{first}-{last}") })
 }
 
 /// The blocks that show something else `after` than `before`, also those that are gone.
@@ -176,6 +127,5 @@ mod tests {
             changes(&before, &after).iter().map(|(first, last, _)| (*first, *last)).collect();
         assert_eq!(changed, [(8, 12), (40, 41)]);
         assert_eq!(changes(&before, &before), []);
-        assert_eq!(gone(&after, &changes(&before, &after)).collect::<Vec<_>>(), ["40-41"]);
     }
 }
