@@ -181,7 +181,7 @@ where
             let flags = if input.ratio(1_u8, 8_u8)? {
                 input.arbitrary::<u16>()? & 0xf
             } else {
-                last | input.arbitrary::<bool>()?.then_some(2).unwrap_or(0)
+                last | if input.arbitrary()? { 2 } else { 0 }
             };
             let next = if input.ratio(1_u8, 16_u8)? { input.arbitrary::<u16>()? } else { index + 1 };
             let mut bytes = Vec::from(address.to_le_bytes());
@@ -254,9 +254,11 @@ where
                 if memory.read_slice(&mut bytes, GuestAddress(place.descriptors + 16 * index)).is_err() {
                     continue;
                 }
-                let word = u128::from_le_bytes(bytes);
-                let (address, length) = (word as u64, (word >> 64) as u32);
-                if (word >> 96) & 2 != 0 {
+                let part = |from: usize| {
+                    u32::from_le_bytes([bytes[from], bytes[from + 1], bytes[from + 2], bytes[from + 3]])
+                };
+                let (address, length) = (u64::from(part(0)) | u64::from(part(4)) << 32, part(8));
+                if bytes[12] & 2 != 0 {
                     self.buffers.extend(touched(address, length.into()));
                 }
             }

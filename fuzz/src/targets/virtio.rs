@@ -22,7 +22,7 @@ pub fn rng(bytes: &[u8]) {
     let make = || {
         let source = |bytes: &mut [u8]| {
             bytes.fill(0x5a);
-            bytes.len() % 3 != 0
+            !bytes.len().is_multiple_of(3)
         };
         Rng::new(Box::new(source), Box::new(|| {}))
     };
