@@ -92,7 +92,7 @@ impl Doctor {
         let (here, place) = match kvm.is_hardware() {
             true => (Vec::new(), "this machine".to_owned()),
             false => {
-                let place = format!("an emulated host (QEMU without acceleration), since here is {kvm}");
+                let place = format!("an emulated host (QEMU without acceleration): {kvm}");
                 (facts::of_a_machine(Path::new("/")), place)
             }
         };

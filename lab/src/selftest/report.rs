@@ -97,7 +97,7 @@ struct Out {
 
 impl Out {
     fn line(&mut self, line: &str) {
-        self.text.push_str(line.trim_end());
+        self.text.push_str(line.trim_end_matches(' '));
         self.text.push('\n');
     }
 
