@@ -206,51 +206,53 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
     LONG.contains(&test) || (!about_the_guest && !kernel.name.starts_with(KERNELS[1]))
 }
 
+/// The files of tests, in the order in which they run.
+const FILES: [&[Test]; 42] = [
+    snapshot::TESTS,
+    snapshot_diff::TESTS,
+    fork::TESTS,
+    snapshot_files::TESTS,
+    foreign::TESTS,
+    boot::TESTS,
+    bare::TESTS,
+    hostile::TESTS,
+    endurance::TESTS,
+    host_faults::TESTS,
+    layouts::TESTS,
+    cpus::TESTS,
+    dimm::TESTS,
+    dimm_ranges::TESTS,
+    dimm_announced::TESTS,
+    dimm_stuck::TESTS,
+    dimm_faults::TESTS,
+    virtio_mem::TESTS,
+    virtio_mem_units::TESTS,
+    virtio_mem_faults::TESTS,
+    virtio_mem_driver::TESTS,
+    lifecycle::TESTS,
+    agent::TESTS,
+    api::TESTS,
+    numa::TESTS,
+    shapes::TESTS,
+    driver_managed::TESTS,
+    reach::TESTS,
+    sandbox::TESTS,
+    disk::TESTS,
+    net::TESTS,
+    vsock::TESTS,
+    watchdog::TESTS,
+    balloon::TESTS,
+    kexec::TESTS,
+    backing::TESTS,
+    hugetlb::TESTS,
+    audit::TESTS,
+    input::TESTS,
+    check::TESTS,
+    doctor::TESTS,
+    map::TESTS,
+];
+
 fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
-    let files: [&[Test]; 42] = [
-        snapshot::TESTS,
-        snapshot_diff::TESTS,
-        fork::TESTS,
-        snapshot_files::TESTS,
-        foreign::TESTS,
-        boot::TESTS,
-        bare::TESTS,
-        hostile::TESTS,
-        endurance::TESTS,
-        host_faults::TESTS,
-        layouts::TESTS,
-        cpus::TESTS,
-        dimm::TESTS,
-        dimm_ranges::TESTS,
-        dimm_announced::TESTS,
-        dimm_stuck::TESTS,
-        dimm_faults::TESTS,
-        virtio_mem::TESTS,
-        virtio_mem_units::TESTS,
-        virtio_mem_faults::TESTS,
-        virtio_mem_driver::TESTS,
-        lifecycle::TESTS,
-        agent::TESTS,
-        api::TESTS,
-        numa::TESTS,
-        shapes::TESTS,
-        driver_managed::TESTS,
-        reach::TESTS,
-        sandbox::TESTS,
-        disk::TESTS,
-        net::TESTS,
-        vsock::TESTS,
-        watchdog::TESTS,
-        balloon::TESTS,
-        kexec::TESTS,
-        backing::TESTS,
-        hugetlb::TESTS,
-        audit::TESTS,
-        input::TESTS,
-        check::TESTS,
-        doctor::TESTS,
-        map::TESTS,
-    ];
     let case = |(name, test): &Test, kernel: &Kernel| {
         let (test, kernel) = (*test, kernel.clone());
         let ignored = is_ignored(name, &kernel);
@@ -263,6 +265,6 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     cases.extend(distribution::cases(arguments)?);
     cases.extend(library::cases(&usual, &poison));
     cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)).map(|case| case.costing(2)));
-    cases.extend(files.into_iter().flatten().flat_map(|test| on(&usual, test)));
+    cases.extend(FILES.into_iter().flatten().flat_map(|test| on(&usual, test)));
     Ok(cases)
 }
