@@ -171,16 +171,29 @@ fn live(machine: &mut Child, dir: &Path) -> Result<Option<ExitStatus>, Box<dyn E
             }
         }
     }
-    let audit = rest.audit()?;
-    if !audit.problems.is_empty() {
-        return Err(format!("the books do not agree: {:?}", audit.problems).into());
+    // What fails now may be the look at the books, or the connection: another one tells.
+    let books = wait_for("the books", || {
+        if let Some(status) = machine.try_wait()? {
+            return Ok(Some(Err(status)));
+        }
+        let unread = |problem: &String| problem.starts_with("the books cannot be read");
+        let audit = rest.audit().ok().filter(|audit| !audit.problems.iter().any(unread));
+        Ok(audit.map(|audit| Ok(audit.problems)))
+    })?;
+    match books {
+        Err(status) => return Ok(Some(status)),
+        Ok(problems) if !problems.is_empty() => {
+            return Err(format!("the books do not agree: {problems:?}").into());
+        }
+        Ok(_) => {}
     }
-    rest.tell(Method::PUT, "/vm.shutdown", None)?;
+    let answer = rest.ask(Method::PUT, "/vm.shutdown", None);
     let status = wait_for("the machine's end", || Ok(machine.try_wait()?))?;
-    if status.code() == Some(0) {
-        Ok(None)
-    } else {
-        Err(format!("it was shut down, and ended with {status}").into())
+    match (status.code(), answer) {
+        (Some(0), _) => Ok(None),
+        // It met the failure on its way.
+        (_, Err(_)) => Ok(Some(status)),
+        (_, Ok(_)) => Err(format!("it was shut down, and ended with {status}").into()),
     }
 }
 
