@@ -1,6 +1,6 @@
 //! A guest that does anything with a virtio device, and the rules that the device keeps whatever that is:
 //!
-//! - it writes only while a driver runs, only into its rings and into buffers that a descriptor lets it write;
+//! - it writes only while a driver runs, only into its rings and into buffers that a descriptor lets it write, to the page;
 //! - whatever it writes is marked as written, so that no snapshot lacks it;
 //! - its interrupt line is high exactly while it has a cause to tell;
 //! - its state, saved and restored, is the same state.
@@ -310,3 +310,6 @@ fn touched(start: u64, length: u64) -> impl Iterator<Item = u64> {
     let first = start / PAGE * PAGE;
     (first..end).step_by(4096)
 }
+
+#[cfg(test)]
+mod tests;

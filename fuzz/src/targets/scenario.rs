@@ -32,7 +32,7 @@ fn is_large(text: &str) -> bool {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let mut sizes = words.filter_map(|word| {
         let digits = word.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        let unit = match word[digits.len()..].get(..1)? {
+        let unit = match word[digits.len()..].get(..1).unwrap_or_default() {
             "K" => 1 << 10,
             "M" => 1 << 20,
             "G" => 1 << 30,

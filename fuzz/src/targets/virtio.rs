@@ -180,13 +180,18 @@ pub fn mem(bytes: &[u8]) {
             VirtioMemConfig { id, region, block_size: UNIT, node: 0, requested_size: 0, legacy: false };
         VirtioMem::new(config, outside(&HOST.with_borrow(Arc::clone))).expect("a device that can be")
     };
-    Guest::new(make).live(bytes, |device, input, _| {
-        host_of_mem(device, input)?;
+    let check = |device: &VirtioMmio<VirtioMem>| {
         let (has, holds) = (HOST.with_borrow(|host| host.of("vmem0")), device.device().holding().ranges);
         assert_eq!(holds, has, "the device's books are not the host's");
         assert!(device.status().plugged_size <= BLOCKS * UNIT);
+    };
+    let mut guest = Guest::new(make);
+    guest.live(bytes, |device, input, _| {
+        host_of_mem(device, input)?;
+        check(device);
         Ok(())
     });
+    check(&guest.transport);
 }
 
 fn host_of_mem(device: &mut VirtioMmio<VirtioMem>, input: &mut Unstructured<'_>) -> Result<()> {
