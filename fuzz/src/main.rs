@@ -44,8 +44,14 @@ struct Arguments {
     list: bool,
 }
 
-fn main() -> Result<ExitCode, Error> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run_all(Arguments::parse()).unwrap_or_else(|error| {
+        eprintln!("dimmer-fuzz: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn run_all(arguments: Arguments) -> Result<ExitCode, Error> {
     let targets = chosen(&arguments.targets)?;
     if arguments.list {
         targets.iter().for_each(|target| println!("{:18} {}", target.name, target.about));
@@ -53,7 +59,9 @@ fn main() -> Result<ExitCode, Error> {
     }
     if let Some(input) = arguments.input {
         let [target] = targets[..] else { return Err("--input takes exactly one target".into()) };
-        (target.run)(&std::fs::read(input)?);
+        let bytes =
+            std::fs::read(&input).map_err(|error| format!("cannot read {}: {error}", input.display()))?;
+        (target.run)(&bytes);
         println!("{} takes it", target.name);
         return Ok(ExitCode::SUCCESS);
     }
