@@ -2,6 +2,7 @@
 //!
 //! What reaches new code is kept below `target/fuzz/corpus`; `--keep` puts a small set that reaches as much into `fuzz/corpus`,
 //! which `cargo test` runs. Ends with 1 when an input broke a rule; the last lines name it and the command that repeats it.
+//! It ends with 2 when it could not run.
 
 mod compile;
 mod report;
