@@ -69,7 +69,7 @@ mod restoring;
 mod saving;
 mod serial_console;
 mod shared_socket;
-mod signals;
+pub mod signals;
 mod state;
 mod terminal;
 mod threaded;

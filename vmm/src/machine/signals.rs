@@ -4,12 +4,12 @@
 //! the event loop is not there yet. It removes the sockets' files and ends the process.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::process;
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::ioctl_fionbio;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::End;
@@ -23,21 +23,24 @@ pub const ASKS: &str = "SIGTERM";
 const SIGNALS: [(&str, i32); 3] = [(ASKS, SIGTERM), ("SIGINT", SIGINT), ("SIGHUP", SIGHUP)];
 
 /// A pipe for each signal, which becomes readable when it comes.
+///
+/// Pipes, and no sockets: a handler runs on any thread that the kernel picks (signal(7)), and every thread's sandbox lets it
+/// `write`.
 #[derive(Debug)]
 pub struct Signals {
-    pipes: Vec<(&'static str, UnixStream)>,
+    pipes: Vec<(&'static str, PipeReader)>,
 }
 
 impl Signals {
     /// Takes the signals over, but those that whoever started this process has it ignore, as nohup(1) does with SIGHUP.
     ///
     /// # Errors
-    /// When the host gives no socket pair or refuses a handler.
+    /// When the host gives no pipe or refuses a handler.
     pub fn new() -> io::Result<Self> {
         let status = fs::read_to_string("/proc/self/status")?;
         let wanted = SIGNALS.into_iter().filter(|(_, signal)| !is_ignored(&status, *signal));
         let pipe = |(name, signal)| {
-            let (reader, writer) = UnixStream::pair()?;
+            let (reader, writer) = io::pipe()?;
             signal_hook::low_level::pipe::register(signal, writer)?;
             Ok((name, reader))
         };
@@ -45,7 +48,7 @@ impl Signals {
     }
 
     /// What becomes readable, in the order of the signals' numbers here.
-    pub fn pipes(&self) -> impl Iterator<Item = &UnixStream> {
+    pub fn pipes(&self) -> impl Iterator<Item = &PipeReader> {
         self.pipes.iter().map(|(_, pipe)| pipe)
     }
 
@@ -56,7 +59,7 @@ impl Signals {
             return "a signal";
         };
         // It is readable, or somebody else was faster.
-        let _ = pipe.set_nonblocking(true).and_then(|()| (&*pipe).read(&mut [0; 64]));
+        let _ = ioctl_fionbio(pipe, true).map(|()| (&*pipe).read(&mut [0; 64]));
         name
     }
 
@@ -67,7 +70,7 @@ impl Signals {
     pub fn while_starting(&self) -> io::Result<Starting> {
         let pipes = self.pipes.iter().map(|(name, pipe)| Ok((*name, pipe.try_clone()?)));
         let pipes = pipes.collect::<io::Result<Vec<_>>>()?;
-        let (stopped, stop) = UnixStream::pair()?;
+        let (stopped, stop) = io::pipe()?;
         let wait = move || {
             if let Some(name) = wait(&stopped, &pipes) {
                 socket::remove_all();
@@ -84,7 +87,7 @@ impl Signals {
 /// The time in which a machine starts.
 #[derive(Debug)]
 pub struct Starting {
-    stop: UnixStream,
+    stop: PipeWriter,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,7 +103,7 @@ impl Drop for Starting {
 
 /// Waits until it is to stop, or for the name of a signal that came. Takes nothing from the signals' pipes: one that comes
 /// at the last moment is for the event loop.
-fn wait(mut stopped: &UnixStream, pipes: &[(&'static str, UnixStream)]) -> Option<&'static str> {
+fn wait(mut stopped: &PipeReader, pipes: &[(&'static str, PipeReader)]) -> Option<&'static str> {
     loop {
         let all = pipes.iter().map(|(_, pipe)| pipe).chain([stopped]);
         let mut polled: Vec<_> = all.map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_start_ends_without_a_signal() {
-        let (_sender, pipe) = UnixStream::pair().unwrap();
+        let (pipe, _sender) = io::pipe().unwrap();
         let signals = Signals { pipes: vec![("SIGTERM", pipe)] };
         drop(signals.while_starting().unwrap());
         assert_eq!((signals.take(0), signals.take(7)), ("SIGTERM", "a signal"));
@@ -152,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_signal_is_named_and_stopping_comes_first() {
-        let (mut sender, pipe) = UnixStream::pair().unwrap();
-        let (mut stop, stopped) = UnixStream::pair().unwrap();
+        let (pipe, mut sender) = io::pipe().unwrap();
+        let (stopped, mut stop) = io::pipe().unwrap();
         let pipes = [("SIGINT", pipe)];
         sender.write_all(&[0]).unwrap();
         assert_eq!(wait(&stopped, &pipes), Some("SIGINT"));

@@ -42,6 +42,8 @@ fn harmless() -> io::Result<()> {
     much_memory()?;
     call_with(libc::SYS_getrandom, [0; 3])?;
     std::thread::sleep(std::time::Duration::from_nanos(1));
+    // The kernel picks the thread that handles a signal to the process.
+    signal_hook::low_level::raise(signal_hook::consts::SIGTERM)?;
     std::process::exit(DID)
 }
 
@@ -89,6 +91,7 @@ fn child() {
         ..SandboxSpec::default()
     };
     let confined = Confined { paths: Paths::default(), sockets: Vec::new(), snapshots: Vec::new() };
+    let _signals = crate::machine::signals::Signals::new().unwrap();
     prepare(&spec, confined).unwrap();
     if deed == "status" {
         eprintln!("{}", status_of(kind));

@@ -14,7 +14,6 @@ pub const CALLS: Calls = Calls {
         Sysno::openat,
         Sysno::poll,
         Sysno::ppoll,
-        Sysno::recvfrom,
         Sysno::read,
         Sysno::statx,
         Sysno::unlink,
