@@ -227,18 +227,9 @@ impl Linux {
     /// # Panics
     /// Never: no machine has that many pages.
     pub fn managed_since_boot(&self) -> i64 {
-        let pages = self.memory.block_pages();
-        let (mut more, mut less) = (0, 0);
-        for block in self.memory.blocks().values() {
-            match (block.early, block.is_online()) {
-                (false, true) => more += pages - block.memmap,
-                (true, false) => less += pages,
-                _ => {}
-            }
-        }
         let online = |index: u64| self.memory.blocks().get(&index).is_some_and(Block::is_online);
-        less += self.virtio_mem.values().map(|device| device.unplugged_pages(online)).sum::<u64>();
-        i64::try_from(more).and_then(|more| Ok(more - i64::try_from(less)?)).expect("pages of one machine")
+        let unplugged: u64 = self.virtio_mem.values().map(|device| device.unplugged_pages(online)).sum();
+        self.memory.since_boot() - i64::try_from(unplugged).expect("pages of one machine")
     }
 
     fn virtio_mem_retry_after_online(&mut self, index: u64) {

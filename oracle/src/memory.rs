@@ -11,8 +11,11 @@ use super::rule::{Met, Rule};
 use super::zone::{PAGE, SECTION, Zone, ZoneState};
 
 pub mod block;
+mod changed;
 mod shown;
 mod steps;
+
+use changed::Changed;
 
 pub use block::{Block, Errno, Part};
 pub use shown::{Shown, ShowsZone};
@@ -39,6 +42,9 @@ pub struct Memory {
     next_group: u32,
     /// Pages that memmaps take of kernel zones.
     memmaps: u64,
+    /// Pages by which the blocks that are online give the page allocator more than those of the boot did.
+    since_boot: i64,
+    changed: Changed,
 }
 
 impl Memory {
@@ -55,6 +61,8 @@ impl Memory {
             groups: BTreeMap::new(),
             next_group: 0,
             memmaps: 0,
+            since_boot: 0,
+            changed: Changed::new(),
         }
     }
 
@@ -81,6 +89,12 @@ impl Memory {
     /// Pages that the memmaps of all memory take of kernel zones.
     pub const fn memmaps(&self) -> u64 {
         self.memmaps
+    }
+
+    /// Pages by which the page allocator has more than right after the boot (`totalram_pages`), as far as whole blocks count:
+    /// those that were added and are online, without their own memmap, less those of the boot that are not online any more.
+    pub const fn since_boot(&self) -> i64 {
+        self.since_boot
     }
 
     /// Counts the memmap of boot memory.
@@ -156,12 +170,15 @@ impl Memory {
             let cut = part.frames.start.max(frames.start)..part.frames.end.min(frames.end);
             let block = self.blocks.entry(index).or_insert_with(Block::boot);
             block.parts.push(Part { frames: cut, ..part });
+            self.changed.touch(index);
         }
     }
 
     /// Marks a boot block as one that RAM does not fill, and says when it shows its zone for all that.
     pub fn mark_holes(&mut self, index: u64, shows_zone: ShowsZone) {
         if let Some(block) = self.blocks.get_mut(&index) {
+            self.changed.touch(index);
+            self.changed.set_unsteady(index, matches!(shows_zone, ShowsZone::WhileItSpans(_)));
             block.holes = true;
             block.shows_zone = shows_zone;
             self.meet(Rule::HolesAtBoot);
@@ -188,6 +205,7 @@ impl Memory {
         }
         self.blocks.insert(index, Block::added(node, group, memmap));
         self.offline.insert(index);
+        self.changed.touch(index);
         Ok(())
     }
 
@@ -204,6 +222,8 @@ impl Memory {
     pub fn set_going_offline(&mut self, index: u64, waits: bool) {
         if let Some(block) = self.blocks.get_mut(&index) {
             block.going_offline = waits;
+            self.changed.touch(index);
+            self.changed.set_unsteady(index, waits || matches!(block.shows_zone, ShowsZone::WhileItSpans(_)));
         }
     }
 
@@ -218,6 +238,8 @@ impl Memory {
             self.memmaps -= self.memmap_pages();
         }
         self.offline.remove(&index);
+        self.changed.touch(index);
+        self.changed.set_unsteady(index, false);
     }
 
     /// What decides on the zone of block `index`.

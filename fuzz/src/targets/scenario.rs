@@ -20,8 +20,9 @@ pub fn file(bytes: &[u8]) {
     }
     for release in [Release::new(6, 1), Release::new(6, 12)] {
         let _ = forecast(&scenario, release, |moment| {
-            let blocks: Vec<u64> = moment.after.blocks.iter().map(|look| look.index).collect();
-            assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]), "a block is there twice: {blocks:?}");
+            let all = moment.model.linux.memory.all_shown().map(|(index, _, shown)| (index, shown));
+            let kept = moment.blocks.looks().iter().map(|(index, look)| (*index, look.shown));
+            assert!(all.eq(kept), "step {}: blocks are not what was kept of them", moment.step);
             Ok::<(), String>(())
         });
     }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use dimmer_oracle::absent::NotAdded;
 use dimmer_oracle::linux::Linux;
-use dimmer_oracle::memory::{GroupId, Memory, Shown};
 use dimmer_oracle::release::Release;
 use dimmer_oracle::zone::{Zone, ZoneState};
 
 use super::Prediction;
 use crate::scenario::{Effect, Scenario};
 
+mod blocks;
 pub mod json;
 mod requests;
 pub mod text;
+
+pub use blocks::{Blocks, Look};
 
 /// The model after one step.
 #[derive(Debug, Clone, Copy)]
@@ -26,17 +28,17 @@ pub struct Moment<'a> {
     pub model: &'a Prediction,
     /// What came of the step, beside the memory.
     pub effect: &'a Effect,
-    /// Memory before it; nothing before the boot.
+    /// All blocks after it, and which of them it changed.
+    pub blocks: &'a Blocks,
+    /// The rest of memory before it; nothing before the boot.
     pub before: &'a Picture,
-    /// Memory after it.
+    /// The rest of memory after it.
     pub after: &'a Picture,
 }
 
-/// Memory at one moment, as far as it is shown.
+/// Memory at one moment, as far as it is shown beside its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picture {
-    /// The blocks, ascending.
-    pub blocks: Vec<Look>,
     /// The zones that span something, by node.
     pub zones: Vec<(u32, Zone, ZoneState)>,
     /// The memory group of each device that has one, by the device's name.
@@ -45,17 +47,6 @@ pub struct Picture {
     pub not_added: Vec<(String, NotAdded)>,
     /// KiB that MemTotal is larger than right after a boot without memory devices.
     pub mem_total_kb: i64,
-}
-
-/// What one block shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    /// Its number.
-    pub index: u64,
-    /// Its state and zones.
-    pub shown: Shown,
-    /// The node that it is linked to; `None` when there are several.
-    pub node: Option<u32>,
 }
 
 /// A memory group, and the blocks that are in it, as first and last of each run.
@@ -77,36 +68,41 @@ pub fn forecast<E: From<String>>(
     mut each: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut model = Prediction::new(scenario, release)?;
+    let mut blocks = Blocks::default();
+    blocks.keep_up(&mut model.linux.memory);
     let mut before = Picture::default();
-    let mut after = Picture::of(&model.linux);
+    let mut after = Picture::of(&model.linux, &blocks);
     let effect = Effect { requests: model.requests(), ..Effect::default() };
-    each(Moment { step: 0, action: "boot", model: &model, effect: &effect, before: &before, after: &after })?;
+    each(Moment {
+        step: 0,
+        action: "boot",
+        model: &model,
+        effect: &effect,
+        blocks: &blocks,
+        before: &before,
+        after: &after,
+    })?;
     for (step, wanted) in (1..).zip(&scenario.steps) {
         let action = wanted.action();
         let effect = model.apply(&action).map_err(|problem| format!("step {step}: {problem}"))?;
-        before = std::mem::replace(&mut after, Picture::of(&model.linux));
-        let (model, effect, before, after) = (&model, &effect, &before, &after);
-        each(Moment { step, action: action.name(), model, effect, before, after })?;
+        blocks.keep_up(&mut model.linux.memory);
+        before = std::mem::replace(&mut after, Picture::of(&model.linux, &blocks));
+        let (model, effect, blocks, before, after) = (&model, &effect, &blocks, &before, &after);
+        each(Moment { step, action: action.name(), model, effect, blocks, before, after })?;
     }
     Ok(())
 }
 
 impl Picture {
-    fn of(linux: &Linux) -> Self {
+    fn of(linux: &Linux, blocks: &Blocks) -> Self {
         let memory = &linux.memory;
-        let look = |(index, block, shown): (u64, &dimmer_oracle::memory::Block, Shown)| Look {
-            index,
-            shown,
-            node: block.only_node(),
-        };
         let zones = memory
             .nodes()
             .flat_map(|(node, zones)| Zone::ALL.map(|zone| (node, zone, &zones[zone as usize])));
         let zones = zones.filter(|(.., state)| !state.span.is_empty());
         Self {
-            blocks: memory.all_shown().map(look).collect(),
             zones: zones.map(|(node, zone, state)| (node, zone, state.clone())).collect(),
-            groups: groups(linux),
+            groups: groups(linux, blocks),
             not_added: linux
                 .not_added
                 .iter()
@@ -118,37 +114,12 @@ impl Picture {
 }
 
 /// The groups of all devices.
-fn groups(linux: &Linux) -> BTreeMap<String, Group> {
+fn groups(linux: &Linux, blocks: &Blocks) -> BTreeMap<String, Group> {
     let dimms = linux.dimms.iter().map(|(id, dimm)| (id, dimm.group()));
     let dax = linux.dax.iter().map(|(id, device)| (id, device.group()));
     let devices = dimms.chain(dax).chain(linux.virtio_mem.iter().map(|(id, device)| (id, device.group())));
-    let named = devices.filter_map(|(id, group)| Some((id.clone(), group?)));
-    let mut blocks = runs_of_groups(&linux.memory);
-    let group = |id: GroupId| Group {
-        group: linux.memory.group(id).clone(),
-        blocks: blocks.remove(&id).unwrap_or_default(),
-    };
-    let mut group = group;
-    named.map(|(name, id)| (name, group(id))).collect()
-}
-
-fn runs_of_groups(memory: &Memory) -> BTreeMap<GroupId, Vec<(u64, u64)>> {
-    let mut all: BTreeMap<GroupId, Vec<(u64, u64)>> = BTreeMap::new();
-    // Neighbours are mostly of one group, which is then not looked up again.
-    let mut run: Option<(GroupId, u64, u64)> = None;
-    let mut end = |run: Option<(GroupId, u64, u64)>| {
-        if let Some((id, first, last)) = run {
-            all.entry(id).or_default().push((first, last));
-        }
-    };
-    for (index, block) in memory.blocks() {
-        match (&mut run, block.group) {
-            (Some((id, _, last)), Some(group)) if *id == group && *last + 1 == *index => *last = *index,
-            (_, group) => end(std::mem::replace(&mut run, group.map(|id| (id, *index, *index)))),
-        }
-    }
-    end(run);
-    all
+    let group = |id| Group { group: linux.memory.group(id).clone(), blocks: blocks.of_group(id) };
+    devices.filter_map(|(name, id)| Some((name.clone(), group(id?)))).collect()
 }
 
 #[cfg(test)]
@@ -194,6 +165,45 @@ boot
             assert!(after.contains(line), "{line:?} is not in:\n{after}");
         }
         assert!(!after.contains("DMA"), "boot memory did not change:\n{after}");
+    }
+
+    /// What is kept up block by block is what a look at all of memory says, after each step of each scenario.
+    #[test]
+    fn what_is_kept_of_the_blocks_is_all_of_memory() {
+        let mut steps = 0;
+        for source in crate::library::library().unwrap() {
+            for release in [Release::new(5, 10), Release::new(6, 12)] {
+                let each = |moment: Moment<'_>| {
+                    let name = format!("{}, step {}", source.name, moment.step);
+                    same_as_all_of_memory(&moment, &name);
+                    steps += 1;
+                    Ok::<_, String>(())
+                };
+                // Some are about releases that this one does not do, which ends them early.
+                let _ = forecast(&source.scenario, release, each);
+            }
+        }
+        assert!(steps > 500, "{steps}");
+    }
+
+    fn same_as_all_of_memory(moment: &Moment<'_>, name: &str) {
+        let linux = &moment.model.linux;
+        let all = linux.memory.all_shown();
+        let all = all.map(|(index, block, shown)| (index, Look { shown, node: block.only_node() }));
+        assert!(all.eq(moment.blocks.looks().iter().map(|(index, look)| (*index, *look))), "{name}");
+        for (id, _) in linux.memory.groups() {
+            let of_group = linux.memory.blocks().iter().filter(|(_, block)| block.group == Some(id));
+            let of_group: Vec<u64> = of_group.map(|(index, _)| *index).collect();
+            let runs = moment.blocks.of_group(id).into_iter().flat_map(|(first, last)| first..=last);
+            assert!(runs.eq(of_group), "{name}, {id:?}");
+        }
+        let allocated = |block: &dimmer_oracle::memory::Block| match (block.early, block.is_online()) {
+            (false, true) => (linux.memory.block_pages() - block.memmap).cast_signed(),
+            (true, false) => -linux.memory.block_pages().cast_signed(),
+            _ => 0,
+        };
+        let since_boot: i64 = linux.memory.blocks().values().map(allocated).sum();
+        assert_eq!(since_boot, linux.memory.since_boot(), "{name}");
     }
 
     #[test]

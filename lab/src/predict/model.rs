@@ -101,6 +101,7 @@ impl Prediction {
         if before.memory.policy != memory.policy || before.settings != settings {
             memory.meet(Rule::ResetForgets);
         }
+        memory.follow(&before.memory);
         self.used.clear();
         let faults = std::mem::take(&mut self.linux.faults);
         self.linux = Linux::new(self.linux.release, settings, memory);

@@ -91,11 +91,14 @@ impl Memory {
         *self.zone_mut(node, zone) = state;
     }
 
-    /// Counts a block's pages in or out of its zone and group (`adjust_present_page_count`).
+    /// Counts a block's pages in or out of its zone and group (`adjust_present_page_count`), and of the page allocator.
     fn account(&mut self, index: u64, zone: Zone, add: bool) {
+        self.changed.touch(index);
         let pages = self.block_pages();
         let block = &self.blocks[&index];
         let (node, group, early) = (block.node(), block.group, block.early);
+        let allocated = if early { pages } else { pages - block.memmap }.cast_signed();
+        self.since_boot += if add { allocated } else { -allocated };
         let change = |count: &mut u64| *count = if add { *count + pages } else { *count - pages };
         let state = self.zone_mut(node, zone);
         change(&mut state.present);

@@ -92,11 +92,12 @@ fn what_was_said_before_a_step_is_what_the_step_does() {
     let region = &addresses.virtio_mem[0].1.region;
     let mut said: Vec<Next> = Vec::new();
     let mut zones = Vec::new();
+    let mut known: std::collections::BTreeSet<u64> = [].into();
     let each = |moment: Moment<'_>| {
         let memory = &moment.model.linux.memory;
-        let before = &moment.before.blocks;
-        let first = memory.blocks().keys().find(|index| before.iter().all(|look| look.index != **index));
-        let first = *first.ok_or("a step without a new block")?;
+        let first = memory.blocks().keys().copied().find(|index| !known.contains(index));
+        let first = first.ok_or("a step without a new block")?;
+        known.extend(memory.blocks().keys());
         if moment.step > 0 {
             let answer = usize::from(moment.action == "resize");
             let done = memory.blocks()[&first].decision.as_ref();

@@ -81,28 +81,24 @@ fn not_added(after: &Picture) -> Value {
 }
 
 fn blocks(moment: &Moment<'_>) -> Value {
-    let mut all: Vec<(Look, u64)> = Vec::new();
-    for look in &moment.after.blocks {
+    let mut all: Vec<(u64, u64, Look)> = Vec::new();
+    for (&index, &look) in moment.blocks.looks() {
         match all.last_mut() {
-            Some((first, last))
-                if *last + 1 == look.index
-                    && look.node.is_some()
-                    && (first.shown, first.node) == (look.shown, look.node) =>
-            {
-                *last = look.index;
+            Some((_, last, same)) if *last + 1 == index && look.node.is_some() && *same == look => {
+                *last = index
             }
-            _ => all.push((*look, look.index)),
+            _ => all.push((index, index, look)),
         }
     }
     let memory = &moment.model.linux.memory;
-    let run = |(Look { index, shown, .. }, last): (Look, u64)| {
+    let run = |(first, last, Look { shown, .. }): (u64, u64, Look)| {
         let state = match (shown.online, shown.going_offline) {
             (true, _) => "online",
             (false, true) => "going-offline",
             (false, false) => "offline",
         };
         let zones: Vec<&str> = shown.words().collect();
-        json!({"first": index, "last": last, "state": state, "zones": zones, "nodes": memory.blocks()[&index].nodes()})
+        json!({"first": first, "last": last, "state": state, "zones": zones, "nodes": memory.blocks()[&first].nodes()})
     };
     all.into_iter().map(run).collect()
 }

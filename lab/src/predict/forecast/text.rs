@@ -51,10 +51,10 @@ fn short(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
 fn blocks(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
     let mut run: Option<(u64, u64, Option<Look>)> = None;
     let same = |a: Option<Look>, b: Option<Look>| match (a, b) {
-        (Some(a), Some(b)) => (a.shown, a.node) == (b.shown, b.node) && a.node.is_some(),
+        (Some(a), Some(b)) => a == b && a.node.is_some(),
         (a, b) => a.is_none() && b.is_none(),
     };
-    for (index, now) in changed(&moment.before.blocks, &moment.after.blocks) {
+    for &(index, now) in moment.blocks.changed() {
         match &mut run {
             Some((_, last, shown)) if *last + 1 == index && same(*shown, now) => *last = index,
             _ => {
@@ -70,22 +70,6 @@ fn blocks(moment: &Moment<'_>, out: &mut impl Write) -> fmt::Result {
 fn run(moment: &Moment<'_>, (first, last, _): (u64, u64, Option<Look>), out: &mut impl Write) -> fmt::Result {
     let name = if first == last { format!("block {first}") } else { format!("blocks {first}-{last}") };
     writeln!(out, "  {name:<18} {}", words::shown(&moment.model.linux.memory, first))
-}
-
-/// The blocks that are not as before, ascending, with what they are now.
-fn changed(before: &[Look], after: &[Look]) -> impl Iterator<Item = (u64, Option<Look>)> {
-    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
-    std::iter::from_fn(move || {
-        loop {
-            let (old, new) = (before.peek().copied(), after.peek().copied());
-            let index = old.into_iter().chain(new).map(|look| look.index).min()?;
-            let old = old.filter(|look| look.index == index).and_then(|_| before.next());
-            let new = new.filter(|look| look.index == index).and_then(|_| after.next());
-            if old != new {
-                return Some((index, new.copied()));
-            }
-        }
-    })
 }
 
 fn zones(before: &Picture, after: &Picture, out: &mut impl Write) -> fmt::Result {
