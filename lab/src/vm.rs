@@ -121,7 +121,10 @@ impl TestVm {
         let mut guest = loop {
             match Guest::connect(&self.agent, LOOK_AFTER) {
                 Ok(guest) => break guest,
-                Err(cause) => self.still_runs_until(end).unwrap_or_else(|| Err(self.explain(cause)))?,
+                Err(cause) => {
+                    let ended = self.still_runs_until(end);
+                    ended.unwrap_or_else(|| Err(self.explain(cause.after(PATIENCE))))?;
+                }
             }
         };
         guest.set_patience(PATIENCE);

@@ -107,6 +107,10 @@ impl Sums {
         };
         let done = self.passed + self.failed.len() + self.lost.len();
         println!("[{done}/{}] {name} ... {said}{}", self.all, self.left(elapsed));
+        // Also for those who end the run before its own end.
+        if let Some((_, why)) = self.failed.last().filter(|(failed, _)| failed == name) {
+            println!("{why}");
+        }
     }
 
     /// How long what is left may take, judged by what is done.

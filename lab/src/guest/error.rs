@@ -62,6 +62,17 @@ pub enum GuestError {
     },
 }
 
+impl GuestError {
+    /// The same, of several attempts one after another that were given so long together.
+    #[must_use]
+    pub fn after(self, waited: Duration) -> Self {
+        match self {
+            Self::NotReady { path, cause, .. } => Self::NotReady { path, waited, cause },
+            other => other,
+        }
+    }
+}
+
 fn seconds(duration: &Duration) -> f64 {
     duration.as_secs_f64()
 }

@@ -134,6 +134,8 @@ fn no_socket_and_no_answer_end_at_the_deadline() {
     let error = Guest::connect(&fixture.socket, SHORT).unwrap_err();
     let expected = format!("No agent answers at {} within 0.05 s", fixture.socket.display());
     assert_eq!(error.to_string(), expected);
+    let in_all = error.after(Duration::from_secs(240)).to_string();
+    assert_eq!(in_all, expected.replace("0.05 s", "240 s"));
 }
 
 #[test]
