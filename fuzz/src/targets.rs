@@ -1,6 +1,7 @@
 //! The targets by name.
 
 mod agent;
+mod clients;
 mod command_line;
 mod dimm;
 mod images;
@@ -95,6 +96,16 @@ pub const TARGETS: &[Target] = &[
         name: "command-line",
         about: "arguments of dimmer: refused with words, or a machine that says of itself the same again",
         run: command_line::arguments,
+    },
+    Target {
+        name: "rest",
+        about: "what clients write to the API's socket: every request has an answer with a meaning, and JSON in it",
+        run: clients::rest,
+    },
+    Target {
+        name: "qmp",
+        about: "what clients write to QMP's socket: every line is one of QMP's, and each message has its answer",
+        run: clients::qmp,
     },
     Target {
         name: "scenario",
