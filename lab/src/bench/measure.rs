@@ -20,11 +20,12 @@ mod dimm;
 mod guest;
 mod predict;
 mod resize;
+mod sandbox;
 mod slots;
 mod window;
 
 /// All measures, in the order in which they are shown.
-pub static ALL: [&Measure; 10] = [
+pub static ALL: [&Measure; 11] = [
     &boot::BOOT,
     &resize::RESIZE,
     &dimm::DIMM,
@@ -34,6 +35,7 @@ pub static ALL: [&Measure; 10] = [
     &back::BACK,
     &api::API,
     &guest::GUEST,
+    &sandbox::SANDBOX,
     &predict::PREDICT,
 ];
 
