@@ -71,7 +71,10 @@ mod serial_console;
 mod shared_socket;
 pub mod signals;
 mod state;
+mod sync;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod threaded;
 mod tracking;
 mod turns;

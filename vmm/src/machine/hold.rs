@@ -6,33 +6,22 @@
 //! that the caller has, and cannot come back into the guest anyway.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Mutex;
 
 use dimmer_devices::bus::lock;
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 
-/// Set in [`Hold::inside`] while the way in is closed.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+mod inside;
 
-/// A thread that is kicked just before it enters the guest does not notice; this long after it is
-/// kicked again.
-const KICK_AGAIN: Duration = Duration::from_millis(1);
+use inside::Inside;
+pub use inside::{Pass, Still};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Hold {
-    /// Number of threads inside the guest, and [`CLOSED`].
-    inside: AtomicUsize,
-    /// Held by whoever has the [`Still`].
-    turn: Mutex<()>,
+    inside: Inside,
     /// The vCPU threads that are alive.
     threads: Mutex<Vec<libc::pthread_t>>,
-    /// Protects nothing but the waits for `changed`: `inside` changes without it, and whoever makes a
-    /// change that somebody waits for passes through it before it notifies.
-    waits: Mutex<()>,
-    changed: Condvar,
 }
 
 impl Hold {
@@ -42,13 +31,7 @@ impl Hold {
     /// When the host refuses the signal handler.
     pub fn new() -> io::Result<Self> {
         register_signal_handler(SIGRTMIN(), on_kick)?;
-        Ok(Self {
-            inside: AtomicUsize::new(0),
-            turn: Mutex::default(),
-            threads: Mutex::default(),
-            waits: Mutex::default(),
-            changed: Condvar::new(),
-        })
+        Ok(Self { inside: Inside::new(), threads: Mutex::default() })
     }
 
     /// Makes the calling thread one that is kicked, for as long as it keeps the [`Seat`].
@@ -61,30 +44,14 @@ impl Hold {
     /// Called by a vCPU thread, which has a [`Seat`], right before `KVM_RUN`; it keeps the [`Pass`]
     /// until it is out again. Waits while somebody holds the guest still.
     pub fn enter(&self) -> Pass<'_> {
-        while self.inside.fetch_add(1, Ordering::SeqCst) & CLOSED != 0 {
-            self.leave();
-            let mut waits = lock(&self.waits);
-            while self.inside.load(Ordering::SeqCst) & CLOSED != 0 {
-                waits = self.changed.wait(waits).unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-        Pass(self)
+        self.inside.enter()
     }
 
     /// Returns once no thread is inside the guest, and lets none in until the result is dropped. Two
     /// callers take turns; a vCPU thread may call it without a [`Pass`]. It comes last in the order of
     /// locks: whoever has a [`Still`] takes none, nor a second one.
     pub fn still(&self) -> Still<'_> {
-        let turn = lock(&self.turn);
-        self.inside.fetch_or(CLOSED, Ordering::SeqCst);
-        while self.inside.load(Ordering::SeqCst) != CLOSED {
-            self.kick();
-            let waits = lock(&self.waits);
-            if self.inside.load(Ordering::SeqCst) != CLOSED {
-                drop(self.changed.wait_timeout(waits, KICK_AGAIN).unwrap_or_else(PoisonError::into_inner));
-            }
-        }
-        Still { hold: self, _turn: turn }
+        self.inside.still(|| self.kick())
     }
 
     /// Makes every vCPU thread that is inside the guest come out once.
@@ -98,17 +65,6 @@ impl Hold {
                 tracing::error!("cannot kick a vCPU thread: {}", io::Error::from_raw_os_error(failed));
             }
         }
-    }
-
-    fn leave(&self) {
-        if self.inside.fetch_sub(1, Ordering::SeqCst) == CLOSED | 1 {
-            self.notify();
-        }
-    }
-
-    fn notify(&self) {
-        drop(lock(&self.waits));
-        self.changed.notify_all();
     }
 }
 
@@ -134,37 +90,13 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// The thread may be inside the guest.
-#[derive(Debug)]
-pub struct Pass<'a>(&'a Hold);
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-/// No vCPU is inside the guest.
-#[derive(Debug)]
-#[must_use = "the guest runs on when this is dropped"]
-pub struct Still<'a> {
-    hold: &'a Hold,
-    _turn: MutexGuard<'a, ()>,
-}
-
-impl Drop for Still<'_> {
-    fn drop(&mut self) {
-        self.hold.inside.fetch_and(!CLOSED, Ordering::SeqCst);
-        self.hold.notify();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread::JoinHandle;
+    use std::time::Duration;
 
     /// Threads that are inside the "guest" until they are kicked: they wait for nothing, for ever.
     #[derive(Default)]
@@ -204,7 +136,7 @@ mod tests {
             // Signals queue up: a thread that gets them faster than it handles them never gets anywhere.
             while !thread.is_finished() {
                 hold.kick();
-                std::thread::sleep(KICK_AGAIN);
+                std::thread::sleep(Duration::from_millis(1));
             }
             thread.join().unwrap();
         }
