@@ -2,6 +2,7 @@
 //! host's scheduler hardly ever makes. A wait that nobody ends is found as well, since a time limit ends none here.
 
 #[path = "../gate.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same with other locks")]
 #[expect(dead_code, reason = "not all that a gate can do is modelled")]
 mod gate;
 
