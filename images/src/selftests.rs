@@ -54,8 +54,8 @@ pub enum Error {
     },
     /// The archive has no such source.
     #[error(
-        "There is no source of this version of the kernel, and the archive keeps few: dimmer-lab images fetch --renew {kernel} \
-         fetches the newest kernel"
+        "Debian's archive has no source of this version of the kernel {kernel}; it keeps few, and may have that of a newer one: \
+         dimmer-lab images fetch --renew {kernel}"
     )]
     Source {
         /// The kernel's name.

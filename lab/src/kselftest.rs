@@ -46,6 +46,12 @@ pub enum Error {
         /// The directory.
         directory: PathBuf,
     },
+    /// The list is empty.
+    #[error("{path} names no test")]
+    Empty {
+        /// The list.
+        path: PathBuf,
+    },
     /// A line of the list is none.
     #[error("{path}: {line:?} is no COLLECTION:TEST")]
     Line {
@@ -53,6 +59,14 @@ pub enum Error {
         path: PathBuf,
         /// The line.
         line: String,
+    },
+    /// The runner is too old for arguments.
+    #[error(
+        "The runner in {directory} gives tests no arguments, which --full needs; Linux 6.1's does, 5.10's does not"
+    )]
+    NoArguments {
+        /// The directory.
+        directory: PathBuf,
     },
     /// A test that nobody has.
     #[error("There is no test {wanted:?}; there are: {there}")]
@@ -84,7 +98,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (collection, test) = text.split_once(':').ok_or(())?;
-        let is_word = |word: &str| !word.is_empty() && !word.contains([':', ' ', '\t']);
+        let is_word = |word: &str| !word.is_empty() && !word.contains([':', ' ', '\t', '\'']);
         let name = Self { collection: collection.to_owned(), test: test.to_owned() };
         if is_word(collection) && is_word(test) { Ok(name) } else { Err(()) }
     }
@@ -126,7 +140,24 @@ impl Tests {
         let lines = list.lines().map(str::trim).filter(|line| !line.is_empty());
         let name =
             |line: &str| line.parse().map_err(|()| Error::Line { path: path.clone(), line: line.to_owned() });
-        Ok(Self { directory: directory.to_owned(), names: lines.map(name).collect::<Result<_, _>>()? })
+        let names: Vec<_> = lines.map(name).collect::<Result<_, _>>()?;
+        if names.is_empty() {
+            return Err(Error::Empty { path });
+        }
+        Ok(Self { directory: directory.to_owned(), names })
+    }
+
+    /// The same, if their runner gives them arguments.
+    ///
+    /// # Errors
+    /// [`Error::NoArguments`].
+    pub fn with_arguments(self) -> Result<Self, Error> {
+        let runner = fs::read_to_string(self.directory.join("kselftest/runner.sh")).unwrap_or_default();
+        if runner.contains("_ARGS") {
+            Ok(self)
+        } else {
+            Err(Error::NoArguments { directory: self.directory })
+        }
     }
 
     /// Those that are `wanted`, by name or collection; all, where none is.
@@ -185,7 +216,7 @@ pub fn run(crew: &Crew, name: &Name) -> Answer {
 }
 
 impl Done {
-    /// A test whose guest went away, with the last words of machine and guest.
+    /// A test of which nothing came back, with the last words of machine and guest.
     fn lost(name: &Name, why: String, said: &str, time: Duration) -> Self {
         let output = said.lines().map(str::to_owned).collect();
         Self { name: name.clone(), outcome: Outcome::NotOk(why), output, seconds: time.as_secs_f64() }

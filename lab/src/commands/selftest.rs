@@ -62,6 +62,7 @@ impl Selftest {
             Some(directory) => Tests::within(directory)?,
             None => Tests::of(&cache, &kernel)?,
         };
+        let all = if self.full { all.with_arguments()? } else { all };
         let tests = all.only(&self.wanted)?;
         if self.list {
             tests.names.iter().try_for_each(|name| say(format_args!("{name}")))?;

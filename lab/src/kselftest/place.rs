@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
+use dimmer::printable::printable;
 use dimmer_images::distribution::pack;
 use dimmer_images::selftests::RUNNER;
 use serde_json::json;
 
 use super::{Answer, Done, Name, Tests, tap};
 use crate::distribution::Guest;
+use crate::guest::GuestError;
 use crate::vm::{self, TestVm};
 
 /// The distribution: the tests are scripts for its shell and tools.
@@ -84,17 +86,21 @@ impl<'a> Place<'a> {
             }
             State::Off => unreachable!("it has booted"),
         };
+        let before = vm.console().len();
         let command = ["/bin/sh", "-c", &self.options.command(), &name.to_string()].map(str::to_owned);
         match vm.guest().exec(&command, b"") {
             Ok(executed) => {
-                let text = [executed.stdout.0, executed.stderr.0].concat();
-                let (outcome, output) = tap::read(&String::from_utf8_lossy(&text));
+                let (outcome, output) = tap::read(&String::from_utf8_lossy(&executed.stdout.0));
                 Ok(Done { name: name.clone(), outcome, output, seconds: begun.elapsed().as_secs_f64() })
             }
+            // It wrote more than can be carried.
+            Err(error @ GuestError::Refused(_)) => {
+                Ok(Done::lost(name, crate::chain(&error), "", begun.elapsed()))
+            }
             Err(error) => {
-                let said = vm.context();
+                let said = last_words(vm, before);
                 self.state = State::Lost(name.to_string());
-                Ok(Done::lost(name, crate::chain(&error), said.trim_start(), begun.elapsed()))
+                Ok(Done::lost(name, crate::chain(&error), &said, begun.elapsed()))
             }
         }
     }
@@ -140,6 +146,16 @@ impl Options {
     fn command(self) -> String {
         let all = "KSELFTEST_CPU_ON_OFF_TEST_SH_ARGS=-a KSELFTEST_MEM_ON_OFF_TEST_SH_ARGS='-r 10' ";
         format!("{}exec {DIRECTORY}/{RUNNER} -t \"$0\" 2>&1", if self.full { all } else { "" })
+    }
+}
+
+/// What the console had to say since it had so many bytes; where that is nothing, what there is to know of the machine.
+fn last_words(vm: &TestVm, before: usize) -> String {
+    let console = vm.console();
+    let new = console.get(before..).unwrap_or_default().trim();
+    match new.is_empty() {
+        true => vm.context().trim_start().to_owned(),
+        false => new.lines().map(|line| printable(line) + "\n").collect(),
     }
 }
 

@@ -108,9 +108,16 @@ fn a_directory_has_the_tests_that_it_lists() {
     fs::write(directory.path().join("run_kselftest.sh"), "#!/bin/sh\n").unwrap();
     assert_eq!(names(within().unwrap()), ["a:b.sh", "a:c", "d:e"]);
     assert_eq!(names(within().unwrap().only(&["d".to_owned(), "a:c".to_owned()]).unwrap()), ["a:c", "d:e"]);
+    let error = within().unwrap().with_arguments().unwrap_err().to_string();
+    assert!(error.contains("gives tests no arguments, which --full needs"), "{error}");
+    fs::create_dir(directory.path().join("kselftest")).unwrap();
+    fs::write(directory.path().join("kselftest/runner.sh"), "KSELFTEST_${NAME}_ARGS\n").unwrap();
+    assert_eq!(within().unwrap().with_arguments().unwrap(), within().unwrap());
     let error = within().unwrap().only(&["b.sh".to_owned()]).unwrap_err().to_string();
     assert_eq!(error, "There is no test \"b.sh\"; there are: a:b.sh, a:c, d:e");
-    for line in ["a", "a:", ":b", "a:b c", "a:b:c"] {
+    fs::write(directory.path().join("kselftest-list.txt"), "\n").unwrap();
+    assert!(within().unwrap_err().to_string().ends_with("kselftest-list.txt names no test"));
+    for line in ["a", "a:", ":b", "a:b c", "a:b:c", "a':b"] {
         fs::write(directory.path().join("kselftest-list.txt"), line).unwrap();
         assert!(within().unwrap_err().to_string().ends_with("is no COLLECTION:TEST"), "{line}");
     }
