@@ -166,6 +166,18 @@ impl Distribution {
         all.join(",")
     }
 
+    /// What the image is to be built with to have `packages` and all that it has; none where it has them.
+    #[must_use]
+    pub fn lacking(&self, cache: &Cache, packages: &[&str]) -> Option<Vec<String>> {
+        let made_of = fs::read_to_string(cache.root().join(self.made())).unwrap_or_default();
+        let has = |package: &&str| made_of.split(',').any(|one| one == *package);
+        if self.built(cache).is_ok() && packages.iter().all(has) {
+            return None;
+        }
+        let old = made_of.split(',').filter(|package| !package.is_empty());
+        Some(old.chain(packages.iter().copied()).map(str::to_owned).collect())
+    }
+
     fn is_made_of(&self, cache: &Cache, recipe: &str) -> bool {
         let is_same = fs::read_to_string(cache.root().join(self.made())).is_ok_and(|made| made == recipe);
         is_same && self.image(cache).is_file()
@@ -225,13 +237,21 @@ pub fn modules(cache: &Cache, kernel: &Kernel) -> Result<PathBuf, Error> {
     fs::create_dir_all(place.parent().unwrap_or(&tree)).map_err(used(&place))?;
     run("cp", Command::new("cp").arg("-rl").arg(modules).arg(&place))?;
     run("depmod", Command::new("depmod").arg("-b").arg(&tree).arg(release))?;
-    let mut pack = Command::new("gensquashfs");
-    pack.args(PACKED).arg("--pack-dir").arg(tree.join("lib/modules")).arg(&packed);
-    run("gensquashfs", pack.env("SOURCE_DATE_EPOCH", EPOCH))?;
+    pack(&tree.join("lib/modules"), &packed)?;
     fs::create_dir_all(image.parent().unwrap_or(cache.root())).map_err(used(&image))?;
     fs::rename(&packed, &image).map_err(used(&image))?;
     cache.stage(&lock)?;
     Ok(image)
+}
+
+/// Makes an image of what is in a directory.
+///
+/// # Errors
+/// [`Error::Run`] and [`Error::Failed`].
+pub fn pack(directory: &Path, image: &Path) -> Result<(), Error> {
+    let mut pack = Command::new("gensquashfs");
+    pack.args(PACKED).arg("--all-root").arg("--pack-dir").arg(directory).arg(image);
+    run("gensquashfs", pack.env("SOURCE_DATE_EPOCH", EPOCH))
 }
 
 fn used(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -283,5 +303,8 @@ mod tests {
         cache.write("roots/debian-12.squashfs", b"image").unwrap();
         cache.write("roots/debian-12.made", ALL[0].recipe(&[]).as_bytes()).unwrap();
         assert_eq!(ALL[0].built(&cache).unwrap(), ALL[0].build(&cache, &[], false).unwrap());
+        assert_eq!(ALL[0].lacking(&cache, &["udev"]), None);
+        let lacking = ALL[0].lacking(&cache, &["bc"]).unwrap();
+        assert_eq!(ALL[0].recipe(&lacking), ALL[0].recipe(&["bc".to_owned()]));
     }
 }

@@ -11,6 +11,7 @@
 //! | [`modules`] | kernel modules and what they depend on |
 //! | [`qemu`] | QEMU of the emulated host |
 //! | [`distribution`] | root file systems of distributions |
+//! | [`selftests`] | the kernel's own tests, from its source |
 //! | [`prune`] | removing what is superseded |
 //! | [`initramfs`], [`busybox`] | the cpio archive and the shell in it |
 
@@ -30,6 +31,7 @@ pub mod modules;
 mod progress;
 mod prune;
 pub mod qemu;
+pub mod selftests;
 pub mod vmlinux;
 
 pub use cache::Cache;

@@ -1,5 +1,5 @@
 //! What nobody needs of the cache any more: versions of kernels and of QEMU that are not the current ones, archives of which
-//! there is a newer one for the same purpose and kernel, and images of modules of kernels that are not current. What is removed in error is fetched or built again.
+//! there is a newer one for the same purpose and kernel, and images of modules and selftests of kernels that are not current. What is removed in error is fetched or built again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +11,7 @@ use crate::cache::{self, Cache};
 use crate::distribution;
 use crate::kernel::{self, list};
 use crate::qemu::{self, Qemu};
+use crate::selftests;
 
 /// The cache could not be tidied up.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,8 @@ pub struct Removed {
 pub fn prune(cache: &Cache) -> Result<Vec<Removed>, Error> {
     let lock = cache.lock()?;
     cache.stage(&lock)?;
-    let superseded = [kernels(cache)?, qemus(cache)?, archives(cache)?, modules(cache)?].concat();
+    let superseded =
+        [kernels(cache)?, qemus(cache)?, archives(cache)?, modules(cache)?, selftests(cache)?].concat();
     superseded.into_iter().map(remove).collect()
 }
 
@@ -107,6 +109,14 @@ fn modules(cache: &Cache) -> Result<Vec<PathBuf>, Error> {
     Ok(found.filter(|path| is_one(path) && !current.contains(path)).collect())
 }
 
+/// Selftests of versions of kernels that are not current.
+fn selftests(cache: &Cache) -> Result<Vec<PathBuf>, Error> {
+    let kernels = list(cache)?.into_iter().filter_map(|(_, kernel)| kernel);
+    let current: Vec<_> = kernels.filter_map(|kernel| selftests::place(cache, &kernel)).collect();
+    let found = entries(&cache.root().join("selftests"))?.into_iter();
+    Ok(found.filter(|path| !current.contains(path)).collect())
+}
+
 /// What is in a directory, which may not be there.
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let read = || -> io::Result<Vec<PathBuf>> {
@@ -160,7 +170,7 @@ mod tests {
         let cache = Cache::at(dir.path()).unwrap();
         assert_eq!(pruned(&cache), []);
         for version in ["6.12.1", "6.12.2"] {
-            file(&cache, &format!("kernels/6.12-cloud-{version}/release"), "r\n");
+            file(&cache, &format!("kernels/6.12-cloud-{version}/release"), "6.12.r\n");
             file(&cache, &format!("kernels/6.12-cloud-{version}/modules/a.ko"), "12345");
         }
         file(&cache, "kernels/6.12-cloud.current", "6.12.2\n");
@@ -169,8 +179,11 @@ mod tests {
             file(&cache, &format!("qemu-{version}/usr/bin/qemu-system-x86_64"), "elf");
         }
         file(&cache, "qemu.current", "2\n");
-        for name in ["modules-r-6.12.1", "modules-r-6.12.2", "modules-r-own", "debian-12"] {
+        for name in ["modules-6.12.r-6.12.1", "modules-6.12.r-6.12.2", "modules-6.12.r-own", "debian-12"] {
             file(&cache, &format!("roots/{name}.squashfs"), "hsqs");
+        }
+        for version in ["6.12.1", "6.12.2"] {
+            file(&cache, &format!("selftests/linux-source-6.12_{version}/a.sh"), "true");
         }
         file(&cache, "staging/left", "x");
         let archives = ["guest-6.1-aa", "guest-6.1-bb", "guest-6.12-cc", "host-6.12-dd"];
@@ -184,10 +197,11 @@ mod tests {
             file.set_modified(written).unwrap();
         }
         let expected = [
-            ("kernels/6.12-cloud-6.12.1", 7),
+            ("kernels/6.12-cloud-6.12.1", 12),
             ("qemu-1", 3),
             ("initramfs/guest-6.1-bb.cpio", 4),
-            ("roots/modules-r-6.12.1.squashfs", 4),
+            ("roots/modules-6.12.r-6.12.1.squashfs", 4),
+            ("selftests/linux-source-6.12_6.12.1", 4),
         ];
         assert_eq!(pruned(&cache), expected.map(|(name, bytes)| (name.to_owned(), bytes)));
         assert!(cache.root().join("kernels/of-somebody-else/it").is_file());

@@ -18,6 +18,7 @@ pub mod predict;
 mod question;
 pub mod run;
 pub mod scenario;
+pub mod selftest;
 pub mod serve;
 pub mod soak;
 

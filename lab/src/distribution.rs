@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dimmer_images::distribution::{self, Error, PROGRAMS};
+use dimmer_images::distribution::{self, PROGRAMS};
 use dimmer_images::{Cache, Kernel, fetch};
 
 use crate::host::needs::{self, Need};
@@ -51,10 +51,23 @@ impl Guest {
     /// # Errors
     /// What cannot be had.
     pub fn new(cache: &Cache, name: &str, kernel: Option<&str>) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with(cache, name, kernel, &[])
+    }
+
+    /// The same with packages that its image is to have: one that lacks any is built anew, with all that it had.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub fn with(
+        cache: &Cache,
+        name: &str,
+        kernel: Option<&str>,
+        packages: &[&str],
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let distribution = distribution::find(name)?;
-        let root = match distribution.built(cache) {
-            Err(Error::NotBuilt { .. }) => build(cache, name, &[], false)?,
-            built => built?,
+        let root = match distribution.lacking(cache, packages) {
+            Some(all) => build(cache, name, &all, false)?,
+            None => distribution.built(cache)?,
         };
         let kernel = fetch(cache, &[kernel.unwrap_or(distribution.kernel)], false)?.remove(0);
         dimmer_images::initramfs(&kernel)?;

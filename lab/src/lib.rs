@@ -31,6 +31,7 @@ pub mod expect;
 pub mod explore;
 pub mod guest;
 pub mod host;
+pub mod kselftest;
 pub mod layout;
 pub mod library;
 pub mod map;

@@ -50,6 +50,8 @@ enum Command {
     Run(commands::run::Run),
     /// Show the format of scenarios, list the library, and validate files.
     Scenario(commands::scenario::Command),
+    /// Run the kernel's own selftests of memory and processors that come and go in a guest.
+    Selftest(commands::selftest::Selftest),
     /// Show machines as a page in a browser, live, with buttons; and a playground that says what Linux would do.
     Serve(commands::serve::Serve),
     #[command(hide = true)]
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(),
         Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),
+        Command::Selftest(selftest) => selftest.run(),
         Command::Serve(serve) => serve.run(),
         Command::Answer(answer) => answer.run(),
         Command::Soak(soak) => soak.run(),

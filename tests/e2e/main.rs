@@ -47,6 +47,7 @@ mod patience;
 mod poison;
 mod reach;
 mod sandbox;
+mod selftest;
 mod shapes;
 mod snapshot;
 mod snapshot_diff;
@@ -262,6 +263,8 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     let on = |kernels: &[Kernel], test| kernels.iter().map(|kernel| case(test, kernel)).collect::<Vec<_>>();
     // What takes longest comes first.
     let mut cases = kernels::cases(arguments)?;
+    // Their distribution has more packages, which that of the others may have as well.
+    cases.extend(selftest::cases(arguments, &usual)?);
     cases.extend(distribution::cases(arguments)?);
     cases.extend(library::cases(&usual, &poison));
     cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)).map(|case| case.costing(2)));
