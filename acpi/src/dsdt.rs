@@ -11,6 +11,7 @@ mod cpu;
 mod ged;
 mod generation;
 mod memory;
+mod places;
 mod power_button;
 mod pvpanic;
 mod serial;
@@ -32,14 +33,19 @@ pub(crate) fn dsdt(platform: &Platform) -> Vec<u8> {
         device: platform.ged,
         memory: platform.memory_slots.is_some(),
         processors: processors.is_some(),
+        places: platform.places.is_some(),
     };
     let memory = platform.memory_slots.map(memory::Controller::new);
+    let places = platform.places.as_ref().map(places::Container);
 
     let first: &dyn Aml = processors.as_ref().map_or(&cpus, |controller| controller);
     let mut devices: Vec<&dyn Aml> =
         vec![first, &power_button::PowerButton, &serial, &virtio, &pvpanic, &generation];
     if let Some(controller) = &memory {
         devices.push(controller);
+    }
+    if let Some(container) = &places {
+        devices.push(container);
     }
     devices.push(&ged);
 

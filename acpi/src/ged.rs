@@ -13,3 +13,5 @@ pub const POWER_BUTTON: u32 = 1 << 1;
 pub const GENERATION: u32 = 1 << 2;
 /// Notifications of processors wait in [`crate::processors::EVENT`].
 pub const PROCESSORS: u32 = 1 << 3;
+/// A device has come to one of the [places](crate::places), or is to go.
+pub const PLACES: u32 = 1 << 4;

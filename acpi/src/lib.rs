@@ -19,6 +19,7 @@ pub mod ged;
 pub mod generation;
 pub mod hotplug;
 mod madt;
+pub mod places;
 pub mod platform;
 pub mod power;
 pub mod processors;

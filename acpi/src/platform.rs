@@ -17,6 +17,8 @@ pub struct Platform {
     pub memory_slots: Option<MemorySlots>,
     /// virtio-mmio transports; each becomes an `LNRO0005` device.
     pub virtio: Vec<VirtioMmio>,
+    /// Places for virtio devices that come and go, if there are any.
+    pub places: Option<Places>,
     /// The 16550 serial port (`PNP0501`).
     pub serial: IoDevice,
     /// The Generic Event Device and its register (see [`crate::ged`]).
@@ -80,6 +82,15 @@ pub struct VirtioMmio {
     pub size: u32,
     /// Global system interrupt; level-triggered, active high.
     pub gsi: u32,
+}
+
+/// Places for virtio devices that come and go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// First I/O port of the registers [`crate::places`].
+    pub port: u16,
+    /// The transport of each place, 1 to [`crate::places::MAX_PLACES`].
+    pub transports: Vec<VirtioMmio>,
 }
 
 /// A device with I/O ports and one interrupt.

@@ -1,6 +1,7 @@
 //! The tables as bytes. What ACPICA makes of them is in `tests/acpica`.
 
-use crate::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, VirtioMmio};
+use crate::places::MAX_PLACES;
+use crate::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Places, Platform, VirtioMmio};
 use crate::{ALIGNMENT, dsdt, fadt, hotplug, madt, power, slit, srat, table, tables};
 
 fn cpu(uid: u32, apic_id: u32, node: u32) -> Cpu {
@@ -16,6 +17,7 @@ fn platform() -> Platform {
         processor_port: None,
         memory_slots: Some(MemorySlots { count: 16, port: 0xa00 }),
         virtio: vec![VirtioMmio { address: 0xd000_0000, size: 0x1000, gsi: 6 }],
+        places: None,
         serial: IoDevice { port: 0x3f8, gsi: 4 },
         ged: IoDevice { port: 0xb00, gsi: 5 },
         power_port: 0x600,
@@ -32,6 +34,10 @@ fn largest() -> Platform {
     Platform {
         cpus: (0..255).map(|apic_id| cpu(apic_id, apic_id, apic_id % 8)).collect(),
         memory_slots: Some(MemorySlots { count: hotplug::MAX_SLOTS, port: 0xa00 }),
+        places: Some(Places {
+            port: 0xb40,
+            transports: vec![VirtioMmio { address: 0xd010_0000, size: 0x1000, gsi: 5 }; MAX_PLACES],
+        }),
         virtio: (0..32)
             .map(|n| VirtioMmio { address: 0xd000_0000 + n * 0x1000, size: 0x1000, gsi: 5 + n })
             .collect(),

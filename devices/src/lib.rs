@@ -15,6 +15,7 @@ pub mod memory;
 pub mod memory_map;
 pub mod pci;
 pub mod placement;
+pub mod places;
 pub mod power;
 pub mod processors;
 pub mod pvpanic;

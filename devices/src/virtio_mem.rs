@@ -31,6 +31,7 @@ mod held;
 mod log;
 mod request;
 mod state;
+mod stay;
 #[cfg(test)]
 mod tests;
 mod unplugged;
@@ -40,6 +41,7 @@ pub use config::{VirtioMemConfig, VirtioMemError};
 pub use log::{RequestCounts, RequestLog, RequestRecord};
 pub use request::{BlockState, Malformed, Request, Response, Span};
 pub use state::{HeldState, VirtioMemState};
+pub use stay::Stay;
 
 /// The device.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub struct VirtioMem {
     requested_size: u64,
     /// Whether it takes drivers that may touch unplugged memory.
     legacy: bool,
+    stay: Stay,
     usable_size: u64,
     plugged: Blocks,
     /// Plugged size when the change that is under way began; `None` when none is.
@@ -81,6 +84,7 @@ impl VirtioMem {
             node,
             requested_size,
             legacy,
+            stay: Stay::Here,
             usable_size: 0,
             plugged: Blocks::new(index(region.size / block_size)),
             change_from: (requested_size != 0).then_some(0),
@@ -145,12 +149,15 @@ impl VirtioMem {
     /// Sets the size that the driver is to reach.
     fn request(&mut self, size: u64) -> Result<MemoryStatus, VirtioMemError> {
         config::check_requested(size, self.block_size, self.region.size)?;
+        if self.is_leaving() {
+            return Err(VirtioMemError::Leaving);
+        }
         if size != self.requested_size {
             self.supersede(size);
         }
         self.requested_size = size;
         self.usable_size = self.usable_size.max(self.wanted_usable_size());
-        let reached = self.plugged_size() == size;
+        let reached = self.plugged_size() == size && self.stay == Stay::Here;
         if reached {
             self.change_from = None;
             self.last = Some(Last::done());
@@ -181,10 +188,12 @@ impl VirtioMem {
     }
 
     fn state(&self) -> State {
-        match (self.plugged_size(), self.requested_size) {
-            (plugged, requested) if plugged < requested => State::Plugging,
-            (plugged, requested) if plugged > requested => State::Unplugging,
-            (0, _) => State::Idle,
+        match (self.stay, self.plugged_size(), self.requested_size) {
+            (Stay::Coming, ..) => State::Plugging,
+            (Stay::Leaving, ..) => State::Unplugging,
+            (_, plugged, requested) if plugged < requested => State::Plugging,
+            (_, plugged, requested) if plugged > requested => State::Unplugging,
+            (_, 0, _) => State::Idle,
             _ => State::Plugged,
         }
     }

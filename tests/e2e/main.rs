@@ -56,6 +56,7 @@ mod standard;
 mod virtio_mem;
 mod virtio_mem_driver;
 mod virtio_mem_faults;
+mod virtio_mem_places;
 mod virtio_mem_units;
 mod vsock;
 mod watchdog;
@@ -115,7 +116,7 @@ macro_rules! tests {
 }
 
 /// The main files about what the guest's kernel makes of memory devices.
-const ABOUT_THE_GUEST: [&str; 3] = ["dimm", "layouts", "virtio_mem"];
+const ABOUT_THE_GUEST: [&str; 4] = ["dimm", "layouts", "virtio_mem", "virtio_mem_places"];
 
 /// Tests that take more than a minute.
 const LONG: [&str; 30] = [
@@ -208,7 +209,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 /// The files of tests, in the order in which they run.
-const FILES: [&[Test]; 42] = [
+const FILES: [&[Test]; 43] = [
     snapshot::TESTS,
     snapshot_diff::TESTS,
     fork::TESTS,
@@ -229,6 +230,7 @@ const FILES: [&[Test]; 42] = [
     virtio_mem::TESTS,
     virtio_mem_units::TESTS,
     virtio_mem_faults::TESTS,
+    virtio_mem_places::TESTS,
     virtio_mem_driver::TESTS,
     lifecycle::TESTS,
     agent::TESTS,

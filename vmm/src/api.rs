@@ -40,6 +40,7 @@ mod log;
 mod machine;
 mod metrics;
 mod missing;
+mod new_device;
 mod openapi;
 mod panics;
 mod problem;

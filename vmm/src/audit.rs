@@ -53,7 +53,7 @@ pub struct DeviceAudit {
 pub struct AreaAudit {
     /// Its addresses.
     pub range: GuestRange,
-    /// The one device that it is for; `null` for the DIMMs' window.
+    /// The one device that it is for; `null` for the DIMMs' window, and for a place where no device is.
     pub device: Option<String>,
     /// Bytes in it that the host has mapped.
     pub mapped: u64,

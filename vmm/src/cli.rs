@@ -34,7 +34,9 @@ use serde::Deserialize;
 
 pub use balloon::LONGEST as LONGEST_INTERVAL;
 pub use config::{ConfigError, expanded, printed};
-pub use ctl::{Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
+pub use ctl::{
+    Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, NewVmem, ResizeArgs, VmemAction,
+};
 pub use dimm::{DimmArg, RangesArg};
 pub use fault::FaultArg;
 pub use firmware::FirmwareRangeArg;

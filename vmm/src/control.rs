@@ -3,6 +3,7 @@
 use dimmer_devices::fault::{Fault, FaultStatus};
 use dimmer_devices::hotplug::OstReport;
 use dimmer_devices::memory::MemoryStatus;
+use dimmer_devices::places::{NewVirtioMem, PlaceStatus};
 use dimmer_devices::processors::ProcessorsStatus;
 use dimmer_devices::virtio_mem::{RequestCounts, RequestRecord};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub enum Command {
     Device(String),
     /// Plug an ACPI memory device.
     AddDimm(DimmSpec),
+    /// Put a virtio-mem device into a place.
+    AddVirtioMem(NewVirtioMem),
     /// Ask for a virtio-mem device's plugged size.
     Resize {
         /// The device.
@@ -207,6 +210,8 @@ pub struct VmInfo {
     pub last_event: u64,
     /// The memory devices.
     pub memory_devices: Vec<MemoryStatus>,
+    /// The places for virtio-mem devices that come and go.
+    pub places: Vec<PlaceStatus>,
     /// The balloon, if there is one.
     pub balloon: Option<BalloonStatus>,
     /// The disks.

@@ -8,6 +8,7 @@
 
 pub mod client;
 mod log;
+mod new_device;
 mod paths;
 mod progress;
 mod render;
@@ -23,11 +24,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::api::types::{
-    Faults, Fork, InjectMce, NewDevice, NewFaults, NewKind, Order, Resize, ResizeDevice, TakeSnapshot,
-};
+use crate::api::types::{Faults, Fork, InjectMce, NewDevice, NewFaults, Resize, ResizeDevice, TakeSnapshot};
 use crate::audit::Audit;
-use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, ForkArgs, NewDimm, ResizeArgs};
+use crate::cli::{Action, CtlArgs, DimmAction, FaultArg, FaultsAction, ForkArgs, ResizeArgs, VmemAction};
 use crate::control::Forked;
 use client::{Answer, Client, ClientError, Method, segment};
 use paths::{from_the_root, text};
@@ -117,8 +116,9 @@ async fn act(arguments: &CtlArgs, out: &mut dyn Write) -> Result<(), Failure> {
             let body = Resize { desired_balloon: Some(*size), ..Resize::default() };
             talk.change(Method::PUT, "/vm.resize", None, Some(&body)).await
         }
-        Action::Dimm(DimmAction::Add(dimm)) => talk.add(dimm).await,
-        Action::Dimm(DimmAction::Remove { id, wait }) => {
+        Action::Dimm(DimmAction::Add(dimm)) => talk.add(&dimm.into(), dimm.wait).await,
+        Action::Vmem(VmemAction::Add(device)) => talk.add(&device.into(), device.wait).await,
+        Action::Dimm(DimmAction::Remove { id, wait }) | Action::Vmem(VmemAction::Remove { id, wait }) => {
             talk.change(Method::DELETE, &format!("/memory-devices/{}", segment(id)), *wait, None::<&()>).await
         }
         Action::Ost { id } => {
@@ -221,20 +221,8 @@ impl Talk<'_> {
         self.print(answer, |cpus| format!("Done: {}", render::cpus(&cpus)))
     }
 
-    async fn add(&mut self, dimm: &NewDimm) -> Result<(), Failure> {
-        let body = NewDevice {
-            id: dimm.id.clone(),
-            kind: NewKind::Dimm,
-            size: dimm.size,
-            ranges: dimm.ranges.clone().map(|ranges| ranges.0),
-            order: if dimm.descending { Order::Descending } else { Order::Ascending },
-            unaligned: dimm.unaligned,
-            notify: dimm.notify,
-            node: dimm.node,
-            start: dimm.start,
-            align: dimm.align,
-        };
-        self.change(Method::POST, "/memory-devices", dimm.wait, Some(&body)).await
+    async fn add(&mut self, device: &NewDevice, wait: Option<Duration>) -> Result<(), Failure> {
+        self.change(Method::POST, "/memory-devices", wait, Some(device)).await
     }
 
     async fn audit(&mut self) -> Result<(), Failure> {

@@ -50,6 +50,8 @@ pub const SERIAL_PORT: u16 = 0x3f8;
 pub const HOTPLUG_PORT: u16 = 0xa00;
 /// First I/O port of the processor-hotplug register block.
 pub const PROCESSOR_PORT: u16 = 0xa40;
+/// First I/O port of the registers of places for virtio-mem devices.
+pub const PLACES_PORT: u16 = 0xa80;
 /// First I/O port of the watchdog's registers.
 pub const WATCHDOG_PORT: u16 = 0xb20;
 /// First I/O port of PCI configuration space, where all PCs have it.

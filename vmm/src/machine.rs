@@ -56,6 +56,7 @@ mod mce;
 mod net;
 mod panic_watch;
 mod parts;
+mod places;
 mod platform;
 mod preparing;
 mod presence;

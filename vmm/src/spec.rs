@@ -233,6 +233,18 @@ pub struct VirtioMemSpec {
     pub placement: Placement,
     /// Whether it takes drivers that may touch unplugged memory, as those before Linux 5.17.
     pub legacy: bool,
+    /// Whether it is there at boot, rather than a place for one that comes later.
+    pub present: bool,
+}
+
+impl MachineSpec {
+    /// The virtio-mem devices that are there at boot.
+    pub fn virtio_mem(&self) -> impl Iterator<Item = &VirtioMemSpec> {
+        self.windows.iter().filter_map(|window| match window {
+            WindowSpec::VirtioMem(device) => Some(device).filter(|device| device.present),
+            WindowSpec::Acpi { .. } => None,
+        })
+    }
 }
 
 /// One ACPI memory device to plug.

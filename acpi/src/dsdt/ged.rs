@@ -11,6 +11,7 @@ use super::cpu;
 use super::generation::Generation;
 use super::interrupt;
 use super::memory::Controller;
+use super::places::Container;
 use super::power_button::PowerButton;
 use crate::ged;
 use crate::platform::IoDevice;
@@ -23,6 +24,8 @@ pub(super) struct Ged {
     pub memory: bool,
     /// Whether there are processors to ask.
     pub processors: bool,
+    /// Whether there are places for virtio devices.
+    pub places: bool,
 }
 
 impl Aml for Ged {
@@ -35,7 +38,7 @@ impl Aml for Ged {
                 &Name::new("_CRS".into(), &ResourceTemplate::new(vec![&interrupt(self.device.gsi)])),
                 &OpRegion::new("EVRG".into(), OpRegionSpace::SystemIO, &self.device.port, &ged::SIZE),
                 &register(),
-                &EventMethod { memory: self.memory, processors: self.processors },
+                &EventMethod { memory: self.memory, processors: self.processors, places: self.places },
             ],
         )
         .to_aml_bytes(sink);
@@ -57,6 +60,7 @@ fn register() -> Field {
 struct EventMethod {
     memory: bool,
     processors: bool,
+    places: bool,
 }
 
 impl Aml for EventMethod {
@@ -73,6 +77,10 @@ impl Aml for EventMethod {
         let is_processor = And::new(&ZERO, &events, &ged::PROCESSORS);
         let scan_processors = MethodCall::new(cpu::Controller::scan_path(), vec![]);
         let if_processor = If::new(&is_processor, vec![&scan_processors]);
+        let is_place = And::new(&ZERO, &events, &ged::PLACES);
+        let container = Container::path();
+        let check = Notify::new(&container, &Container::BUS_CHECK);
+        let if_place = If::new(&is_place, vec![&check]);
         let is_button = And::new(&ZERO, &events, &ged::POWER_BUTTON);
         let button = PowerButton::path();
         let press = Notify::new(&button, &PowerButton::PRESSED);
@@ -84,6 +92,9 @@ impl Aml for EventMethod {
         }
         if self.processors {
             body.push(&if_processor);
+        }
+        if self.places {
+            body.push(&if_place);
         }
         body.push(&if_button);
         Method::new("_EVT".into(), 1, true, body).to_aml_bytes(sink);

@@ -5,6 +5,7 @@
 
 mod events;
 mod generation;
+mod places;
 mod processors;
 mod registers;
 mod round_trip;
@@ -38,6 +39,7 @@ fn platform(slots: u16) -> Platform {
         virtio: (0..3)
             .map(|n| VirtioMmio { address: 0xd000_0000 + n * 0x1000, size: 0x1000, gsi: 6 + n })
             .collect(),
+        places: None,
         serial: IoDevice { port: 0x3f8, gsi: 4 },
         ged: IoDevice { port: GED_PORT, gsi: 5 },
         power_port: 0x600,

@@ -4,6 +4,7 @@ use std::fs;
 
 use dimmer_acpi::platform::Platform;
 
+use crate::places::with_places;
 use crate::processors::with_processors;
 use crate::tools::run;
 use crate::{platform, split};
@@ -61,6 +62,11 @@ fn every_table_survives_with_processors_to_be_plugged() {
     let mut machine = with_processors();
     machine.cpus.truncate(200);
     check_round_trip(&machine);
+}
+
+#[test]
+fn every_table_survives_with_places_for_virtio_devices() {
+    check_round_trip(&with_places());
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use registers::{MAGIC, VERSION};
 pub use state::MmioState;
 
 /// Size of the register block in bytes.
@@ -89,6 +90,11 @@ impl<D: VirtioDevice> VirtioMmio<D> {
     /// The device.
     pub const fn device(&self) -> &D {
         &self.device
+    }
+
+    /// Whether a driver has said that it can drive the device, and has not reset it since.
+    pub(crate) const fn has_driver(&self) -> bool {
+        self.negotiation.status & DRIVER != 0
     }
 
     /// Features without which the device takes no driver, and which the last one that came did not have.

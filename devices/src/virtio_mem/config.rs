@@ -57,6 +57,20 @@ pub enum VirtioMemError {
         /// The region's size in bytes.
         size: u64,
     },
+    /// The device is to go, and has something.
+    #[error(
+        "it has {} plugged, and {} requested: ask for a requested_size of 0 first, and wait until nothing is plugged",
+        Bytes(*.plugged), Bytes(*.requested)
+    )]
+    InUse {
+        /// Bytes that are plugged.
+        plugged: u64,
+        /// Bytes that are requested.
+        requested: u64,
+    },
+    /// The device is to go, so it gets nothing more.
+    #[error("it was asked to go")]
+    Leaving,
 }
 
 impl VirtioMemConfig {

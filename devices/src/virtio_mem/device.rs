@@ -139,6 +139,7 @@ impl VirtioDevice for VirtioMem {
     }
 
     fn process(&mut self, _index: usize, queues: &mut Queues<'_>) -> Result<(), Broken> {
+        self.arrive();
         self.take_all(queues)
     }
 
@@ -157,7 +158,7 @@ impl VirtioMmio<VirtioMem> {
     /// before, so that a driver that waits tries again.
     ///
     /// # Errors
-    /// [`VirtioMemError::RequestedSize`]; nothing has changed then.
+    /// [`VirtioMemError`]; nothing has changed then.
     pub fn request(&mut self, size: u64) -> Result<MemoryStatus, VirtioMemError> {
         self.with_device(|device, queues| device.ask(size, queues))
     }

@@ -10,7 +10,7 @@ use super::config::check_requested;
 use super::held::Held;
 use super::log::RequestLog;
 use super::request::{Malformed, Received, ReplyTo, Request};
-use super::{VirtioMem, index};
+use super::{Stay, VirtioMem, index};
 use crate::alarm::{self, Purpose};
 use crate::memory::{GuestRange, Last};
 use crate::state::StateError;
@@ -20,6 +20,8 @@ use crate::virtio::chain::Buffer;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VirtioMemState {
+    /// Whether it stays where it is.
+    pub stay: Stay,
     /// Bytes that the driver is to reach.
     pub requested_size: u64,
     /// Bytes of the region that the driver may use.
@@ -53,6 +55,7 @@ pub struct HeldState {
 impl VirtioMem {
     pub(super) fn saved(&self) -> VirtioMemState {
         VirtioMemState {
+            stay: self.stay,
             requested_size: self.requested_size,
             usable_size: self.usable_size,
             plugged: self.plugged.runs().map(|run| self.range(&run)).collect(),
@@ -68,13 +71,16 @@ impl VirtioMem {
         check_requested(state.requested_size, self.block_size, self.region.size)
             .map_err(|error| complain(&error.to_string()))?;
         StateError::unless(state.usable_size <= self.region.size, || complain("usable_size is too large").0)?;
+        let right = state.stay != Stay::Leaving || (state.requested_size == 0 && state.plugged.is_empty());
+        StateError::unless(right, || complain("it is to go, and has something").0)?;
         let plugged =
             self.blocks_of(&state.plugged).ok_or_else(|| complain("plugged ranges are no blocks of it"))?;
         let held = state.held.as_ref().map(|held| held.held());
         if let Some(HeldState { milliseconds, .. }) = state.held {
             self.outside.alarm.after(alarm::delay(milliseconds), &self.id, Purpose::Delay);
         }
-        let VirtioMemState { requested_size, usable_size, change_from, last, log, .. } = state.clone();
+        let VirtioMemState { stay, requested_size, usable_size, change_from, last, log, .. } = state.clone();
+        self.stay = stay;
         (self.requested_size, self.usable_size, self.plugged) = (requested_size, usable_size, plugged);
         (self.change_from, self.last, self.held, self.log) = (change_from, last, held, log);
         Ok(())

@@ -14,7 +14,6 @@ use super::types::{NewDevice, ResizeDevice};
 use super::wait::{Change, Wait, WaitQuery, change};
 use super::{BASE, Problem, Shared};
 use crate::control::{Command, Reply};
-use crate::spec::DimmSpec;
 
 /// 202 or, after a wait, 200 with the device.
 fn respond(change: Change) -> Result<Response, Problem> {
@@ -49,7 +48,7 @@ pub async fn show(State(api): Shared, Id(id): Id) -> Result<Json<MemoryStatus>, 
     }
 }
 
-/// Plugs a new ACPI memory device.
+/// Plugs a new ACPI memory device, or puts a virtio-mem device into a place that is free.
 #[utoipa::path(post, path = "/memory-devices", params(WaitQuery), request_body = NewDevice, responses(
     (status = 200, description = "With wait: the guest took it", body = MemoryStatus),
     (status = 202, description = "The guest was asked", body = MemoryStatus),
@@ -60,9 +59,8 @@ pub async fn add(
     wait: Wait,
     JsonBody(device): JsonBody<NewDevice>,
 ) -> Result<Response, Problem> {
-    let dimm = DimmSpec::try_from(device)?;
-    let location = format!("{BASE}/memory-devices/{}", dimm.dimm.id);
-    let response = respond(change(&api, Command::AddDimm(dimm), wait).await?)?;
+    let location = format!("{BASE}/memory-devices/{}", device.id);
+    let response = respond(change(&api, device.try_into()?, wait).await?)?;
     Ok(([(header::LOCATION, location)], response).into_response())
 }
 

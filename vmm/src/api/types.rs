@@ -7,14 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use axum::http::StatusCode;
-use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::fault::{Fault, FaultStatus};
-use dimmer_devices::placement::Placement;
 
 use super::Problem;
+pub use super::new_device::{NewDevice, NewKind, Order};
 use crate::cli::{BadSerial, SerialArg};
 use crate::control::MceSeverity;
-use crate::spec::{DimmSpec, ForkSpec, MachineSpec, RestoredMemory, SerialSpec, SnapshotSpec};
+use crate::spec::{ForkSpec, MachineSpec, RestoredMemory, SerialSpec, SnapshotSpec};
 
 /// The body of `GET /vmm.ping`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -133,91 +132,6 @@ pub struct ResizeZone {
 pub struct ResizeDevice {
     /// Bytes wanted.
     pub requested_size: u64,
-}
-
-/// The body of `POST /memory-devices`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewDevice {
-    /// Its name: 1 to 64 letters, digits, `.`, `_` or `-`.
-    pub id: String,
-    /// What it is.
-    #[serde(default)]
-    pub kind: NewKind,
-    /// Its size in bytes, a multiple of 128 MiB; in place of `ranges`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// Its ranges, 1 to 8, in the order in which the guest is told of them; in place of `size`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 8)]
-    pub ranges: Option<Vec<DimmRange>>,
-    /// Whether each range lies above or below the one before it.
-    #[serde(default)]
-    pub order: Order,
-    /// Whether sizes and gaps may be any multiple of 1 MiB rather than of 128 MiB; Linux does not take
-    /// such memory.
-    #[serde(default)]
-    pub unaligned: bool,
-    /// How the guest is told of it.
-    #[serde(default)]
-    pub notify: Notify,
-    /// Its proximity domain.
-    #[serde(default)]
-    pub node: u32,
-    /// Guest-physical address at which it begins; the lowest free one that is aligned, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<u64>,
-    /// A power of two in bytes, of which the address at which it begins is a multiple.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub align: Option<u64>,
-}
-
-/// The kinds of memory device that can be added to a running machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NewKind {
-    /// An ACPI memory device.
-    #[default]
-    Dimm,
-}
-
-/// How a device's ranges follow each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// Each above the one before it.
-    #[default]
-    Ascending,
-    /// Each below the one before it.
-    Descending,
-}
-
-impl TryFrom<NewDevice> for DimmSpec {
-    type Error = Problem;
-
-    fn try_from(device: NewDevice) -> Result<Self, Problem> {
-        let NewKind::Dimm = device.kind;
-        let wrong = |field, detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_field(field);
-        let ranges = match (device.size, device.ranges) {
-            (Some(size), None) => vec![DimmRange { size, gap: 0 }],
-            (None, Some(ranges)) => ranges,
-            (None, None) => return Err(wrong("size", "missing field `size`, or `ranges` in its place")),
-            (Some(_), Some(_)) => {
-                return Err(wrong("ranges", "`size` and `ranges` must not be given both: one says it all"));
-            }
-        };
-        let dimm = Dimm {
-            id: device.id,
-            ranges,
-            descending: device.order == Order::Descending,
-            node: device.node,
-            unaligned: device.unaligned,
-            placement: Placement { start: device.start, align: device.align },
-        };
-        let spec = Self { dimm, notify: device.notify };
-        spec.check()?;
-        Ok(spec)
-    }
 }
 
 /// The body of `PUT /faults`.

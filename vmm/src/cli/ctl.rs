@@ -99,6 +99,9 @@ pub enum Action {
     /// Plug or unplug an ACPI memory device
     #[command(subcommand)]
     Dimm(DimmAction),
+    /// Put a virtio-mem device into a free place of --memory-hotplug method=virtio-mem,present=off, or take one away
+    #[command(subcommand)]
+    Vmem(VmemAction),
     /// Show what the guest reported with _OST about an ACPI memory device, which may be gone by now
     Ost {
         /// The device
@@ -201,6 +204,49 @@ pub enum DimmAction {
         #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]
         wait: Option<Duration>,
     },
+}
+
+/// What to do with virtio-mem devices.
+#[derive(Debug, Subcommand)]
+pub enum VmemAction {
+    /// Put one into a place
+    Add(NewVmem),
+    /// Ask the guest to let one go that has nothing plugged; Linux does when its driver is unbound from the device
+    Remove {
+        /// The device
+        id: String,
+        /// Wait this long for the guest, and say how it ended
+        #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]
+        wait: Option<Duration>,
+    },
+}
+
+/// What was typed after `vmem add`.
+#[derive(Debug, Args)]
+pub struct NewVmem {
+    /// Name of the new device
+    #[arg(long)]
+    pub id: String,
+
+    /// Its size, a multiple of its block size (default: all of its place)
+    #[arg(long, value_parser = size)]
+    pub size: Option<u64>,
+
+    /// Size of its blocks (default: that of its place)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub block: Option<u64>,
+
+    /// What its driver is asked for at first (default: nothing)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub requested: Option<u64>,
+
+    /// Its NUMA node (default: that of the first place that is free)
+    #[arg(long)]
+    pub node: Option<u32>,
+
+    /// Wait this long for the guest, and say how it ended
+    #[arg(long, value_name = "SECONDS", value_parser = parse_wait, allow_negative_numbers = true)]
+    pub wait: Option<Duration>,
 }
 
 /// What was typed after `dimm add`.

@@ -1,6 +1,6 @@
 //! `--memory-hotplug method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G]` and `--memory-hotplug
 //! method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0][,start=ADDRESS][,align=2G]
-//! [,legacy=on|off]`
+//! [,legacy=on|off][,present=on|off]`
 
 use std::str::FromStr;
 
@@ -11,11 +11,23 @@ use crate::spec::{Backing, VirtioMemSpec, WindowSpec};
 use crate::units::MIB;
 
 /// Keys of all methods; each method then has its own.
-const ANY: [&str; 11] =
-    ["method", "slots", "size", "id", "block", "slot", "node", "requested", "start", "align", "legacy"];
+const ANY: [&str; 12] = [
+    "method",
+    "slots",
+    "size",
+    "id",
+    "block",
+    "slot",
+    "node",
+    "requested",
+    "start",
+    "align",
+    "legacy",
+    "present",
+];
 const ACPI: [&str; 5] = ["method", "slots", "size", "start", "align"];
-const VIRTIO_MEM: [&str; 10] =
-    ["method", "size", "id", "block", "slot", "node", "requested", "start", "align", "legacy"];
+const VIRTIO_MEM: [&str; 11] =
+    ["method", "size", "id", "block", "slot", "node", "requested", "start", "align", "legacy", "present"];
 
 /// Block size of a virtio-mem device without `block`: one huge page, or the host's own one when that is
 /// larger.
@@ -50,6 +62,7 @@ pub struct VirtioMemArg {
     requested: u64,
     placement: Placement,
     legacy: bool,
+    present: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +114,7 @@ fn virtio_mem(keys: &Keys<'_>) -> Result<VirtioMemArg, KeyError> {
         requested: keys.optional("requested", size)?.unwrap_or(0),
         placement: keys.placement()?,
         legacy: keys.optional("legacy", switch)?.unwrap_or(false),
+        present: keys.optional("present", switch)?.unwrap_or(true),
     })
 }
 
@@ -116,6 +130,7 @@ impl VirtioMemArg {
             requested: self.requested,
             placement: self.placement,
             legacy: self.legacy,
+            present: self.present,
         }
     }
 }

@@ -88,7 +88,7 @@ pub struct RunArgs {
     /// A window for memory devices (may be repeated):
     /// method=acpi,slots=16,size=64G[,start=ADDRESS][,align=2G] or
     /// method=virtio-mem,size=32G[,id=vmem0][,block=2M][,slot=128M][,node=0][,requested=0]
-    /// [,start=ADDRESS][,align=2G][,legacy=on|off]
+    /// [,start=ADDRESS][,align=2G][,legacy=on|off][,present=on|off]
     ///
     /// `method=acpi`, at most once, sets aside addresses and slots for ACPI memory devices (DIMMs);
     /// `method=virtio-mem` makes one virtio-mem device of blocks from 1M to 4G, whose memory KVM gets in
@@ -96,7 +96,8 @@ pub struct RunArgs {
     /// 4 GiB where RAM leaves room; else behind RAM at a multiple of `align` (1G without it, or 2G where RAM
     /// ends at 64 GiB or above, where guests have memory blocks of up to 2 GiB). DIMMs in it are aligned to
     /// `align`, too. With `legacy=on` a virtio-mem device takes drivers that may read unplugged memory (those
-    /// before Linux 5.17): they read zeroes, and what they write there is dropped.
+    /// before Linux 5.17): they read zeroes, and what they write there is dropped. With `present=off` there is no
+    /// device at boot, but a place for one that comes while the guest runs (`dimmer ctl vmem add`).
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub memory_hotplug: Vec<HotplugArg>,
 

@@ -128,6 +128,7 @@ fn every_flag_reaches_the_machine() {
             node,
             requested,
             placement,
+            present: true,
             legacy: start.is_some(),
         })
     };

@@ -4,6 +4,7 @@ mod balloon;
 mod records;
 
 use dimmer_devices::memory::{Kind, Last, MemoryEvent, MemoryStatus, Outcome, State};
+use dimmer_devices::places::PlaceStatus;
 
 use crate::api::Problem;
 use crate::api::types::Ping;
@@ -38,6 +39,9 @@ pub fn info(info: &VmInfo) -> String {
     if !info.memory_devices.is_empty() {
         parts.push(devices(&info.memory_devices));
     }
+    if !info.places.is_empty() {
+        parts.push(places(&info.places));
+    }
     if !info.faults.is_empty() {
         parts.push(records::faults(&info.faults));
     }
@@ -49,6 +53,16 @@ pub fn devices(devices: &[MemoryStatus]) -> String {
         return "There are no memory devices.".to_owned();
     }
     table(HEADINGS, devices.iter().map(row))
+}
+
+/// The places for virtio-mem devices.
+fn places(places: &[PlaceStatus]) -> String {
+    let row = |place: &PlaceStatus| {
+        let device = place.device.clone().unwrap_or_else(|| "-".to_owned());
+        let (size, start) = (Bytes(place.range.size).to_string(), format!("{:#x}", place.range.start));
+        [place.id.clone(), size, place.node.to_string(), start, device, place.turns_left.to_string()]
+    };
+    table(["PLACE", "SIZE", "NODE", "ADDRESS", "DEVICE", "TURNS LEFT"], places.iter().map(row))
 }
 
 /// Where vCPUs are.

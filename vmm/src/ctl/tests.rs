@@ -9,6 +9,7 @@ use clap::Parser;
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::memory::{EventSink, Last, MemoryEvent, MemoryStatus, Outcome, State};
 use dimmer_devices::placement::Placement;
+use dimmer_devices::places::NewVirtioMem;
 use dimmer_devices::processors::ProcessorsStatus;
 
 use super::client::segment;
@@ -149,6 +150,14 @@ fn changes_are_accepted_or_done() {
     let placement = Placement { start: Some(6 * GIB), align: Some(2 * GIB) };
     let dimm = Dimm { descending: true, unaligned: true, placement, ..Dimm::new("d1", ranges) };
     let ranges = Command::AddDimm(DimmSpec { dimm, notify: Notify::None });
+    let plain = NewVirtioMem { id: "d1".to_owned(), ..NewVirtioMem::default() };
+    let full = NewVirtioMem {
+        size: Some(8 * GIB),
+        block_size: Some(4 << 20),
+        requested_size: GIB,
+        node: Some(1),
+        ..plain.clone()
+    };
     let table = [
         ("resize --id d1 2G", resize("d1"), "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n"),
         ("resize --id d1 2G --wait 20", resize("d1"), "Done: d1: 1 GiB plugged\n"),
@@ -160,6 +169,17 @@ fn changes_are_accepted_or_done() {
             ranges,
             "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n",
         ),
+        (
+            "vmem add --id d1",
+            Command::AddVirtioMem(plain),
+            "Accepted: d1: plugging, 0 bytes plugged, 1 GiB requested\n",
+        ),
+        (
+            "vmem add --id d1 --size 8G --block 4M --requested 1G --node 1 --wait 20",
+            Command::AddVirtioMem(full),
+            "Done: d1: 1 GiB plugged\n",
+        ),
+        ("vmem remove d1 --wait 20", Command::Remove("d1".to_owned()), "Done: d1: 1 GiB plugged\n"),
         ("dimm remove a/b --wait 20", Command::Remove("a/b".to_owned()), "Done: d1: 1 GiB plugged\n"),
     ];
     let machine = FakeMachine::new(|_, hub| finish(hub, "d1", Outcome::Done, None));

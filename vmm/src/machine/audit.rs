@@ -2,6 +2,7 @@
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{GuestRange, Holding};
+use dimmer_devices::places::PlaceStatus;
 
 use super::Machine;
 use super::ram::{BOOT, FIRMWARE};
@@ -13,7 +14,8 @@ impl Machine {
     /// All memory devices are locked meanwhile, so that no request of the guest's is half done.
     pub(super) fn audit(&self) -> Audit {
         let slots = self.wiring.slots.as_ref().map(|slots| lock(slots));
-        let virtio_mem: Vec<_> = self.wiring.virtio_mem.iter().map(|device| lock(device)).collect();
+        let (places, virtio_mem) = (self.wiring.places(), self.wiring.virtio_mem());
+        let virtio_mem: Vec<_> = virtio_mem.iter().map(|device| lock(device)).collect();
         let mut claims = self.fixed();
         if let Some(slots) = &slots {
             let plugged = |id: &str| Some(slots.status(id)?.plugged_size).filter(|size| *size > 0);
@@ -25,7 +27,17 @@ impl Machine {
             claims.push(Claim { holding: device.device().holding(), plugged_size });
         }
         match self.ram.books() {
-            Ok(books) => compare(&claims, &books),
+            Ok(mut books) => {
+                // Whose a place is changes, and the host's memory does not know it.
+                for PlaceStatus { range, device, .. } in places {
+                    books
+                        .areas
+                        .iter_mut()
+                        .filter(|area| area.range == range)
+                        .for_each(|area| area.device.clone_from(&device));
+                }
+                compare(&claims, &books)
+            }
             Err(error) => {
                 let problems = vec![format!("the books cannot be read: {error}")];
                 Audit { ok: false, problems, devices: Vec::new(), areas: Vec::new() }

@@ -32,6 +32,7 @@ impl Machine {
             Command::Devices => Ok(Reply::Devices(self.wiring.memory_devices())),
             Command::Device(id) => self.device(&id).map(Reply::Device),
             Command::AddDimm(dimm) => self.add_dimm(dimm),
+            Command::AddVirtioMem(device) => self.add_virtio_mem(&device),
             Command::Resize { id, size } => self.resize(&id, size),
             Command::ResizeTotal(size) => self.resize_total(size),
             Command::Remove(id) => self.remove(&id),
@@ -85,6 +86,7 @@ impl Machine {
             tracked_since: self.tracked.as_ref().map(|origin| origin.directory.clone()),
             last_event: self.hub.last(),
             memory_devices: self.wiring.memory_devices(),
+            places: self.wiring.places(),
             balloon,
             nets: self.wiring.nets.iter().map(Net::status).collect(),
             vsock: self.wiring.vsock.as_ref().map(Vsock::status),
@@ -105,9 +107,7 @@ impl Machine {
             return Err(Refusal::Conflict(text.to_owned()));
         };
         self.spec.check_dimm(dimm).map_err(|bad| Refusal::Invalid(bad.to_string()))?;
-        if self.wiring.memory_device(&dimm.id).is_some() {
-            return Err(Refusal::Conflict(format!("id: {:?} is the name of another memory device", dimm.id)));
-        }
+        self.check_name(&dimm.id)?;
         Ok(slots)
     }
 
@@ -191,9 +191,10 @@ impl Machine {
                 let device = lock(slots).remove(id).map_err(|error| refused_dimm(&error))?;
                 Ok(Reply::Accepted { device, end })
             }
-            _ => Err(Refusal::Conflict(format!(
-                "{id:?} is a virtio-mem device, which belongs to the machine; ask for a requested_size of 0 instead"
-            ))),
+            _ => {
+                let device = self.remove_virtio_mem(id)?;
+                Ok(Reply::Accepted { device, end })
+            }
         }
     }
 
@@ -263,6 +264,10 @@ pub(super) fn refused_dimm(error: &DimmError) -> Refusal {
     }
 }
 
-fn refused_resize(error: &VirtioMemError) -> Refusal {
-    Refusal::Invalid(chain(error))
+pub(super) fn refused_resize(error: &VirtioMemError) -> Refusal {
+    let text = chain(error);
+    match error {
+        VirtioMemError::InUse { .. } | VirtioMemError::Leaving => Refusal::Conflict(text),
+        _ => Refusal::Invalid(text),
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use dimmer_devices::bus::{Bus, Overlap, SharedDevice};
 use dimmer_devices::memory::Outside;
 use dimmer_devices::virtio::mmio::VirtioMmio;
+use dimmer_devices::virtio::queue::Memory;
 
 use super::board::{Board, Pin};
 use super::panic_watch::PanicReason;
@@ -69,13 +70,29 @@ impl<'a> Transports<'a> {
     where
         D: dimmer_devices::virtio::device::VirtioDevice + 'static,
     {
+        let (memory, irq) = self.surroundings(0);
+        let transport = Arc::new(Mutex::new(VirtioMmio::new(device, memory, irq)));
+        self.occupy(transport.clone())?;
+        Ok(transport)
+    }
+
+    /// What a device on one of the next transports reaches: guest memory, and its interrupt. `ahead` is how many transports
+    /// come before.
+    ///
+    /// # Panics
+    /// When there is no interrupt left.
+    pub fn surroundings(&self, ahead: usize) -> (Memory, Arc<Pin>) {
+        let place = platform::transport(self.next + ahead);
+        (self.parts.ram.published().clone(), Pin::new(self.parts.board, place.gsi))
+    }
+
+    /// Has `transport` answer as the next one.
+    ///
+    /// # Errors
+    /// [`Overlap`], which would be a mistake in the memory map.
+    pub fn occupy(&mut self, transport: SharedDevice) -> Result<(), Overlap> {
         let place = platform::transport(self.next);
         self.next += 1;
-        let memory = self.parts.ram.published().clone();
-        let irq = Pin::new(self.parts.board, place.gsi);
-        let transport = Arc::new(Mutex::new(VirtioMmio::new(device, memory, irq)));
-        let shared: SharedDevice = transport.clone();
-        self.mmio.insert("virtio", place.address.into(), place.size.into(), shared)?;
-        Ok(transport)
+        self.mmio.insert("virtio", place.address.into(), place.size.into(), transport)
     }
 }

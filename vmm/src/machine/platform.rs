@@ -1,6 +1,6 @@
 //! What the ACPI tables are to say about a machine.
 
-use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Platform, VirtioMmio};
+use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Places, Platform, VirtioMmio};
 use dimmer_guest_firmware::GENERATION_ID_START;
 
 use crate::layout::{self, Layout};
@@ -11,7 +11,7 @@ use crate::topology::{Place, Topology};
 const HERE: u8 = 10;
 const ELSEWHERE: u8 = 20;
 
-/// Describes the machine; `transports` is the number of its virtio-mmio devices, and `there` says which vCPUs it has.
+/// Describes the machine; `transports` is the number of its virtio-mmio devices that are always there, and `there` says which vCPUs it has.
 pub fn describe(
     spec: &MachineSpec,
     layout: &Layout,
@@ -25,6 +25,7 @@ pub fn describe(
         distances: distances(&spec.numa),
         memory_slots: slots(spec),
         virtio: (0..transports).map(transport).collect(),
+        places: places(spec, transports),
         serial: IoDevice { port: layout::SERIAL_PORT, gsi: layout::SERIAL_GSI },
         ged: IoDevice { port: layout::GED_PORT, gsi: layout::GED_GSI },
         power_port: layout::POWER_PORT,
@@ -84,6 +85,14 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         hot_pluggable: true,
     });
     ram.chain(soft).chain(windows).collect()
+}
+
+/// Places for virtio-mem devices, whose transports are behind the `transports` that are always there.
+fn places(spec: &MachineSpec, transports: usize) -> Option<Places> {
+    let is_place = |window: &&WindowSpec| matches!(window, WindowSpec::VirtioMem(mem) if !mem.present);
+    let count = spec.windows.iter().filter(is_place).count();
+    let transports = (transports..).take(count).map(transport).collect();
+    (count > 0).then_some(Places { port: layout::PLACES_PORT, transports })
 }
 
 fn slots(spec: &MachineSpec) -> Option<MemorySlots> {

@@ -18,11 +18,11 @@ use dimmer_devices::ged::Ged;
 use dimmer_devices::i8042::{self, I8042};
 use dimmer_devices::memory::MemoryStatus;
 use dimmer_devices::pci::{self, PciConfiguration};
+use dimmer_devices::places::{PlaceStatus, Places, SharedVirtioMem};
 use dimmer_devices::power::{Power, PowerRequest};
 use dimmer_devices::processors::ProcessorSlots;
 use dimmer_devices::pvpanic::{PanicEvent, Pvpanic};
-use dimmer_devices::virtio::mmio::VirtioMmio;
-use dimmer_devices::virtio_mem::{RequestCounts, VirtioMem};
+use dimmer_devices::virtio_mem::RequestCounts;
 use dimmer_devices::watchdog::{self, Watchdog};
 use event_manager::MutEventSubscriber;
 
@@ -38,9 +38,6 @@ use crate::layout;
 use balloon::SharedBalloon;
 pub use error::WiringError;
 use rng::SharedRng;
-
-/// A virtio-mem device on its transport.
-pub type SharedVirtioMem = Arc<Mutex<VirtioMmio<VirtioMem>>>;
 
 /// A memory device of either kind.
 #[derive(Debug)]
@@ -74,8 +71,10 @@ pub struct Wiring {
     pub slots: Option<Arc<Mutex<DimmSlots>>>,
     /// The places of processors, if they can come and go.
     pub processors: Option<Arc<Mutex<ProcessorSlots>>>,
-    /// The virtio-mem devices, by their place on the command line.
-    pub virtio_mem: Vec<SharedVirtioMem>,
+    /// The virtio-mem devices that are always there, in the order of the command line.
+    virtio_mem: Vec<SharedVirtioMem>,
+    /// The places of others, if there are any.
+    pub places: Option<Arc<Mutex<Places>>>,
     /// The disks, likewise.
     pub disks: Vec<Disk>,
     /// The network devices, likewise.
@@ -108,12 +107,8 @@ impl Wiring {
         ports.insert("i8042", layout::I8042_PORT.into(), i8042::SIZE, Arc::new(Mutex::new(keyboard)))?;
         ports.insert("power", layout::POWER_PORT.into(), dimmer_acpi::power::SIZE.into(), power.clone())?;
         let pvpanic = Arc::new(Mutex::new(new_pvpanic(parts.waker.clone())));
-        ports.insert(
-            "pvpanic",
-            layout::PVPANIC_PORT.into(),
-            dimmer_acpi::pvpanic::SIZE.into(),
-            pvpanic.clone(),
-        )?;
+        let size = dimmer_acpi::pvpanic::SIZE.into();
+        ports.insert("pvpanic", layout::PVPANIC_PORT.into(), size, pvpanic.clone())?;
         let watchdog = watchdog(parts, &mut ports)?;
         let pci = Arc::new(Mutex::new(PciConfiguration::default()));
         ports.insert("pci", layout::PCI_PORT.into(), pci::SIZE, pci.clone())?;
@@ -131,6 +126,7 @@ impl Wiring {
         let rng = rng::rng(parts, &mut transports)?;
         let balloon = balloon::balloon(parts, &mut transports)?;
         let vsock = vsock::vsock(parts, &mut transports)?;
+        let places = memory::places(parts, &ged, &mut ports, &mut transports)?;
         memory::unplugged(parts, &mut mmio)?;
         Ok(Self {
             ports: Arc::new(ports),
@@ -139,6 +135,7 @@ impl Wiring {
             slots,
             processors,
             virtio_mem,
+            places,
             disks,
             nets,
             balloon,
@@ -153,7 +150,7 @@ impl Wiring {
         })
     }
 
-    /// Number of virtio-mmio transports.
+    /// Number of virtio-mmio transports that are always there.
     pub fn transports(&self) -> usize {
         self.virtio_mem.len()
             + self.disks.len()
@@ -191,6 +188,9 @@ impl Wiring {
         for device in &self.virtio_mem {
             lock(device).system_reset();
         }
+        if let Some(places) = &self.places {
+            lock(places).reset();
+        }
         self.disks.iter().for_each(Disk::reset);
         self.nets.iter().for_each(|net| net.device.reset());
         self.vsock.iter().for_each(|vsock| vsock.device.reset());
@@ -218,7 +218,7 @@ impl Wiring {
         if let Some(slots) = &self.slots {
             lock(slots).alarm(id);
         }
-        if let Some(device) = self.virtio_mem.iter().find(|device| lock(device).device().id() == id) {
+        if let Some(device) = self.virtio_mem().iter().find(|device| lock(device).device().id() == id) {
             lock(device).alarm();
         }
         if let Some(balloon) = &self.balloon {
@@ -231,10 +231,21 @@ impl Wiring {
         self.serial.borrow().last_words()
     }
 
+    /// The virtio-mem devices: first those that are always there, then those that came later, by place.
+    pub fn virtio_mem(&self) -> Vec<SharedVirtioMem> {
+        let others = self.places.as_ref().map_or_else(Vec::new, |places| lock(places).devices());
+        self.virtio_mem.iter().cloned().chain(others).collect()
+    }
+
+    /// The places for virtio-mem devices that come and go.
+    pub fn places(&self) -> Vec<PlaceStatus> {
+        self.places.as_ref().map_or_else(Vec::new, |places| lock(places).statuses())
+    }
+
     /// All memory devices: DIMMs by slot, then virtio-mem devices.
     pub fn memory_devices(&self) -> Vec<MemoryStatus> {
         let mut all = self.slots.as_ref().map_or_else(Vec::new, |slots| lock(slots).statuses());
-        all.extend(self.virtio_mem.iter().map(|device| lock(device).device().status()));
+        all.extend(self.virtio_mem().iter().map(|device| lock(device).device().status()));
         all
     }
 
@@ -244,14 +255,14 @@ impl Wiring {
             let transport = lock(device);
             (transport.device().id().to_owned(), transport.device().request_counts().clone())
         };
-        self.virtio_mem.iter().map(counts).collect()
+        self.virtio_mem().iter().map(counts).collect()
     }
 
     /// The memory device of this name.
     pub fn memory_device(&self, id: &str) -> Option<MemoryDevice> {
         let dimm = self.slots.as_ref().and_then(|slots| lock(slots).status(id));
-        let virtio_mem = || self.virtio_mem.iter().find(|device| lock(device).device().status().id == id);
-        dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().cloned().map(MemoryDevice::VirtioMem))
+        let virtio_mem = || self.virtio_mem().into_iter().find(|device| lock(device).device().id() == id);
+        dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().map(MemoryDevice::VirtioMem))
     }
 }
 

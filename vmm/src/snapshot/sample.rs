@@ -91,6 +91,7 @@ fn devices() -> DevicesState {
     let held =
         json!({"head": 0, "request": {"Ok": "unplug-all"}, "reply_to": [[4096, 10]], "milliseconds": 500});
     let memory = json!({
+        "stay": "here",
         "requested_size": 0, "usable_size": 0, "plugged": [], "change_from": null, "last": null, "held": held,
         "log": {"entries": [[{"Ok": {"plug": {"address": 7, "blocks": 2}}}, "nack"]], "total": 1},
     });
@@ -117,7 +118,8 @@ fn devices() -> DevicesState {
         "ged": {"pending": 0}, "power": {"sleep_control": 0}, "pvpanic": {"said": 0}, "watchdog": {"count": 30, "left_ms": 7, "bitten": true}, "pci": {"address": 0},
         "serial": {"port": port, "input": [104, 105]},
         "agent": {"port": transport(6, json!({"control": control, "sent": 0})), "input": []},
-        "slots": slots, "processors": processors(), "virtio_mem": [transport(1, memory)], "disks": [], "nets": [], "rng": null,
+        "slots": slots, "processors": processors(), "virtio_mem": [transport(1, memory)],
+        "places": null, "disks": [], "nets": [], "rng": null,
         "balloon": transport(3, balloon), "vsock": transport(3, json!({"cid": 3})),
     }))
 }

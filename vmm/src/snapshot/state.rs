@@ -4,6 +4,7 @@ use dimmer_devices::dimm::DimmSlotsState;
 use dimmer_devices::fault::FaultStatus;
 use dimmer_devices::ged::GedState;
 use dimmer_devices::pci::PciState;
+use dimmer_devices::places::PlaceState;
 use dimmer_devices::power::PowerState;
 use dimmer_devices::processors::ProcessorSlotsState;
 use dimmer_devices::pvpanic::PvpanicState;
@@ -111,9 +112,11 @@ pub struct DevicesState {
     pub slots: Option<DimmSlotsState>,
     /// The places of processors, if they can come and go.
     pub processors: Option<ProcessorSlotsState>,
-    /// The virtio-mem devices, by their place on the command line.
+    /// The virtio-mem devices that are always there, in the order of the command line.
     pub virtio_mem: Vec<MmioState<VirtioMemState>>,
-    /// The disks, likewise; what is on them is not saved.
+    /// The places of others, if it has any.
+    pub places: Option<Vec<PlaceState>>,
+    /// The disks, in the order of the command line; what is on them is not saved.
     pub disks: Vec<MmioState<BlockState>>,
     /// The network devices, likewise.
     pub nets: Vec<MmioState<NetState>>,

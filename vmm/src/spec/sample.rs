@@ -52,7 +52,17 @@ pub fn node(id: u32, cpus: &[u32], memory: u64) -> NodeSpec {
 pub fn virtio_mem(size: u64, block_size: u64) -> VirtioMemSpec {
     let slot_size = block_size.max(128 * MIB);
     let (id, placement) = ("vmem0".to_owned(), Placement::default());
-    VirtioMemSpec { id, size, block_size, node: 0, requested: 0, slot_size, placement, legacy: false }
+    VirtioMemSpec {
+        id,
+        size,
+        block_size,
+        node: 0,
+        requested: 0,
+        slot_size,
+        placement,
+        legacy: false,
+        present: true,
+    }
 }
 
 /// A window with 16 slots.

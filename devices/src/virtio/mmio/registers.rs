@@ -9,9 +9,9 @@ use crate::virtio::device::VirtioDevice;
 use crate::virtio::queue::{Place, Virtqueue};
 
 /// "virt".
-const MAGIC: u32 = 0x7472_6976;
+pub(crate) const MAGIC: u32 = 0x7472_6976;
 /// The register layout that is not the legacy one.
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 /// "DIMR": nobody assigns these numbers on MMIO.
 const VENDOR: u32 = 0x524d_4944;
 /// Lengths and addresses of a shared-memory region that is not there read so.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::control::BalloonStatus;
-use crate::spec::{MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
+use crate::spec::{MachineSpec, NodeSpec, SerialSpec};
 pub use devices::{BalloonConfig, DiskConfig, NetConfig, VsockConfig};
 pub use memory::MemoryConfig;
 
@@ -130,14 +130,6 @@ fn some<T>(all: impl Iterator<Item = T>) -> Option<Vec<T>> {
     Some(all.collect()).filter(|all: &Vec<_>| !all.is_empty())
 }
 
-/// The machine's virtio-mem devices.
-fn virtio_mem(spec: &MachineSpec) -> impl Iterator<Item = &VirtioMemSpec> {
-    spec.windows.iter().filter_map(|window| match window {
-        WindowSpec::VirtioMem(device) => Some(device),
-        WindowSpec::Acpi { .. } => None,
-    })
-}
-
 impl ConsoleConfig {
     fn new(serial: &SerialSpec) -> Self {
         let (mode, file, socket) = match serial {
@@ -153,7 +145,7 @@ impl ConsoleConfig {
 impl NumaConfig {
     fn new(node: &NodeSpec, spec: &MachineSpec) -> Self {
         let distance = |&(destination, distance): &(u32, u8)| NumaDistance { destination, distance };
-        let zones = virtio_mem(spec).filter(|device| device.node == node.id);
+        let zones = spec.virtio_mem().filter(|device| device.node == node.id);
         Self {
             guest_numa_id: node.id,
             cpus: node.cpus.clone(),

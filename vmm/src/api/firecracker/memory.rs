@@ -10,7 +10,7 @@ use super::super::{Api, Problem, Shared};
 use super::fault::{Body, Fault};
 use super::machine::done;
 use crate::control::{Command, Reply};
-use crate::spec::{VirtioMemSpec, WindowSpec};
+use crate::spec::VirtioMemSpec;
 use crate::units::MIB;
 
 /// The body of `GET /hotplug/memory`.
@@ -33,10 +33,7 @@ pub struct SizeUpdate {
 
 /// The one virtio-mem device.
 fn device(api: &Api) -> Result<&VirtioMemSpec, Fault> {
-    let mut devices = api.access.spec.windows.iter().filter_map(|window| match window {
-        WindowSpec::VirtioMem(device) => Some(device),
-        WindowSpec::Acpi { .. } => None,
-    });
+    let mut devices = api.access.spec.virtio_mem();
     match (devices.next(), devices.next()) {
         (Some(device), None) => Ok(device),
         (Some(_), Some(_)) => Err(Fault(

@@ -3,6 +3,7 @@
 use std::thread;
 
 use dimmer_devices::memory::{Last, State};
+use dimmer_devices::places::NewVirtioMem;
 use dimmer_devices::processors::{ProcessorEvent, ProcessorSink, ProcessorsStatus};
 use serde_json::json;
 
@@ -161,6 +162,50 @@ fn changes_answer_202_with_the_device() {
     let response = request(&machine.socket, "DELETE", "/memory-devices/d1", "");
     assert_eq!((response.status, &response.json()["id"]), (202, &json!("d1")));
     assert_eq!(machine.command(), Command::Remove("d1".to_owned()));
+}
+
+#[test]
+fn a_new_virtio_mem_device_has_fields_of_its_own() {
+    let machine = FakeMachine::new(|_, hub| accept(hub, "m1", State::Plugging));
+    let device = NewVirtioMem { id: "m1".to_owned(), ..NewVirtioMem::default() };
+    let all = r#"{"id":"m1","kind":"virtio-mem","size":1073741824,"block_size":4194304,"requested_size":8388608,"node":1}"#;
+    for (body, expected) in [
+        (r#"{"id":"m1","kind":"virtio-mem"}"#, device.clone()),
+        (
+            all,
+            NewVirtioMem {
+                size: Some(GIB),
+                block_size: Some(4 << 20),
+                requested_size: 8 << 20,
+                node: Some(1),
+                ..device
+            },
+        ),
+    ] {
+        let response = request(&machine.socket, "POST", "/memory-devices", body);
+        assert_eq!((response.status, response.header("location")), (202, Some("/api/v1/memory-devices/m1")));
+        assert_eq!(machine.command(), Command::AddVirtioMem(expected));
+    }
+    for (kind, more, detail) in [
+        ("virtio-mem", r#""ranges":[]"#, "ranges: only a DIMM has that"),
+        ("virtio-mem", r#""order":"descending""#, "order: only a DIMM has that"),
+        ("virtio-mem", r#""unaligned":true"#, "unaligned: only a DIMM has that"),
+        ("virtio-mem", r#""notify":"none""#, "notify: only a DIMM has that"),
+        ("virtio-mem", r#""start":0"#, "start: only a DIMM has that"),
+        ("virtio-mem", r#""align":0"#, "align: only a DIMM has that"),
+        ("dimm", r#""size":1073741824,"block_size":0"#, "block_size: only a virtio-mem device has that"),
+        (
+            "dimm",
+            r#""size":1073741824,"requested_size":0"#,
+            "requested_size: only a virtio-mem device has that",
+        ),
+    ] {
+        let body = format!(r#"{{"id":"m1","kind":"{kind}",{more}}}"#);
+        let response = request(&machine.socket, "POST", "/memory-devices", &body);
+        assert_eq!((response.status, &response.json()["detail"]), (422, &json!(detail)));
+    }
+    let response = request(&machine.socket, "POST", "/memory-devices", r#"{"id":"a b","kind":"virtio-mem"}"#);
+    assert_eq!((response.status, &response.json()["field"]), (422, &json!("id")));
 }
 
 #[test]

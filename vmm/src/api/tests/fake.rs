@@ -138,6 +138,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         tracked_since: None,
         last_event: 7,
         memory_devices,
+        places: Vec::new(),
         balloon: None,
         disks: Vec::new(),
         nets: Vec::new(),

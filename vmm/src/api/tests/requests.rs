@@ -71,9 +71,9 @@ fn json_that_is_not_the_valid_object_answers_422_with_the_field() {
         (
             "POST",
             "/memory-devices",
-            r#"{"id":"d1","kind":"virtio-mem","size":134217728}"#,
+            r#"{"id":"d1","kind":"nvdimm","size":134217728}"#,
             Some("kind"),
-            "unknown variant `virtio-mem`, expected `dimm`",
+            "unknown variant `nvdimm`, expected `dimm` or `virtio-mem`",
         ),
         (
             "POST",

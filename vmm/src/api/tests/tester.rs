@@ -36,6 +36,7 @@ fn willing(command: &Command, hub: &Hub) -> Answer {
         Command::Devices => Ok(Reply::Devices(vec![device("vmem0", State::Plugged)])),
         Command::Device(id) => known(id).map(|()| Reply::Device(device("vmem0", State::Plugged))),
         Command::AddDimm(dimm) => at_once(hub, &dimm.dimm.id),
+        Command::AddVirtioMem(device) => at_once(hub, &device.id),
         Command::Resize { id, .. } => known(id).and_then(|()| at_once(hub, id)),
         Command::ResizeTotal(_) => at_once(hub, "vmem0"),
         Command::Remove(id) => known(id).and_then(|()| Err(Refusal::Conflict("it stays".to_owned()))),

@@ -82,7 +82,7 @@ fn bad_keys_and_values_are_named() {
         (
             "--memory-hotplug",
             "slits=3,size=4G",
-            "unknown key \"slits\" (valid: method, slots, size, id, block, slot, node, requested, start, align, legacy)".to_owned(),
+            "unknown key \"slits\" (valid: method, slots, size, id, block, slot, node, requested, start, align, legacy, present)".to_owned(),
         ),
         (
             "--memory-hotplug",
@@ -127,7 +127,7 @@ fn bad_keys_and_values_are_named() {
         (
             "--memory-hotplug",
             "method=virtio-mem,size=1G,slots=1",
-            "unknown key \"slots\" (valid: method, size, id, block, slot, node, requested, start, align, legacy)".to_owned(),
+            "unknown key \"slots\" (valid: method, size, id, block, slot, node, requested, start, align, legacy, present)".to_owned(),
         ),
         ("--dimm", "size=1G", "key \"id\" is missing (the device's name, such as id=d0)".to_owned()),
         (

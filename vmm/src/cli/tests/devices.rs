@@ -67,6 +67,14 @@ fn blocks_and_slots_of_virtio_mem_are_as_large_as_they_have_to_be() {
 }
 
 #[test]
+fn a_place_is_a_window_without_device() {
+    let windows = ["method=virtio-mem,size=8G,present=off", "method=virtio-mem,size=4G"];
+    let spec = spec(&["--memory-hotplug", windows[0], "--memory-hotplug", windows[1]]);
+    let ids: Vec<_> = spec.virtio_mem().map(|device| device.id.as_str()).collect();
+    assert_eq!((spec.windows.len(), ids), (2, vec!["vmem1"]));
+}
+
+#[test]
 fn a_balloon_is_asked_for_with_or_without_keys() {
     assert_eq!(spec(&[]).balloon, None);
     let empty = BalloonSpec { size: 0, deflate_on_oom: false, free_page_reporting: false, statistics: None };

@@ -7,6 +7,7 @@ use dimmer_devices::dimm::{DimmSlots, DimmSlotsConfig};
 use dimmer_devices::ged::Ged;
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::placement::Alignment;
+use dimmer_devices::places::{PlaceConfig, Places};
 use dimmer_devices::virtio_mem::{Unplugged, VirtioMem, VirtioMemConfig};
 
 use super::{SharedVirtioMem, WiringError};
@@ -45,13 +46,7 @@ pub(super) fn virtio_mem(
     parts: &Parts<'_>,
     transports: &mut Transports<'_>,
 ) -> Result<Vec<SharedVirtioMem>, WiringError> {
-    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
-    let wanted: Vec<(&VirtioMemSpec, GuestRange)> = windows
-        .filter_map(|(window, range)| match window {
-            WindowSpec::VirtioMem(spec) => Some((spec, *range)),
-            WindowSpec::Acpi { .. } => None,
-        })
-        .collect();
+    let wanted = virtio_mem_windows(parts, true);
     let most = transports.left();
     if wanted.len() > most {
         return Err(WiringError::TooMany { flag: "--memory-hotplug", asked: wanted.len(), most });
@@ -72,6 +67,52 @@ pub(super) fn virtio_mem(
             Ok(transports.attach(device)?)
         })
         .collect()
+}
+
+/// The windows of virtio-mem devices that are there at boot, or of places for them.
+fn virtio_mem_windows<'a>(parts: &Parts<'a>, present: bool) -> Vec<(&'a VirtioMemSpec, GuestRange)> {
+    let windows = parts.spec.windows.iter().zip(&parts.layout.windows);
+    let wanted = |(window, range): (&'a WindowSpec, &GuestRange)| match window {
+        WindowSpec::VirtioMem(spec) if spec.present == present => Some((spec, *range)),
+        WindowSpec::VirtioMem(_) | WindowSpec::Acpi { .. } => None,
+    };
+    windows.filter_map(wanted).collect()
+}
+
+/// Places for virtio-mem devices that come later, each with its transport, if the machine has any.
+pub(super) fn places(
+    parts: &Parts<'_>,
+    ged: &Arc<Mutex<Ged>>,
+    ports: &mut Bus,
+    transports: &mut Transports<'_>,
+) -> Result<Option<Arc<Mutex<Places>>>, WiringError> {
+    let (wanted, most) = (virtio_mem_windows(parts, false), transports.left());
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    if wanted.len() > most {
+        return Err(WiringError::TooMany { flag: "--memory-hotplug", asked: wanted.len(), most });
+    }
+    let size = wanted.len() as u64;
+    let place = |(ahead, (spec, region)): (usize, (&VirtioMemSpec, GuestRange))| {
+        let (memory, irq) = transports.surroundings(ahead);
+        PlaceConfig {
+            id: spec.id.clone(),
+            region,
+            node: u16::try_from(spec.node).unwrap_or(u16::MAX),
+            block_size: spec.block_size,
+            max_block_size: spec.slot_size,
+            legacy: spec.legacy,
+            memory,
+            irq,
+        }
+    };
+    let configs = wanted.into_iter().enumerate().map(place).collect();
+    let places = Places::new(configs, ged.clone(), parts.outside);
+    places.all().iter().try_for_each(|place| transports.occupy(place.clone()))?;
+    let places = Arc::new(Mutex::new(places));
+    ports.insert("virtio places", layout::PLACES_PORT.into(), size, places.clone())?;
+    Ok(Some(places))
 }
 
 /// What is where devices with drivers that may touch it have nothing plugged.

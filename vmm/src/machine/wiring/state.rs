@@ -21,6 +21,7 @@ impl Wiring {
             slots: self.slots.as_ref().map(|slots| lock(slots).state()),
             processors: self.processors.as_ref().map(|slots| lock(slots).state()),
             virtio_mem: self.virtio_mem.iter().map(|device| lock(device).state()).collect(),
+            places: self.places.as_ref().map(|places| lock(places).state()),
             disks: self.disks.iter().map(Disk::state).collect(),
             nets: self.nets.iter().map(|net| net.device.state()).collect(),
             rng: self.rng.as_ref().map(|rng| lock(rng).state()),
@@ -66,6 +67,11 @@ impl Wiring {
             let mut device = lock(device);
             device.restore(state)?;
             device.go_on();
+        }
+        match (&self.places, &state.places) {
+            (Some(places), Some(state)) => lock(places).restore(state)?,
+            (None, None) => {}
+            _ => return Err(other("places for virtio-mem devices")),
         }
         self.restore_io(state)
     }

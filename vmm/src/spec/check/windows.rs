@@ -80,6 +80,10 @@ impl MachineSpec {
             );
             return Err(BadValue::new("requested", Bytes(device.requested), rule));
         }
+        if device.requested != 0 && !device.present {
+            let rule = "must be 0 with present=off: who is not there cannot be asked";
+            return Err(BadValue::new("requested", Bytes(device.requested), rule));
+        }
         let slot = device.slot_size;
         if !slot.is_power_of_two() || slot < block {
             let rule = format!("must be a power of two, at least the block size ({})", Bytes(block));

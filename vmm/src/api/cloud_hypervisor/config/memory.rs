@@ -4,7 +4,6 @@ use dimmer_devices::memory::{Kind, MemoryStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::virtio_mem;
 use crate::spec::{Backing, MachineSpec, MemorySpec, VirtioMemSpec, WindowSpec};
 
 /// Memory in bytes.
@@ -72,7 +71,7 @@ impl MemoryConfig {
             hotplugged_size: requested(Kind::VirtioMem).find(|d| d.id == device.id).map(|d| d.requested_size),
             host: host.clone(),
         };
-        let zones: Vec<_> = virtio_mem(spec).map(zone).collect();
+        let zones: Vec<_> = spec.virtio_mem().map(zone).collect();
         let window = |window: &WindowSpec| match window {
             WindowSpec::Acpi { size, .. } => Some(*size),
             WindowSpec::VirtioMem(_) => None,
@@ -80,7 +79,7 @@ impl MemoryConfig {
         let (method, most) = if zones.is_empty() {
             ("Acpi", spec.windows.iter().find_map(window))
         } else {
-            ("VirtioMem", Some(virtio_mem(spec).map(|device| device.size).sum()))
+            ("VirtioMem", Some(spec.virtio_mem().map(|device| device.size).sum()))
         };
         Self {
             size: spec.memory.size.saturating_add(sum(Kind::Dimm)),

@@ -72,7 +72,7 @@ fn windows_fit_into_the_largest_address_space() {
 #[test]
 fn virtio_mem_devices_are_whole_blocks_in_a_node_that_is_there() {
     type Change = fn(&mut VirtioMemSpec);
-    let table: [(Change, &str); 11] = [
+    let table: [(Change, &str); 12] = [
         (|device| device.size = 0, "size=0 bytes: must be a multiple of 128 MiB, and not 0"),
         (|device| device.size = 130 * MIB, "size=130 MiB: must be a multiple of 128 MiB, and not 0"),
         (|device| device.block_size = 3 * MIB, "block=3 MiB: must be a power of two from 1 MiB to 4 GiB"),
@@ -97,6 +97,10 @@ fn virtio_mem_devices_are_whole_blocks_in_a_node_that_is_there() {
         (
             |device| device.requested = MIB,
             "requested=1 MiB: must be a multiple of the block size (2 MiB), at most the device's size (1 GiB)",
+        ),
+        (
+            |device| (device.requested, device.present) = (2 * MIB, false),
+            "requested=2 MiB: must be 0 with present=off: who is not there cannot be asked",
         ),
         (|device| device.node = 2, "node=2: must be 0 to 1"),
     ];

@@ -1,0 +1,119 @@
+//! The host's side: devices come and go, and with a system reset others may go.
+
+use std::sync::{Arc, Mutex};
+
+use dimmer_acpi::ged::PLACES;
+
+use super::{NewVirtioMem, Place, PlaceConfig, PlaceError, Places, SharedVirtioMem};
+use crate::bus::lock;
+use crate::memory::{GuestRange, MemoryEvent, MemoryStatus};
+use crate::placement::SMALLEST_BLOCK;
+use crate::units::Bytes;
+use crate::virtio::mmio::VirtioMmio;
+use crate::virtio_mem::{VirtioMem, VirtioMemConfig, VirtioMemError};
+
+impl Places {
+    /// Puts a device into the first place that is free and fits, and tells the guest.
+    ///
+    /// # Errors
+    /// [`PlaceError`]; nothing has changed then.
+    pub fn add(&self, new: &NewVirtioMem) -> Result<MemoryStatus, PlaceError> {
+        let mut fitting = self.places.iter().map(|place| lock(place)).filter(|place| place.suits(new));
+        let Some(mut place) = fitting.next() else {
+            drop(fitting);
+            return Err(PlaceError::None { wanted: new.words(), places: self.statuses() });
+        };
+        let config = place.config.device(new)?;
+        let device = place.put(config)?;
+        place.turn += 1;
+        let status = lock(&device).status();
+        place.device = Some(device);
+        place.outside.events.memory(MemoryEvent::Accepted { device: status.clone() });
+        lock(&self.ged).raise(PLACES);
+        Ok(status)
+    }
+
+    /// Asks the guest to let the device go; it has gone at once when no driver has it.
+    ///
+    /// # Errors
+    /// [`VirtioMemError::InUse`]; nothing has changed then. None when there is no such device.
+    pub fn remove(&self, id: &str) -> Option<Result<MemoryStatus, VirtioMemError>> {
+        let mut place = lock(self.place_of(id)?);
+        let device = place.device.clone()?;
+        let left = lock(&device).leave();
+        if left.is_ok() {
+            place.let_go();
+            lock(&self.ged).raise(PLACES);
+        }
+        Some(left)
+    }
+
+    /// System reset: those that are there stay, but for those that were to go. The new guest finds them in its tables. The
+    /// [`Ged`](crate::ged::Ged) is to be reset before this.
+    pub fn reset(&self) {
+        for place in &self.places {
+            let mut place = lock(place);
+            if let Some(device) = place.device.clone() {
+                lock(&device).system_reset();
+                place.let_go();
+            }
+            place.turn = place.device.is_some().into();
+        }
+    }
+}
+
+impl NewVirtioMem {
+    /// What it needs, in words.
+    fn words(&self) -> String {
+        let size = self.size.map_or_else(|| "a device".to_owned(), |size| Bytes(size).to_string());
+        self.node.map_or(size.clone(), |node| format!("{size} in node {node}"))
+    }
+}
+
+impl PlaceConfig {
+    /// The device that comes of what was asked for.
+    fn device(&self, new: &NewVirtioMem) -> Result<VirtioMemConfig, PlaceError> {
+        let (least, most) = (self.block_size, self.max_block_size);
+        let block_size = new.block_size.unwrap_or(least);
+        if !(least..=most).contains(&block_size) {
+            return Err(PlaceError::BlockSize { size: block_size, least, most });
+        }
+        let (size, unit) = (new.size.unwrap_or(self.region.size), SMALLEST_BLOCK.max(block_size));
+        if size == 0 || !size.is_multiple_of(unit) {
+            return Err(PlaceError::Size { size, unit });
+        }
+        let region = GuestRange::new(self.region.start, size);
+        Ok(VirtioMemConfig {
+            id: new.id.clone(),
+            region,
+            block_size,
+            node: self.node,
+            requested_size: new.requested_size,
+            legacy: self.legacy,
+        })
+    }
+}
+
+impl Place {
+    fn suits(&self, new: &NewVirtioMem) -> bool {
+        let status = self.status();
+        let large_enough = new.size.is_none_or(|size| size <= status.range.size);
+        let near = new.node.is_none_or(|node| node == status.node);
+        status.device.is_none() && status.turns_left > 0 && large_enough && near
+    }
+
+    /// A device that comes here.
+    pub(super) fn put(&self, config: VirtioMemConfig) -> Result<SharedVirtioMem, VirtioMemError> {
+        let device = VirtioMem::coming(config, self.outside.clone())?;
+        let PlaceConfig { memory, irq, .. } = &self.config;
+        Ok(Arc::new(Mutex::new(VirtioMmio::new(device, memory.clone(), irq.clone()))))
+    }
+
+    /// Lets a device go that is to go and has no driver.
+    pub(super) fn let_go(&mut self) {
+        let goes = |device: &mut SharedVirtioMem| lock(device).is_free_to_go();
+        if let Some(device) = self.device.take_if(goes) {
+            lock(&device).gone();
+        }
+    }
+}
