@@ -79,6 +79,7 @@ fn answer(command: Command, hub: &Hub) -> Result<Reply, Refusal> {
         Command::Devices => Ok(Reply::Devices(vec![device("vmem0")])),
         Command::Device(id) => known(id).map(|()| Reply::Device(device("vmem0"))),
         Command::AddDimm(dimm) => Ok(at_once(hub, &dimm.dimm.id)),
+        Command::AddVirtioMem(new) => Ok(at_once(hub, &new.id)),
         Command::Resize { id, .. } => known(id).map(|()| at_once(hub, "vmem0")),
         Command::ResizeTotal(_) => Ok(at_once(hub, "vmem0")),
         Command::Remove(id) => known(id).and(Err(Refusal::Conflict("it stays".to_owned()))),
