@@ -58,6 +58,8 @@ pub fn qmp(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let mut said = if kind % 2 == 0 { b"{\"execute\": \"qmp_capabilities\"}\n".to_vec() } else { Vec::new() };
     said.extend(bytes);
+    // A number ends with what comes behind it.
+    said.push(b'\n');
     let values: Vec<_> = serde_json::Deserializer::from_slice(&said).into_iter::<Value>().collect();
     let answer = talk(&machine().qmp, &said, Then::HangsUp);
     let mut answers = 0;
@@ -73,7 +75,7 @@ pub fn qmp(bytes: &[u8]) {
     // Each value of one message after another has its answer, unless `quit` ends all of them.
     let ends = values.iter().flatten().any(|value| value["execute"] == "quit");
     if said.len() < 65536 && !ends && values.iter().all(Result::is_ok) {
-        assert_eq!(answers, values.len(), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(answers, values.len(), "{values:?}\n{}", String::from_utf8_lossy(&answer));
     }
 }
 

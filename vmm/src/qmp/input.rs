@@ -67,6 +67,8 @@ impl<R: AsyncRead + Unpin> Input<R> {
         }
         let mut values = Deserializer::from_slice(&self.bytes).into_iter::<Said>();
         let came = match values.next()? {
+            // Of a number there may be more.
+            Ok(Said(value)) if value.is_number() && values.byte_offset() == self.bytes.len() => return None,
             Ok(Said(value)) => Came::Value(value),
             Err(error) if error.is_eof() => return None,
             Err(error) => {
@@ -125,6 +127,16 @@ mod tests {
             matches!(&read(&[b"{\"a\":1,\"a\":2}\n"])[..], [Came::Nonsense(why), Came::End] if why.contains("duplicate"))
         );
         assert_eq!(read(&[b"{\"a\":"]), [Came::End]);
+    }
+
+    /// Bytes are read some at a time, and one number is not two wherever that cuts it.
+    #[test]
+    fn a_number_is_whole() {
+        for spaces in 0..200 {
+            let text = format!("{{}}{}411111\n", " ".repeat(spaces));
+            let whole = [Came::Value(json!({})), Came::Value(json!(411_111)), Came::End];
+            assert_eq!(read(&[text.as_bytes()]), whole, "{spaces}");
+        }
     }
 
     #[test]
