@@ -2,6 +2,7 @@
 
 use std::io;
 
+use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -15,7 +16,7 @@ pub const LARGEST: usize = 64 * 1024;
 pub enum Came {
     /// A value.
     Value(Value),
-    /// Something that is no JSON; what came with it is dropped.
+    /// Something that is no JSON, with which all that came so far is dropped; or JSON that is no message, which goes alone.
     Nonsense(String),
     /// More than [`LARGEST`] bytes without an end.
     TooMuch,
@@ -72,14 +73,25 @@ impl<R: AsyncRead + Unpin> Input<R> {
             Ok(Said(value)) => Came::Value(value),
             Err(error) if error.is_eof() => return None,
             Err(error) => {
-                self.bytes.clear();
+                // Of what is JSON all the same, such as a name that is there twice, the end is known.
+                let mut values = Deserializer::from_slice(&self.bytes).into_iter::<IgnoredAny>();
+                let length = match values.next()? {
+                    Ok(_) => values.byte_offset(),
+                    Err(error) if error.is_eof() => return None,
+                    Err(_) => self.bytes.len(),
+                };
+                self.drop_first(length);
                 return Some(Came::Nonsense(error.to_string()));
             }
         };
         let length = values.byte_offset();
+        self.drop_first(length);
+        Some(came)
+    }
+
+    fn drop_first(&mut self, length: usize) {
         self.bytes.drain(..length);
         self.fresh = true;
-        Some(came)
     }
 }
 
@@ -127,6 +139,11 @@ mod tests {
             matches!(&read(&[b"{\"a\":1,\"a\":2}\n"])[..], [Came::Nonsense(why), Came::End] if why.contains("duplicate"))
         );
         assert_eq!(read(&[b"{\"a\":"]), [Came::End]);
+        let came = read(&[b"{\"a\":1,\"a\":2}\n{\"b\":3}\n"]);
+        assert!(
+            matches!(&came[..], [Came::Nonsense(_), Came::Value(value), Came::End] if *value == json!({"b": 3})),
+            "{came:?}"
+        );
     }
 
     /// Bytes are read some at a time, and one number is not two wherever that cuts it.
