@@ -185,8 +185,15 @@ fn live(machine: &mut Child, dir: &Path) -> Result<Option<ExitStatus>, Box<dyn E
         }
         Ok(_) => {}
     }
-    let answer = rest.ask(Method::PUT, "/vm.shutdown", None);
-    let status = wait_for("the machine's end", || Ok(machine.try_wait()?))?;
+    let mut answer = rest.ask(Method::PUT, "/vm.shutdown", None);
+    let status = wait_for("the machine's end", || {
+        let ended = machine.try_wait()?;
+        if ended.is_none() && answer.is_err() {
+            // The call that failed was one of this connection's.
+            answer = rest.ask(Method::PUT, "/vm.shutdown", None);
+        }
+        Ok(ended)
+    })?;
     match (status.code(), answer) {
         (Some(0), _) => Ok(None),
         // It met the failure on its way.
