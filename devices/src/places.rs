@@ -27,10 +27,13 @@ use crate::virtio_mem::{VirtioMem, VirtioMemError};
 
 mod change;
 mod registers;
+mod room;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use dimmer_acpi::places::TURNS;
+pub use room::{NewVirtioMem, Room};
 pub use state::PlaceState;
 
 /// A virtio-mem device on its transport.
@@ -39,37 +42,12 @@ pub type SharedVirtioMem = Arc<Mutex<VirtioMmio<VirtioMem>>>;
 /// What a place is.
 #[derive(Debug, Clone)]
 pub struct PlaceConfig {
-    /// Its name.
-    pub id: String,
-    /// Its address space.
-    pub region: GuestRange,
-    /// Its proximity domain.
-    pub node: u16,
-    /// Block size in bytes of a device that does not say it; the smallest one.
-    pub block_size: u64,
-    /// The largest one.
-    pub max_block_size: u64,
-    /// Whether its devices take drivers that may touch unplugged memory.
-    pub legacy: bool,
+    /// What it can hold.
+    pub room: Room,
     /// Where queues are.
     pub memory: Memory,
     /// Its interrupt.
     pub irq: Arc<dyn IrqLine>,
-}
-
-/// A device that is to come to a place; sizes in bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewVirtioMem {
-    /// Its name.
-    pub id: String,
-    /// Its size, or all of the place.
-    pub size: Option<u64>,
-    /// Its block size, or the place's.
-    pub block_size: Option<u64>,
-    /// What the driver is asked for at first.
-    pub requested_size: u64,
-    /// Its proximity domain, or that of any place.
-    pub node: Option<u32>,
 }
 
 /// What can be said of a place from outside.
@@ -183,13 +161,13 @@ impl Places {
 
 impl Place {
     fn status(&self) -> PlaceStatus {
-        let PlaceConfig { id, region, node, .. } = &self.config;
+        let Room { id, region, node, .. } = &self.config.room;
         PlaceStatus {
             id: id.clone(),
             range: *region,
             node: (*node).into(),
             device: self.device_status().map(|device| device.id),
-            turns_left: dimmer_acpi::places::TURNS - self.turn,
+            turns_left: TURNS - self.turn,
         }
     }
 

@@ -20,6 +20,7 @@ mod kernels;
 mod pages;
 mod requests;
 mod said;
+mod virtio_mem;
 mod warm;
 
 pub use warm::Warm;
@@ -115,6 +116,8 @@ impl Real {
             Action::Unplug(id) => self.unplug(id, predicted)?,
             Action::Eject(id) => self.eject(id, predicted)?,
             Action::Resize(resize) => self.resize(resize, predicted)?,
+            Action::Add(add) => self.add(add, predicted)?,
+            Action::Remove(id) => self.remove(id)?,
             Action::Dax(dax) => self.dax(dax)?,
             Action::Online(online) => self.online(online)?,
             Action::Offline(set) => self.offline(set, predicted)?,

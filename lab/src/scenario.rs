@@ -33,7 +33,7 @@ pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, BlockFile, Blocks, Dax, DriverWord, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord,
+    Action, Add, BlockFile, Blocks, Dax, DriverWord, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord,
     PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Step, Write,
 };
 

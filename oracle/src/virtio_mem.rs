@@ -236,6 +236,27 @@ impl Linux {
         self.virtio_mem.insert(id.to_owned(), device);
     }
 
+    /// The driver lets the device `id` go, which has nothing plugged, and its group with it (`virtio_mem_deinit_hotplug`).
+    ///
+    /// # Errors
+    /// When Linux still has memory of it, which then stays without a driver: what becomes of that is not known.
+    ///
+    /// # Panics
+    /// When there is no such device.
+    pub fn remove_virtio_mem(&mut self, id: &str) -> Result<(), String> {
+        let device = &self.virtio_mem[id];
+        let size = self.memory.block_size();
+        if let Some(index) = self.memory.blocks().keys().find(|index| device.covers(**index, size)) {
+            return Err(format!(
+                "Linux still has block {index} of {id}, which nobody could take away any more"
+            ));
+        }
+        let group = device.group();
+        self.virtio_mem.remove(id);
+        group.into_iter().for_each(|group| self.memory.unregister(group));
+        Ok(())
+    }
+
     /// The device asks for another size, and lets the driver use `usable` bytes of its region.
     ///
     /// # Panics

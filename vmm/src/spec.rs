@@ -15,7 +15,9 @@ use std::path::PathBuf;
 
 use dimmer_devices::dimm::{Dimm, Notify};
 use dimmer_devices::fault::Fault;
+use dimmer_devices::memory::GuestRange;
 use dimmer_devices::placement::Placement;
+use dimmer_devices::places::Room;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -235,6 +237,20 @@ pub struct VirtioMemSpec {
     pub legacy: bool,
     /// Whether it is there at boot, rather than a place for one that comes later.
     pub present: bool,
+}
+
+impl VirtioMemSpec {
+    /// What there is room for where it lies in `region`, if it is a place.
+    pub fn room(&self, region: GuestRange) -> Room {
+        Room {
+            id: self.id.clone(),
+            region,
+            node: u16::try_from(self.node).unwrap_or(u16::MAX),
+            block_size: self.block_size,
+            max_block_size: self.slot_size,
+            legacy: self.legacy,
+        }
+    }
 }
 
 impl MachineSpec {

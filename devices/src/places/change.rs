@@ -6,9 +6,7 @@ use dimmer_acpi::ged::PLACES;
 
 use super::{NewVirtioMem, Place, PlaceConfig, PlaceError, Places, SharedVirtioMem};
 use crate::bus::lock;
-use crate::memory::{GuestRange, MemoryEvent, MemoryStatus};
-use crate::placement::SMALLEST_BLOCK;
-use crate::units::Bytes;
+use crate::memory::{MemoryEvent, MemoryStatus};
 use crate::virtio::mmio::VirtioMmio;
 use crate::virtio_mem::{VirtioMem, VirtioMemConfig, VirtioMemError};
 
@@ -23,7 +21,7 @@ impl Places {
             drop(fitting);
             return Err(PlaceError::None { wanted: new.words(), places: self.statuses() });
         };
-        let config = place.config.device(new)?;
+        let config = place.config.room.device(new)?;
         let device = place.put(config)?;
         place.turn += 1;
         let status = lock(&device).status();
@@ -62,44 +60,10 @@ impl Places {
     }
 }
 
-impl NewVirtioMem {
-    /// What it needs, in words.
-    fn words(&self) -> String {
-        let size = self.size.map_or_else(|| "a device".to_owned(), |size| Bytes(size).to_string());
-        self.node.map_or(size.clone(), |node| format!("{size} in node {node}"))
-    }
-}
-
-impl PlaceConfig {
-    /// The device that comes of what was asked for.
-    fn device(&self, new: &NewVirtioMem) -> Result<VirtioMemConfig, PlaceError> {
-        let (least, most) = (self.block_size, self.max_block_size);
-        let block_size = new.block_size.unwrap_or(least);
-        if !(least..=most).contains(&block_size) {
-            return Err(PlaceError::BlockSize { size: block_size, least, most });
-        }
-        let (size, unit) = (new.size.unwrap_or(self.region.size), SMALLEST_BLOCK.max(block_size));
-        if size == 0 || !size.is_multiple_of(unit) {
-            return Err(PlaceError::Size { size, unit });
-        }
-        let region = GuestRange::new(self.region.start, size);
-        Ok(VirtioMemConfig {
-            id: new.id.clone(),
-            region,
-            block_size,
-            node: self.node,
-            requested_size: new.requested_size,
-            legacy: self.legacy,
-        })
-    }
-}
-
 impl Place {
     fn suits(&self, new: &NewVirtioMem) -> bool {
         let status = self.status();
-        let large_enough = new.size.is_none_or(|size| size <= status.range.size);
-        let near = new.node.is_none_or(|node| node == status.node);
-        status.device.is_none() && status.turns_left > 0 && large_enough && near
+        status.device.is_none() && status.turns_left > 0 && self.config.room.suits(new)
     }
 
     /// A device that comes here.

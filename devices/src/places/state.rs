@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Places};
+use super::{NewVirtioMem, Place, Places};
 use crate::bus::lock;
-use crate::memory::GuestRange;
 use crate::state::StateError;
 use crate::virtio::mmio::MmioState;
-use crate::virtio_mem::{VirtioMemConfig, VirtioMemState};
+use crate::virtio_mem::VirtioMemState;
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,22 +64,16 @@ impl Place {
     fn restore(&mut self, PlaceState { turn, device }: &PlaceState) -> Result<(), StateError> {
         let least = u8::from(device.is_some());
         let right = (least..=dimmer_acpi::places::TURNS).contains(turn);
-        let complain = |what: String| StateError(format!("place {}: {what}", self.config.id));
+        let room = &self.config.room;
+        let complain = |what: String| StateError(format!("place {}: {what}", room.id));
         StateError::unless(right, || complain(format!("{turn} devices have not come to it")).0)?;
         let device = match device {
             None => None,
             Some(OccupantState { id, size, block_size, state }) => {
-                let fits = *size <= self.config.region.size
-                    && (self.config.block_size..=self.config.max_block_size).contains(block_size);
-                StateError::unless(fits, || complain(format!("{id} does not fit")).0)?;
-                let config = VirtioMemConfig {
-                    id: id.clone(),
-                    region: GuestRange::new(self.config.region.start, *size),
-                    block_size: *block_size,
-                    node: self.config.node,
-                    requested_size: 0,
-                    legacy: self.config.legacy,
-                };
+                let (size, block_size) = (Some(*size), Some(*block_size));
+                let new = NewVirtioMem { id: id.clone(), size, block_size, ..NewVirtioMem::default() };
+                StateError::unless(room.suits(&new), || complain(format!("{id} does not fit")).0)?;
+                let config = room.device(&new).map_err(|error| complain(error.to_string()))?;
                 let device = self.put(config).map_err(|error| complain(error.to_string()))?;
                 lock(&device).restore(state)?;
                 lock(&device).go_on();

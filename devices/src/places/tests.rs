@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use dimmer_acpi::places::TURNS;
-
 use super::*;
 use crate::bus::BusDevice;
 use crate::fault::Faults;
@@ -50,16 +48,15 @@ impl Machine {
         };
         let memory = MemoryMap::from_ranges(&[(vm_memory::GuestAddress(0), 0x4000)]).unwrap();
         let memory = Memory::new(memory);
-        let place = |node: u16| PlaceConfig {
+        let room = |node: u16| Room {
             id: format!("place{node}"),
             region: GuestRange::new(u64::from(node + 1) * 8 * GIB, u64::from(node + 1) * 4 * GIB),
             node,
             block_size: 2 * MIB,
             max_block_size: 128 * MIB,
             legacy: false,
-            memory: memory.clone(),
-            irq: Line::new(),
         };
+        let place = |node| PlaceConfig { room: room(node), memory: memory.clone(), irq: Line::new() };
         let line = Line::new();
         let ged = Arc::new(Mutex::new(Ged::new(line.clone())));
         Self { places: Places::new(vec![place(0), place(1)], ged, &outside), events, line }

@@ -142,6 +142,11 @@ fn windows(dice: &mut Dice, nodes: u64) -> Vec<String> {
         all.push(format!("method=virtio-mem,size={size},id=vmem{number},block={},node={node}", Size(block)));
     }
     if dice.chance(20) {
+        let size = Size(dice.number(4..=16) * 256 * MIB);
+        let node = dice.number(0..=nodes - 1);
+        all.push(format!("method=virtio-mem,size={size},id=place0,slot=1G,node={node},present=off"));
+    }
+    if dice.chance(20) {
         all.reverse();
     }
     all

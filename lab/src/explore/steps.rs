@@ -8,12 +8,14 @@ use crate::scenario::{Empty, NotifyWord, Resize, Size, Step};
 mod blocks;
 mod dax;
 mod guest;
+mod places;
 
 pub use guest::settings;
 
 const MIB: u64 = 1 << 20;
-/// Where there are dax devices, so many percent of the steps are about them.
+/// Where there are dax devices, so many percent of the steps are about them; and the same of places.
 const DAX: u64 = 12;
+const PLACES: u64 = 15;
 
 /// What the next step is to be made from.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ pub struct Moment<'a> {
 pub fn any(dice: &mut Dice, moment: &Moment<'_>) -> Option<Step> {
     if !moment.model.linux.dax.is_empty() && dice.chance(DAX) {
         return dax::dax(dice, moment);
+    }
+    if moment.model.has_places() && dice.chance(PLACES) {
+        return places::any(dice, moment);
     }
     let make = dice.weighted::<fn(&mut Dice, &Moment<'_>) -> Option<Step>>(&[
         (22, plug),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use dimmer::units::Bytes;
 use dimmer_oracle::chance::Chance;
 use dimmer_oracle::linux::Linux;
 use dimmer_oracle::memory::Errno;
@@ -12,9 +11,7 @@ use dimmer_oracle::release::Release;
 use dimmer_oracle::rule::Rule;
 use dimmer_oracle::virtio_mem::{Request, VirtioMem};
 
-use crate::scenario::{
-    Action, Addresses, Effect, FaultText, Guest, OutcomeWord, Parameters, Resize, Scenario,
-};
+use crate::scenario::{Action, Addresses, Effect, FaultText, Guest, OutcomeWord, Parameters, Scenario};
 
 mod dax;
 mod dimms;
@@ -22,6 +19,7 @@ mod faults;
 mod follow;
 mod kernels;
 mod pages;
+mod virtio_mem;
 mod words;
 
 use dimms::Slot;
@@ -114,15 +112,10 @@ impl Prediction {
         }
         self.linux.boot_limit = None;
         self.linux.probe_soft_reserved(&self.addresses.soft_reserved);
-        for (id, spec, _) in self.addresses.virtio_mem.clone() {
-            let size = spec.region.end - spec.region.start;
-            self.linux.probe_virtio_mem(&id, spec);
-            let takes_all = self.addresses.is_legacy(&id);
-            if let Some(device) = self.linux.virtio_mem.get_mut(&id) {
-                device.refused = !takes_all && !self.linux.release.leaves_unplugged_memory_alone();
-            }
+        self.addresses.reset_places();
+        for (id, spec) in self.addresses.virtio_mem_devices() {
             let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
-            self.linux.resize_virtio_mem(&id, wanted, size);
+            self.probe(&id, spec, wanted);
         }
     }
 
@@ -174,6 +167,8 @@ impl Prediction {
             Action::Unplug(id) => self.unplug(id),
             Action::Eject(id) => self.eject(id),
             Action::Resize(resize) => self.resize(resize),
+            Action::Add(add) => self.add(add),
+            Action::Remove(id) => self.remove(id),
             Action::Dax(dax) => self.dax(dax),
             Action::Online(online) => {
                 let how = online_type(online.how).ok_or("online: `how` must put blocks online")?;
@@ -223,48 +218,6 @@ impl Prediction {
     pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
         let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;
         self.slots.values().find(|slot| slot.ranges.iter().any(has)).map(|slot| slot.id.clone())
-    }
-
-    fn resize(&mut self, resize: &Resize) -> Result<Effect, String> {
-        let device = self.linux.virtio_mem.get(&resize.id);
-        let device =
-            device.ok_or_else(|| format!("resize: there is no virtio-mem device {:?}", resize.id))?;
-        let size = device.spec.region.end - device.spec.region.start;
-        let block = device.spec.block_size;
-        if resize.to.0 > size || !resize.to.0.is_multiple_of(block) {
-            return Err(format!(
-                "resize: {} is no size that {:?} can have: it must be a multiple of its block size ({}), at most {}",
-                Bytes(resize.to.0),
-                resize.id,
-                Bytes(block),
-                Bytes(size)
-            ));
-        }
-        if device.refused && resize.to.0 > device.plugged() {
-            let plugged = Some(device.plugged());
-            return Ok(Effect { outcome: Some(OutcomeWord::Refused), plugged, ..Effect::default() });
-        }
-        // The device lets its driver use more than was asked for; all of the region makes no difference.
-        self.linux.resize_virtio_mem(&resize.id, resize.to.0, size);
-        let plugged = self.linux.virtio_mem[&resize.id].plugged();
-        let outcome = if plugged == resize.to.0 { OutcomeWord::Done } else { OutcomeWord::InProgress };
-        Ok(Effect { outcome: Some(outcome), plugged: Some(plugged), ..Effect::default() })
-    }
-
-    /// Virtio-mem drivers try again what did not work.
-    fn settle(&mut self) -> Result<Effect, String> {
-        let late = |device: &VirtioMem| device.plugged() != device.requested;
-        if self.linux.virtio_mem.values().any(late) {
-            self.linux.memory.meet(Rule::TimerTriesAgain);
-        }
-        let ids: Vec<String> = self.linux.virtio_mem.keys().cloned().collect();
-        for id in &ids {
-            self.linux.run_virtio_mem(id);
-        }
-        if self.linux.virtio_mem.values().any(late) {
-            return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
-        }
-        Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
     }
 
     fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {

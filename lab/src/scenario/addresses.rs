@@ -17,6 +17,9 @@ use dimmer_oracle::boot::BootMemory;
 use dimmer_oracle::virtio_mem::DeviceSpec;
 
 use super::{Machine, Scenario, Size};
+use places::Place;
+
+mod places;
 
 /// Physical address bits that a scenario may use: what Linux maps with page tables of four levels. Whether the CPU of a
 /// real machine has that many is its own business.
@@ -27,7 +30,7 @@ const ADDRESS_BITS: u8 = 46;
 pub struct Addresses {
     /// Boot memory.
     pub boot: BootMemory,
-    /// Each virtio-mem device with its name and the size that is asked for at first.
+    /// Each virtio-mem device that is there at boot, with its name and the size that is asked for at first.
     pub virtio_mem: Vec<(String, DeviceSpec, u64)>,
     /// Each soft-reserved range with its node, ascending.
     pub soft_reserved: Vec<(Range<u64>, u32)>,
@@ -35,6 +38,8 @@ pub struct Addresses {
     pub machine: Arc<MachineSpec>,
     /// Where ACPI memory devices go, and how many there can be.
     window: Option<(Window, usize)>,
+    /// Where virtio-mem devices can come.
+    places: Vec<Place>,
     /// What each ACPI memory device takes of the window, gaps included.
     taken: BTreeMap<String, GuestRange>,
 }
@@ -64,7 +69,7 @@ impl Addresses {
     pub fn plan(machine: &Machine) -> Result<Self, String> {
         let spec = spec(machine)?;
         let layout = Layout::plan(&spec, ADDRESS_BITS).map_err(|error| error.to_string())?;
-        let mut virtio_mem = Vec::new();
+        let (mut virtio_mem, mut places) = (Vec::new(), Vec::new());
         let mut window = None;
         for (wanted, range) in spec.windows.iter().zip(&layout.windows) {
             let bytes = range.start..range.end();
@@ -72,6 +77,9 @@ impl Addresses {
                 WindowSpec::Acpi { slots, placement, .. } => {
                     let alignment = placement.align.map_or(layout.alignment, Alignment::Fixed);
                     window = Some((Window::new(*range, alignment), usize::from(*slots)));
+                }
+                WindowSpec::VirtioMem(device) if !device.present => {
+                    places.push(Place::free(device.room(*range)))
                 }
                 WindowSpec::VirtioMem(device) => {
                     let spec = DeviceSpec { region: bytes, block_size: device.block_size, node: device.node };
@@ -82,16 +90,17 @@ impl Addresses {
         let boot = boot_memory(&layout);
         let soft = layout.soft_reserved().map(|piece| (piece.range.start..piece.range.end(), piece.node));
         let soft_reserved = soft.collect();
-        Ok(Self { boot, virtio_mem, soft_reserved, machine: Arc::new(spec), window, taken: BTreeMap::new() })
+        let machine = Arc::new(spec);
+        Ok(Self { boot, virtio_mem, soft_reserved, machine, window, places, taken: BTreeMap::new() })
     }
 
     /// Whether the virtio-mem device `id` takes drivers that may touch unplugged memory.
     pub fn is_legacy(&self, id: &str) -> bool {
         let legacy = |window: &WindowSpec| match window {
-            WindowSpec::VirtioMem(device) => device.legacy && device.id == id,
+            WindowSpec::VirtioMem(device) => device.present && device.legacy && device.id == id,
             WindowSpec::Acpi { .. } => false,
         };
-        self.machine.windows.iter().any(legacy)
+        self.machine.windows.iter().any(legacy) || self.is_legacy_in_its_place(id)
     }
 
     /// Most memory that the guest may ever have, in bytes.
@@ -100,7 +109,11 @@ impl Addresses {
         let boot: u64 = self.boot.usable.iter().map(bytes).sum();
         let soft_reserved: u64 = self.soft_reserved.iter().map(|(range, _)| bytes(range)).sum();
         let virtio_mem: u64 = self.virtio_mem.iter().map(|(_, device, _)| bytes(&device.region)).sum();
-        boot + soft_reserved + virtio_mem + self.window.as_ref().map_or(0, |(window, _)| window.range().size)
+        let places: u64 = self.places.iter().map(|place| bytes(&place.bytes())).sum();
+        boot + soft_reserved
+            + virtio_mem
+            + places
+            + self.window.as_ref().map_or(0, |(window, _)| window.range().size)
     }
 
     /// In words, what these bytes are for; nothing when they are for no memory at all.
@@ -116,8 +129,12 @@ impl Addresses {
         if window.is_some_and(|window| meets(&(window.start..window.end()))) {
             return Some("the window for DIMMs".to_owned());
         }
-        let device = self.virtio_mem.iter().find(|(_, device, _)| meets(&device.region));
-        device.map(|(id, ..)| format!("the region of {id}"))
+        let devices = self.virtio_mem_devices();
+        if let Some((id, _)) = devices.iter().find(|(_, device)| meets(&device.region)) {
+            return Some(format!("the region of {id}"));
+        }
+        let place = self.places.iter().any(|place| meets(&place.bytes()));
+        place.then(|| "a place for a virtio-mem device".to_owned())
     }
 
     /// Gives a device its addresses: the ranges in the order of `_CRS`.
@@ -146,9 +163,14 @@ impl Addresses {
     fn check(&self, dimm: &Dimm) -> Result<(), String> {
         let spec = DimmSpec { dimm: dimm.clone(), notify: Notify::DeviceCheck };
         spec.check().and_then(|()| self.machine.check_dimm(dimm)).map_err(|bad| bad.to_string())?;
-        let is_virtio_mem = self.virtio_mem.iter().any(|(id, ..)| *id == dimm.id);
-        if is_virtio_mem || self.taken.contains_key(&dimm.id) {
-            return Err(format!("id: {:?} is the name of another memory device", dimm.id));
+        self.check_name(&dimm.id)
+    }
+
+    /// No other memory device has this name.
+    fn check_name(&self, id: &str) -> Result<(), String> {
+        let is_virtio_mem = self.virtio_mem_devices().iter().any(|(other, _)| other == id);
+        if is_virtio_mem || self.taken.contains_key(id) {
+            return Err(format!("id: {id:?} is the name of another memory device"));
         }
         Ok(())
     }

@@ -11,13 +11,15 @@ mod dax;
 mod device;
 mod guest;
 mod load;
+mod virtio_mem;
 
 pub use dax::{Dax, DriverWord};
-pub use device::{FaultText, NotifyWord, Plug, Resize};
+pub use device::{FaultText, NotifyWord, Plug};
 pub use guest::{
     BlockFile, Blocks, Inject, OnlineWord, PageWord, Parameters, Poison, PoisonWord, PolicyWord, Write,
 };
 pub use load::{Load, Pool};
+pub use virtio_mem::{Add, Resize};
 
 /// How many devices a step plugs: no machine has more slots (`dimmer_acpi::hotplug::MAX_SLOTS`).
 const PLUGS: RangeInclusive<u32> = 1..=1024;
@@ -38,6 +40,12 @@ pub struct Step {
     /// Asks for a virtio-mem device's size; the size that it has makes its driver look again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
+    /// Puts a virtio-mem device into a place, which the machine has by `present=off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub add: Option<Add>,
+    /// Asks the guest to let a virtio-mem device go that was put into a place, and unbinds its driver there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
     /// Has a driver take a dax device, or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dax: Option<Dax>,
@@ -112,6 +120,10 @@ pub enum Action<'a> {
     Eject(&'a str),
     /// [`Step::resize`]
     Resize(&'a Resize),
+    /// [`Step::add`]
+    Add(&'a Add),
+    /// [`Step::remove`]
+    Remove(&'a str),
     /// [`Step::dax`]
     Dax(&'a Dax),
     /// [`Step::online`]
@@ -156,6 +168,8 @@ impl Action<'_> {
             Self::Unplug(_) => "unplug",
             Self::Eject(_) => "eject",
             Self::Resize(_) => "resize",
+            Self::Add(_) => "add",
+            Self::Remove(_) => "remove",
             Self::Dax(_) => "dax",
             Self::Online(_) => "online",
             Self::Offline(_) => "offline",
@@ -185,6 +199,8 @@ impl Step {
             self.unplug.as_deref().map(Action::Unplug),
             self.eject.as_deref().map(Action::Eject),
             self.resize.as_ref().map(Action::Resize),
+            self.add.as_ref().map(Action::Add),
+            self.remove.as_deref().map(Action::Remove),
             self.dax.as_ref().map(Action::Dax),
             self.online.as_ref().map(Action::Online),
             self.offline.as_ref().map(Action::Offline),
@@ -239,8 +255,8 @@ impl Step {
             }
             [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
             found => Err(format!(
-                "it must have exactly one of plug, unplug, eject, resize, dax, online, offline, write, pin, unpin, poison, \
-                 set, load, lock, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
+                "it must have exactly one of plug, unplug, eject, resize, add, remove, dax, online, offline, write, pin, \
+                 unpin, poison, set, load, lock, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
                 found.len()
             )),
         }

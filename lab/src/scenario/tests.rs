@@ -66,8 +66,8 @@ fn errors_name_the_line_and_the_key() {
 fn the_schema_knows_every_action() {
     let schema = Scenario::schema().to_string();
     for action in [
-        "plug", "unplug", "eject", "resize", "online", "offline", "write", "pin", "unpin", "poison", "set",
-        "inject", "fault", "settle", "reboot",
+        "plug", "unplug", "eject", "resize", "add", "remove", "online", "offline", "write", "pin", "unpin",
+        "poison", "set", "inject", "fault", "settle", "reboot",
     ] {
         assert!(schema.contains(&format!("\"{action}\"")), "{action}");
     }

@@ -108,6 +108,13 @@ fn smaller_step(step: &Step) -> Vec<Step> {
             |to| Step { resize: Some(crate::scenario::Resize { to, ..resize.clone() }), ..step.clone() };
         return sizes.map(with).collect();
     }
+    if let Some(add) = &step.add {
+        let sizes = add.requested.into_iter().flat_map(smaller_sizes).map(Some);
+        let sizes = sizes.chain(add.requested.is_some().then_some(None));
+        let with =
+            |requested| Step { add: Some(crate::scenario::Add { requested, ..add.clone() }), ..step.clone() };
+        return sizes.map(with).collect();
+    }
     if let Some(blocks) = &step.offline {
         return fewer_blocks(blocks)
             .into_iter()

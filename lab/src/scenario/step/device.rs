@@ -105,21 +105,6 @@ impl Plug {
     }
 }
 
-/// Asks for a virtio-mem device's size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Resize {
-    /// The device.
-    #[serde(default = "vmem0")]
-    pub id: String,
-    /// The requested size.
-    pub to: Size,
-}
-
-fn vmem0() -> String {
-    "vmem0".to_owned()
-}
-
 /// What is to go wrong with a memory device; in a file a text as `dimmer run --fault` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -96,16 +96,7 @@ pub(super) fn places(
     let size = wanted.len() as u64;
     let place = |(ahead, (spec, region)): (usize, (&VirtioMemSpec, GuestRange))| {
         let (memory, irq) = transports.surroundings(ahead);
-        PlaceConfig {
-            id: spec.id.clone(),
-            region,
-            node: u16::try_from(spec.node).unwrap_or(u16::MAX),
-            block_size: spec.block_size,
-            max_block_size: spec.slot_size,
-            legacy: spec.legacy,
-            memory,
-            irq,
-        }
+        PlaceConfig { room: spec.room(region), memory, irq }
     };
     let configs = wanted.into_iter().enumerate().map(place).collect();
     let places = Places::new(configs, ged.clone(), parts.outside);
