@@ -246,7 +246,7 @@ pub enum MemoryEvent {
         /// `_OST` argument 1.
         status: u32,
     },
-    /// The guest let a DIMM go; the device is no more.
+    /// The guest let a device go, which is no more.
     Removed {
         /// The state it had last.
         device: MemoryStatus,

@@ -7,6 +7,7 @@ mod dimm;
 mod images;
 mod kernel;
 mod legacy;
+mod places;
 mod processors;
 mod scenario;
 mod snapshot;
@@ -61,6 +62,11 @@ pub const TARGETS: &[Target] = &[
         name: "virtio-mem-model",
         about: "requests, faults of the host and resets, held against a list of blocks",
         run: virtio_mem::model,
+    },
+    Target {
+        name: "places",
+        about: "virtio-mem devices that come to places and go, held against a list; a saved state goes on",
+        run: places::devices,
     },
     Target {
         name: "dimm",

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod guest;
 pub mod host;
 pub mod images;
 pub mod layout;
+pub mod man;
 pub mod map;
 pub mod predict;
 mod question;

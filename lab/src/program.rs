@@ -26,6 +26,8 @@ enum Command {
     Bench(commands::bench::Bench),
     /// Run scenarios on real guests, and say where these differ from the oracle or from what is expected.
     Check(commands::check::Check),
+    /// Print what a shell needs to complete these command lines.
+    Completions(commands::completions::Completions),
     /// Show an unmodified kernel reproduce the layouts that memory groups promised, block by block.
     Demo(commands::demo::Demo),
     /// Say what this host is, what is missing, and the command that fixes it.
@@ -42,6 +44,8 @@ enum Command {
     Images(commands::images::Images),
     /// Print a guest's memory layout.
     Layout(commands::layout::Layout),
+    /// Write manual pages.
+    Man(commands::man::Man),
     /// Show a guest's memory on the terminal, live, with keys to plug, resize, eject, and put blocks on- and offline.
     Map(commands::map::Map),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Demo(demo) => demo.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Explain(explain) => explain.run(),
@@ -76,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Host(host) => host.run(),
         Command::Images(images) => images.run(),
         Command::Layout(layout) => layout.run(),
+        Command::Man(man) => man.run(),
         Command::Map(map) => map.run(),
         Command::Predict(predict) => predict.run(),
         Command::Run(run) => run.run(),

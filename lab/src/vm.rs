@@ -21,6 +21,7 @@ mod last_audit;
 mod launch;
 mod process;
 mod setup;
+mod unbind;
 mod warm;
 
 pub use last_audit::{LastWords, audited};

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use dimmer_images::Kernel;
-use dimmer_lab::vm::Setup;
+use dimmer_lab::vm::{Setup, TestVm};
 use serde_json::{Value, json};
 
 use crate::patience::wait_until;
@@ -79,7 +79,8 @@ fn cloud_hypervisors_client(kernel: &Kernel) -> Outcome {
 }
 
 fn firecrackers_calls(kernel: &Kernel) -> Outcome {
-    let arguments = "--memory size=1G --memory-hotplug method=virtio-mem,size=4G";
+    let arguments = "--memory size=1G --memory-hotplug method=virtio-mem,size=4G \
+        --memory-hotplug method=virtio-mem,size=2G,present=off";
     let vm = Setup::new(kernel).arguments(arguments).boot()?;
     let socket = vm.api_socket();
     let status = || -> Result<Value, Box<dyn Error>> {
@@ -152,7 +153,8 @@ impl Qmp {
 fn qemus_protocol(kernel: &Kernel) -> Outcome {
     let dir = tempfile::tempdir()?;
     let socket = dir.path().join("qmp");
-    let windows = "--memory size=1G --memory-hotplug method=acpi,slots=2,size=2G --memory-hotplug method=virtio-mem,size=4G";
+    let windows = "--memory size=1G --memory-hotplug method=acpi,slots=2,size=2G --memory-hotplug method=virtio-mem,size=4G \
+        --memory-hotplug method=virtio-mem,size=2G,present=off";
     let qmp = format!("--qmp {}", socket.display());
     let mut vm = Setup::new(kernel).arguments(windows).arguments(&qmp).boot()?;
     let mut qmp = Qmp::new(&socket)?;
@@ -172,8 +174,25 @@ fn qemus_protocol(kernel: &Kernel) -> Outcome {
     qmp.ask("device_del", &json!({"id": "d1"}))?;
     assert_eq!(qmp.event("DEVICE_DELETED")?["device"], "d1");
     qmp.ask("object-del", &json!({"id": "m1"}))?;
+    a_device_comes_by_qmp(&mut vm, &mut qmp)?;
     qmp.ask("system_powerdown", &json!({}))?;
     assert_eq!(qmp.event("SHUTDOWN")?, json!({"guest": true, "reason": "guest-shutdown"}));
     assert_eq!(vm.wait()?.code(), Some(0));
+    Ok(())
+}
+
+/// A virtio-mem device comes with memory, gives it back, and goes.
+fn a_device_comes_by_qmp(vm: &mut TestVm, qmp: &mut Qmp) -> Outcome {
+    qmp.ask("object-add", &json!({"qom-type": "memory-backend-memfd", "id": "m2", "size": 2 * GIB}))?;
+    let new = json!({"driver": "virtio-mem-pci", "id": "vm1", "memdev": "m2", "requested-size": GIB});
+    qmp.ask("device_add", &new)?;
+    let grown = |change: &Value, size: u64| change["id"] == "vm1" && change["size"] == size;
+    while !grown(&qmp.event("MEMORY_DEVICE_SIZE_CHANGE")?, GIB) {}
+    qmp.ask("qom-set", &json!({"path": "vm1", "property": "requested-size", "value": 0}))?;
+    while !grown(&qmp.event("MEMORY_DEVICE_SIZE_CHANGE")?, 0) {}
+    qmp.ask("device_del", &json!({"id": "vm1"}))?;
+    vm.unbind_absent()?;
+    assert_eq!(qmp.event("DEVICE_DELETED")?["device"], "vm1");
+    qmp.ask("object-del", &json!({"id": "m2"}))?;
     Ok(())
 }

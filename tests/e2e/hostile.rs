@@ -63,7 +63,9 @@ fn attacked(kernel: &Kernel, seed: u64, rounds: u64) -> Outcome {
 
 fn machine<'a>(kernel: &'a Kernel, image: &'a Path, dir: &Path, cmdline: &str) -> Setup<'a> {
     let devices = "--cpus 2,max=4 --memory-hotplug method=acpi,slots=8,size=8G \
-        --memory-hotplug method=virtio-mem,size=4G,id=vmem0,requested=1G --rng --balloon size=1M --watchdog none";
+        --memory-hotplug method=virtio-mem,size=4G,id=vmem0,requested=1G \
+        --memory-hotplug method=virtio-mem,size=2G,present=off --memory-hotplug method=virtio-mem,size=1G,present=off \
+        --rng --balloon size=1M --watchdog none";
     Setup::new(kernel)
         .image(image)
         .unwatched()
@@ -77,20 +79,30 @@ fn machine<'a>(kernel: &'a Kernel, image: &'a Path, dir: &Path, cmdline: &str) -
 /// machine's.
 fn step(vm: &TestVm, number: usize) -> Outcome {
     let id = format!("d{}", number / 2 % 4);
-    let (method, path, body): (_, String, Option<Value>) = match number % 6 {
+    let came = format!("m{}", number / 8 % 3);
+    let (method, path, body): (_, String, Option<Value>) = match number % 8 {
         0 => (
             Method::POST,
             "/memory-devices".into(),
             Some(json!({"kind": "dimm", "id": id, "size": 256 * MIB})),
         ),
         1 => (Method::DELETE, format!("/memory-devices/{id}"), None),
-        2 => (Method::PUT, "/vm.resize".into(), Some(json!({"desired_vcpus": 2 + number / 6 % 3}))),
+        2 => (Method::PUT, "/vm.resize".into(), Some(json!({"desired_vcpus": 2 + number / 8 % 3}))),
         3 => (
             Method::PATCH,
             "/memory-devices/vmem0".into(),
             Some(json!({"requested_size": number as u64 % 5 * GIB})),
         ),
         4 => (Method::GET, "/memory-devices/vmem0/requests".into(), None),
+        5 => (
+            Method::POST,
+            "/memory-devices".into(),
+            Some(json!({"kind": "virtio-mem", "id": came, "requested_size": number as u64 % 3 * 256 * MIB})),
+        ),
+        6 if number % 16 < 8 => {
+            (Method::PATCH, format!("/memory-devices/{came}"), Some(json!({"requested_size": 0})))
+        }
+        6 => (Method::DELETE, format!("/memory-devices/{came}"), None),
         _ => (Method::GET, "/metrics".into(), None),
     };
     let answer = vm.rest.ask(method, &path, body.as_ref())?;

@@ -259,8 +259,11 @@ fn others_go_on_from_their_state() {
         Machine::new().places.restore(&state).unwrap_err().to_string()
     };
     assert_eq!(occupant(|device| device.size = 5 * GIB), "place place0: a does not fit");
-    assert_eq!(occupant(|device| device.block_size = GIB), "place place0: a does not fit");
-    assert!(occupant(|device| device.size -= 1).starts_with("place place0: region: "));
+    assert_eq!(
+        occupant(|device| device.block_size = GIB),
+        "place place0: block_size: 1 GiB must be 2 MiB to 128 MiB"
+    );
+    assert!(occupant(|device| device.size -= 1).starts_with("place place0: size: "));
     assert_eq!(
         occupant(|device| {
             device.state.device.stay = crate::virtio_mem::Stay::Leaving;

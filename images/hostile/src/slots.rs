@@ -8,10 +8,11 @@ const DIMMS: (u16, [u16; 4]) = (0xa00, [0x00, 0x24, 0x28, 0x2c]);
 const PROCESSORS: (u16, [u16; 4]) = (0xa40, [0x00, 0x0c, 0x10, 0x14]);
 
 /// Ports with something behind them, and some with nothing; without those whose only use is to end the machine.
-const PORTS: [(u16, u64); 9] = [
+const PORTS: [(u16, u64); 10] = [
     (0x3f8, 8),
     (0xa00, 0x38),
     (0xa40, 0x20),
+    (0xa80, 0x10),
     (0xb00, 16),
     (0xb11, 1),
     (0xcf8, 8),

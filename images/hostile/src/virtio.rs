@@ -5,7 +5,7 @@ use crate::chance::Chance;
 use crate::memory::{Places, REGISTERS};
 
 /// Register blocks are a page each; behind the last device there are none.
-const BLOCKS: u64 = 18;
+const BLOCKS: u64 = 20;
 const DEVICE_ID: u64 = 0x08;
 const FEATURES: u64 = 0x10;
 const FEATURES_SELECT: u64 = 0x14;

@@ -15,11 +15,6 @@ const TRIES_AGAIN: Duration = Duration::from_secs(400);
 /// Between two looks at what takes that long, while other guests want the processor.
 const LOOK_LATER: Duration = Duration::from_millis(500);
 
-/// Has the guest unbind the drivers of virtio devices that are no longer present, of which Linux takes no notice by itself
-/// (`acpi_bus_trim`, drivers/acpi/scan.c, unbinds drivers of ACPI's own bus alone).
-const UNBIND: &str = "cd /sys/bus/platform/drivers/virtio-mmio; for device in LNRO0005:*; do \
-    if [ $(cat $device/firmware_node/status) = 0 ]; then echo $device > unbind; fi; done";
-
 impl Real {
     pub(super) fn resize(&mut self, resize: &Resize, predicted: &Effect) -> Result<Effect, RealError> {
         if predicted.outcome == Some(OutcomeWord::Refused) {
@@ -120,7 +115,7 @@ impl Real {
             }
         }
         self.go_elsewhere()?;
-        self.vm.shell(UNBIND)?;
+        self.vm.unbind_absent()?;
         let end = Instant::now() + SOON;
         while Instant::now() < end {
             if self.vm.rest.ask(Method::GET, &path, None)?.status == NOT_FOUND {

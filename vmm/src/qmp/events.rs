@@ -86,10 +86,10 @@ impl Teller {
             | MemoryEvent::Finished { device }
                 if device.kind == Kind::VirtioMem =>
             {
-                let before = self.sizes.insert(device.id.clone(), device.plugged_size);
+                let before = self.sizes.insert(device.id.clone(), device.plugged_size).unwrap_or(0);
                 let data =
                     json!({"id": device.id, "size": device.plugged_size, "qom-path": path(&device.id)});
-                (before != Some(device.plugged_size)).then_some(("MEMORY_DEVICE_SIZE_CHANGE", data))
+                (before != device.plugged_size).then_some(("MEMORY_DEVICE_SIZE_CHANGE", data))
             }
             MemoryEvent::Accepted { device } => {
                 if device.state == State::Unplugging {
@@ -102,7 +102,10 @@ impl Teller {
                 let refused = device.last.as_ref().is_some_and(|last| last.outcome == Outcome::Refused);
                 (left && refused).then(|| ("DEVICE_UNPLUG_GUEST_ERROR", gone(device)))
             }
-            MemoryEvent::Removed { device } => Some(("DEVICE_DELETED", gone(device))),
+            MemoryEvent::Removed { device } => {
+                self.sizes.remove(&device.id);
+                Some(("DEVICE_DELETED", gone(device)))
+            }
             MemoryEvent::Ost { id, slot, source, status } => {
                 Some(("ACPI_DEVICE_OST", json!({"info": ost(id.as_deref(), (*slot)?, *source, *status)})))
             }

@@ -2,6 +2,7 @@
 
 use dimmer_devices::dimm::{Dimm, DimmRange, Notify};
 use dimmer_devices::placement::Placement;
+use dimmer_devices::places::NewVirtioMem;
 use serde_json::{Value, json};
 
 use super::{Client, answer};
@@ -55,7 +56,7 @@ fn a_dimm_that_cannot_be_leaves_its_object_free() {
         plug
     };
     for (arguments, words) in [
-        (with("driver", json!("virtio-mem-pci")), "must be pc-dimm"),
+        (with("driver", json!("e1000")), "unknown variant `e1000`, expected"),
         (with("memdev", json!("m9")), "there is no object \"m9\""),
         (with("id", json!("d0")), "the name of another memory device"),
         (with("id", json!("a/b")), "id=\"a/b\""),
@@ -74,6 +75,28 @@ fn a_dimm_that_cannot_be_leaves_its_object_free() {
             .ask("object-add", json!({"qom-type": "memory-backend-ram", "id": "m", "size": 5, "share": true}))
             .is_err()
     );
+}
+
+#[test]
+fn a_virtio_mem_device_comes_as_large_as_its_object() {
+    let mut machine = FakeMachine::new(answer);
+    let mut client = Client::new(&mut machine);
+    let object = json!({"qom-type": "memory-backend-memfd", "id": "m1", "size": 4 * GIB});
+    assert_eq!(client.ask("object-add", object), Ok(json!({})));
+    let mut add = json!({"driver": "virtio-mem-pci", "id": "vm1", "memdev": "m1", "node": 1});
+    (add["requested-size"], add["block-size"]) = (json!(GIB), json!(4 << 20));
+    assert_eq!(client.ask("device_add", add.clone()), Ok(json!({})));
+    let new = NewVirtioMem {
+        id: "vm1".to_owned(),
+        size: Some(4 * GIB),
+        block_size: Some(4 << 20),
+        requested_size: GIB,
+        node: Some(1),
+    };
+    assert_eq!(command(&machine), Command::AddVirtioMem(new));
+    add["dynamic-memslots"] = json!(true);
+    let (_, said) = client.ask("device_add", add).unwrap_err();
+    assert!(said.contains("unknown field `dynamic-memslots`"), "{said}");
 }
 
 #[test]
