@@ -14,6 +14,7 @@ pub mod host;
 pub mod images;
 pub mod layout;
 pub mod map;
+pub mod playground;
 pub mod predict;
 mod question;
 pub mod run;

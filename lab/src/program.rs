@@ -44,6 +44,8 @@ enum Command {
     Layout(commands::layout::Layout),
     /// Show a guest's memory on the terminal, live, with keys to plug, resize, eject, and put blocks on- and offline.
     Map(commands::map::Map),
+    /// Write the playground of `serve` as one file that needs no server.
+    Playground(commands::playground::Playground),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
     /// Boot a distribution, for a shell or for one command.
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Images(images) => images.run(),
         Command::Layout(layout) => layout.run(),
         Command::Map(map) => map.run(),
+        Command::Playground(playground) => playground.run(),
         Command::Predict(predict) => predict.run(),
         Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),
