@@ -26,9 +26,13 @@ fn main() {
     let workspace = images.parent().expect("the images folder is in the workspace");
     let (agent, hostile) = (images.join("agent"), images.join("hostile"));
     let script = hostile.join("guest.ld");
-    for watched in
-        [agent.join("src"), agent.join("Cargo.toml"), workspace.join("Cargo.toml"), hostile.clone()]
-    {
+    for watched in [
+        agent.join("src"),
+        agent.join("Cargo.toml"),
+        images.join("report"),
+        workspace.join("Cargo.toml"),
+        hostile.clone(),
+    ] {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
     let binaries = build(&agent, "agent", &["-Ctarget-feature=+crt-static".to_owned()]);

@@ -10,7 +10,7 @@
 //! memory back. The guest's last `_OST` comes later and changes nothing but the slot (see `slot`).
 //! [Faults](crate::fault) that are set on demand are the one exception.
 //!
-//! What a device is asked to be is in `description`, its addresses in `window`, its state machine in
+//! What a device is asked to be and its addresses are in [`dimmer_plan::dimm`], its state machine is in
 //! [`crate::hotplug`]. The host's side is in `change`, the guest's in `guest` and `registers`, notifications in
 //! `announce` and `bus_check`. Nothing that the guest can cause looks at more than one slot, but for the
 //! answer to a bus check, which looks at the slots that it is about.
@@ -19,6 +19,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use dimmer_acpi::hotplug::MAX_SLOTS;
+use dimmer_plan::dimm::{description, window};
 
 use crate::ged::Ged;
 use crate::hotplug::{OstLog, OstReport};
@@ -31,7 +32,6 @@ use slot::Slot;
 mod announce;
 mod bus_check;
 mod change;
-mod description;
 mod error;
 mod guest;
 mod leave;
@@ -41,7 +41,6 @@ mod slot;
 mod state;
 #[cfg(test)]
 mod tests;
-mod window;
 
 pub use bus_check::BusChecks;
 pub use description::{Dimm, DimmRange, Notify, ShapeError};

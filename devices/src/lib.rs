@@ -14,7 +14,6 @@ pub mod irq;
 pub mod memory;
 pub mod memory_map;
 pub mod pci;
-pub mod placement;
 pub mod places;
 pub mod power;
 pub mod processors;
@@ -24,9 +23,10 @@ pub mod serial;
 pub mod state;
 #[cfg(test)]
 mod testing;
-pub mod units;
 pub mod virtio;
 pub mod virtio_mem;
 mod warning;
 pub mod watchdog;
 pub mod written;
+
+pub use dimmer_plan::{placement, units};

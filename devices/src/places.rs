@@ -27,13 +27,11 @@ use crate::virtio_mem::{VirtioMem, VirtioMemError};
 
 mod change;
 mod registers;
-mod room;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use dimmer_acpi::places::TURNS;
-pub use room::{NewVirtioMem, Room};
+pub use dimmer_plan::room::{NewVirtioMem, Room, RoomError, TURNS};
 pub use state::PlaceState;
 
 /// A virtio-mem device on its transport.
@@ -87,24 +85,9 @@ pub enum PlaceError {
         /// All places.
         places: Vec<PlaceStatus>,
     },
-    /// A size that is no number of memory blocks.
-    #[error("size: {size} must be a multiple of {unit}, and not 0", size = Bytes(*.size), unit = Bytes(*.unit))]
-    Size {
-        /// The value.
-        size: u64,
-        /// What it is to be a multiple of.
-        unit: u64,
-    },
-    /// A block size that the place's host memory cannot have.
-    #[error("block_size: {size} must be {least} to {most}", size = Bytes(*.size), least = Bytes(*.least), most = Bytes(*.most))]
-    BlockSize {
-        /// The value.
-        size: u64,
-        /// The place's own.
-        least: u64,
-        /// The largest one.
-        most: u64,
-    },
+    /// It does not fit into the place that it would have.
+    #[error(transparent)]
+    Room(#[from] RoomError),
     /// Something else about the device.
     #[error(transparent)]
     Device(#[from] VirtioMemError),

@@ -7,8 +7,8 @@ use linux_loader::loader::bootparam::{boot_e820_entry, boot_params, setup_header
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use crate::Handover;
-use crate::e820::E820Entry;
 use crate::layout::BOOT_PARAMS_START;
+use dimmer_plan::memory_map::E820Entry;
 
 /// A boot loader without a number of its own.
 const UNDEFINED_LOADER: u8 = 0xff;

@@ -3,6 +3,8 @@
 //! Everything up to [`EBDA_START`] is ordinary RAM to the guest, which has copied what it needs
 //! before it uses that memory for something else; Linux leaves the first MiB as it is.
 
+pub use dimmer_plan::memory_map::{EBDA_START, HIGH_RAM_START};
+
 /// The word of the BIOS data area that names the segment of the EBDA.
 pub const EBDA_POINTER_START: u64 = 0x40e;
 /// 2 bytes.
@@ -48,9 +50,6 @@ pub const CMDLINE_START: u64 = 0x2_0000;
 /// 64 KiB; a kernel's own limit is far lower.
 pub const CMDLINE_SIZE: u64 = 0x1_0000;
 
-/// Start of the extended BIOS data area, which ends conventional memory: the guest sees 639 KiB of it,
-/// as on other PCs.
-pub const EBDA_START: u64 = 0x9_fc00;
 /// 1 KiB.
 pub const EBDA_SIZE: u64 = 0x400;
 /// A copy of the RSDP in the EBDA, for whoever is not told where it is and looks for it (ACPI 6.5,
@@ -76,9 +75,6 @@ pub const GENERATION_ID_SIZE: usize = 16;
 pub const RESET_VECTOR_START: u64 = 0xf_fff0;
 /// 16 bytes.
 pub const RESET_VECTOR_SIZE: u64 = 0x10;
-
-/// Where RAM goes on above the legacy area; no kernel is loaded below.
-pub const HIGH_RAM_START: u64 = 0x10_0000; // 1 MiB
 
 /// First address that does not belong to low RAM, whatever its size.
 pub const LOW_RAM_LIMIT: u64 = 1 << 32; // 4 GiB
@@ -109,3 +105,40 @@ const _: () = {
     }
     assert!(end <= HIGH_RAM_START, "the low-memory ranges end below 1 MiB");
 };
+
+/// The end of the RAM that goes on from 1 MiB, as far as it lies below 4 GiB; `None` when there is
+/// none.
+pub(crate) fn low_ram_end(ram: &[(u64, u64)]) -> Option<u64> {
+    let holds = |&&(start, size): &&(u64, u64)| {
+        start <= HIGH_RAM_START && start.saturating_add(size) > HIGH_RAM_START
+    };
+    let (start, size) = ram.iter().find(holds)?;
+    Some(start.saturating_add(*size).min(LOW_RAM_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use dimmer_plan::memory_map::{Kind, memory_map};
+
+    use super::*;
+
+    #[test]
+    fn the_generation_id_is_in_no_ram() {
+        let place = GENERATION_ID_START..GENERATION_ID_START + GENERATION_ID_SIZE as u64;
+        let map = memory_map(&[(0, 2 << 30)], &[]);
+        let around: Vec<_> = map
+            .iter()
+            .filter(|entry| entry.start < place.end && place.start < entry.start + entry.size)
+            .map(|entry| entry.kind)
+            .collect();
+        assert_eq!(around, [Kind::Reserved]);
+    }
+
+    #[test]
+    fn low_ram_ends_with_its_range_or_at_4_gib() {
+        assert_eq!(low_ram_end(&[(0, 3 << 30), (4 << 30, 1 << 30)]), Some(3 << 30));
+        assert_eq!(low_ram_end(&[(0, 8 << 30)]), Some(4 << 30));
+        assert_eq!(low_ram_end(&[(0, 1 << 20)]), None);
+        assert_eq!(low_ram_end(&[(4 << 30, 1 << 30)]), None);
+    }
+}

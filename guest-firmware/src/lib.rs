@@ -7,8 +7,9 @@
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
+pub use dimmer_plan::memory_map::{E820Entry, Kind, memory_map};
+
 pub use cpu_state::{CpuState, Segment, Table};
-pub use e820::{E820Entry, Kind, memory_map};
 pub use error::Error;
 pub use image::{Image, ImageError};
 pub use kernel::KernelError;
@@ -18,7 +19,6 @@ pub use reset_vector::ResetRegister;
 
 mod boot_params;
 mod cpu_state;
-mod e820;
 mod error;
 mod image;
 mod kernel;
@@ -87,7 +87,7 @@ pub fn unpacks_itself(image: &Image) -> bool {
 /// to be thrown away.
 pub fn load<M: GuestMemoryBackend>(memory: &M, boot: &Boot<'_>) -> Result<CpuState, Error> {
     let kernel_error = |source| Error::Kernel { path: boot.kernel.path().to_owned(), source };
-    let ram_end = e820::low_ram_end(boot.ram).ok_or(Error::NoLowRam)?;
+    let ram_end = layout::low_ram_end(boot.ram).ok_or(Error::NoLowRam)?;
     let kernel = Kernel::inspect(boot.kernel).map_err(kernel_error)?;
     if kernel.end() > ram_end {
         let (needed, available) = (kernel.end(), ram_end);

@@ -16,6 +16,7 @@ pub mod images;
 pub mod layout;
 pub mod man;
 pub mod map;
+pub mod playground;
 pub mod predict;
 mod question;
 pub mod run;

@@ -48,6 +48,8 @@ enum Command {
     Man(commands::man::Man),
     /// Show a guest's memory on the terminal, live, with keys to plug, resize, eject, and put blocks on- and offline.
     Map(commands::map::Map),
+    /// Write the playground of `serve` as one file that needs no server.
+    Playground(commands::playground::Playground),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
     /// Boot a distribution, for a shell or for one command.
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Layout(layout) => layout.run(),
         Command::Man(man) => man.run(),
         Command::Map(map) => map.run(),
+        Command::Playground(playground) => playground.run(),
         Command::Predict(predict) => predict.run(),
         Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),

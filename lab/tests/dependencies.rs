@@ -34,6 +34,33 @@ fn strings(value: &toml::Value) -> Vec<&str> {
     value.as_array().expect("a list").iter().map(|one| one.as_str().expect("a text")).collect()
 }
 
+/// What `forecast/`, and all that it uses, is made of beside itself: texts and data, nothing of a host.
+const PURE: [&str; 23] = [
+    "acpi_tables",
+    "dyn-clone",
+    "equivalent",
+    "hashbrown",
+    "indexmap",
+    "itoa",
+    "memchr",
+    "rangemap",
+    "ref-cast",
+    "schemars",
+    "serde",
+    "serde_core",
+    "serde_json",
+    "serde_spanned",
+    "thiserror",
+    "toml",
+    "toml_datetime",
+    "toml_parser",
+    "toml_writer",
+    "utoipa",
+    "winnow",
+    "zerocopy",
+    "zmij",
+];
+
 #[test]
 fn licences_are_those_that_are_allowed() {
     let deny = table("deny.toml");
@@ -110,4 +137,29 @@ fn every_crate_that_is_named_has_a_reason() {
             }
         }
     }
+}
+
+/// What is pure has nothing in it that needs a host, so that it builds for wasm: every crate of the playground without a server.
+#[test]
+fn what_is_pure_stays_pure() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "tree",
+        "--locked",
+        "--package",
+        "dimmer-playground",
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "none",
+    ]);
+    let output = cargo.current_dir(workspace()).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("names are UTF-8");
+    let found: BTreeSet<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
+    let own =
+        ["acpi", "forecast", "oracle", "plan", "playground", "report"].map(|name| format!("dimmer-{name}"));
+    assert!(own.iter().all(|name| found.contains(name.as_str())), "{found:?}");
+    let others: Vec<&str> = found.into_iter().filter(|name| !own.iter().any(|own| own == name)).collect();
+    assert_eq!(others, PURE);
 }

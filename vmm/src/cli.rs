@@ -1,23 +1,15 @@
 //! The command line of `dimmer`: what was typed, and what it means as a
 //! [`MachineSpec`](crate::spec::MachineSpec). Nothing below this module reads arguments.
 //!
-//! To add a flag: a field with its help text in [`RunArgs`] (or a key in the parser of its flag), its
-//! meaning in [`RunArgs::into_spec`], and its rule in `spec/check.rs`.
+//! To add a flag: a field with its help text in [`RunArgs`] (or a key in the parser of its flag, which for processors and
+//! memory is in [`dimmer_plan::flags`]), its meaning in [`RunArgs::into_spec`], and its rule in `plan/src/spec/check.rs`.
 
 mod balloon;
 mod config;
-mod cpus;
 mod ctl;
-mod dimm;
 mod disk;
-mod fault;
-mod firmware;
-mod hotplug;
-mod keys;
-mod memory;
 mod merge;
 mod net;
-mod numa;
 mod restore;
 mod run;
 mod sandbox;
@@ -32,19 +24,16 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use serde::Deserialize;
 
+pub use dimmer_plan::flags::{
+    DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, KeyError, MemoryArg, NumaArg, RangesArg, address,
+};
+
 pub use balloon::LONGEST as LONGEST_INTERVAL;
 pub use config::{ConfigError, expanded, printed};
 pub use ctl::{
     Action, CtlArgs, DimmAction, FaultsAction, ForkArgs, NewDimm, NewVmem, ResizeArgs, VmemAction,
 };
-pub use dimm::{DimmArg, RangesArg};
-pub use fault::FaultArg;
-pub use firmware::FirmwareRangeArg;
-pub use hotplug::HotplugArg;
-pub use keys::{KeyError, address};
-pub use memory::MemoryArg;
 pub use merge::MergeArgs;
-pub use numa::NumaArg;
 pub use restore::RestoreArgs;
 pub use run::{DEFAULT_CMDLINE, RunArgs};
 pub use sandbox::words as sandbox_words;
@@ -52,7 +41,7 @@ pub use serial::{BadSerial, SerialArg};
 pub use vsock::VsockArg;
 
 use crate::version::VERSION;
-use keys::word;
+use dimmer_plan::flags::keys::{self, word};
 
 /// A virtual machine monitor whose one job is memory: it gives an unmodified Linux guest memory devices,
 /// plugs and unplugs them while it runs, and says what became of every change.

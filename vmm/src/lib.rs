@@ -18,7 +18,6 @@ pub mod host;
 mod inherited;
 mod json;
 mod kept;
-pub mod layout;
 pub mod log;
 pub mod machine;
 pub mod printable;
@@ -30,8 +29,7 @@ pub mod snapshot;
 pub mod socket;
 pub mod socket_server;
 mod sparse;
-pub mod spec;
 pub mod topology;
 pub mod version;
 
-pub use dimmer_devices::units;
+pub use dimmer_plan::{layout, spec, units};

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use dimmer_acpi::ged::PLACES;
 
-use super::{NewVirtioMem, Place, PlaceConfig, PlaceError, Places, SharedVirtioMem};
+use dimmer_plan::room::Taken;
+
+use super::{NewVirtioMem, Place, PlaceConfig, PlaceError, Places, Room, RoomError, SharedVirtioMem};
 use crate::bus::lock;
 use crate::memory::{MemoryEvent, MemoryStatus};
 use crate::virtio::mmio::VirtioMmio;
@@ -19,9 +21,9 @@ impl Places {
         let mut fitting = self.places.iter().map(|place| lock(place)).filter(|place| place.suits(new));
         let Some(mut place) = fitting.next() else {
             drop(fitting);
-            return Err(PlaceError::None { wanted: new.words(), places: self.statuses() });
+            return Err(PlaceError::None { wanted: new.to_string(), places: self.statuses() });
         };
-        let config = place.config.room.device(new)?;
+        let config = place.config.device(new)?;
         let device = place.put(config)?;
         place.turn += 1;
         let status = lock(&device).status();
@@ -57,6 +59,16 @@ impl Places {
             }
             place.turn = place.device.is_some().into();
         }
+    }
+}
+
+impl PlaceConfig {
+    /// The device that comes of what was asked for.
+    pub(super) fn device(&self, new: &NewVirtioMem) -> Result<VirtioMemConfig, RoomError> {
+        let Taken { region, block_size } = self.room.take(new)?;
+        let (id, requested_size) = (new.id.clone(), new.requested_size);
+        let Room { node, legacy, .. } = self.room;
+        Ok(VirtioMemConfig { id, region, block_size, node, requested_size, legacy })
     }
 }
 

@@ -73,7 +73,7 @@ impl Place {
                 let (size, block_size) = (Some(*size), Some(*block_size));
                 let new = NewVirtioMem { id: id.clone(), size, block_size, ..NewVirtioMem::default() };
                 StateError::unless(room.suits(&new), || complain(format!("{id} does not fit")).0)?;
-                let config = room.device(&new).map_err(|error| complain(error.to_string()))?;
+                let config = self.config.device(&new).map_err(|error| complain(error.to_string()))?;
                 let device = self.put(config).map_err(|error| complain(error.to_string()))?;
                 lock(&device).restore(state)?;
                 lock(&device).go_on();

@@ -23,8 +23,7 @@ mod tests;
 
 /// Bytes of a sector, whatever the disk's own are.
 pub const SECTOR: u64 = 512;
-/// Bytes of the name that a driver can ask for.
-pub const SERIAL: usize = 20;
+pub use dimmer_plan::spec::SERIAL;
 
 /// Bits of the features.
 const F_SIZE_MAX: u64 = 1 << 1;

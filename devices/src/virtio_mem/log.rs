@@ -3,28 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::request::{BlockState, Malformed, Request, Response, Span};
 use crate::memory::GuestRange;
 
+pub use dimmer_plan::memory::RequestRecord;
+
 /// So many requests are kept; an older one goes when a new one comes.
 pub(super) const KEPT: usize = 4096;
-
-/// One request of the driver, and what it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RequestRecord {
-    /// 1 for the device's first request, without gaps.
-    pub number: u64,
-    /// `plug`, `unplug`, `unplug-all`, `state`, or `malformed`.
-    pub request: String,
-    /// The range that it is about, cut where addresses end; `None` for `unplug-all` and `malformed`.
-    pub range: Option<GuestRange>,
-    /// `ack`, `nack`, `busy` or `error`; for a `state` request `plugged`, `unplugged` or `mixed`.
-    /// `none` for a request that was not carried out, because the driver left no room for the
-    /// response or reset the device while the request was held back.
-    pub response: String,
-}
 
 /// How often a driver asked for what and was answered how, in the words of [`RequestRecord`].
 pub type RequestCounts = BTreeMap<(&'static str, &'static str), u64>;

@@ -30,8 +30,9 @@ pub mod pid1;
 pub mod pin;
 pub mod port;
 pub mod protocol;
-pub mod report;
 pub mod server;
 pub mod tree;
 pub mod vsock;
 pub mod zoneinfo;
+
+pub use dimmer_report as report;

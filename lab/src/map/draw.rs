@@ -14,6 +14,7 @@ use geometry::{Geometry, SMALLEST};
 mod blocks;
 pub mod geometry;
 mod panes;
+mod style;
 
 /// How things are drawn.
 #[derive(Debug, Clone, Copy)]

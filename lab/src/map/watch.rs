@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use dimmer::ctl::client::Method;
-use dimmer::events::Event;
 use dimmer_devices::memory::{Kind, MemoryStatus};
 use dimmer_devices::virtio_mem::RequestRecord;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::act::Sockets;
+use super::events::Events;
 use super::partly::partly;
 use super::seen::Seen;
 use crate::chain;
@@ -24,8 +24,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SHARE: u32 = 3;
 /// How long the guest may take to answer before that is said.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Events that are kept.
-const KEPT: usize = 2000;
 
 /// What a look came to.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ pub struct Watch {
     rest: Rest,
     guest: Option<Guest>,
     layout: Layout,
-    events: Vec<Event>,
+    events: Events,
     /// The blocks of each virtio-mem device that are plugged in part, with the device as it was then.
     partly: HashMap<String, (MemoryStatus, BTreeMap<u64, u64>)>,
 }
@@ -89,9 +87,8 @@ impl Watch {
     /// Looks at the machine.
     fn machine(&mut self) -> Result<Vec<MemoryStatus>, RestError> {
         let devices = self.rest.tell(Method::GET, "/memory-devices", None)?;
-        let last = self.events.last().map_or(0, |event| event.sequence);
-        self.events.extend(self.rest.events_since(last)?.into_iter().filter_map(read));
-        self.events.drain(..self.events.len().saturating_sub(KEPT));
+        let news = self.rest.events_since(self.events.last())?;
+        self.events.add(news.into_iter().filter_map(read));
         Ok(read(devices).unwrap_or_default())
     }
 
@@ -129,7 +126,8 @@ impl Watch {
             }
             all.extend(self.partly.get(&device.id).into_iter().flat_map(|(_, partly)| partly.clone()));
         }
-        Some(Seen { layout: self.layout.clone(), devices, events: self.events.clone(), partly: all })
+        let (events, poisoned) = (self.events.told(), self.events.poisoned(self.layout.block_size));
+        Some(Seen { layout: self.layout.clone(), devices, events, poisoned, partly: all })
     }
 }
 

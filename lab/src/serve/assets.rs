@@ -9,7 +9,7 @@ pub const LIVE: &str = include_str!("page/live.html");
 pub const PLAYGROUND: &str = include_str!("page/playground.html");
 
 /// Style sheets and scripts, by their names in the pages.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 16] = [
     ("icon.svg", include_str!("page/icon.svg")),
     ("page.css", crate::page::STYLE),
     ("style.css", include_str!("page/style.css")),
@@ -21,6 +21,9 @@ const FILES: [(&str, &str); 13] = [
     ("events.js", include_str!("page/events.js")),
     ("deeds.js", include_str!("page/deeds.js")),
     ("live.js", include_str!("page/live.js")),
+    ("server.js", include_str!("page/server.js")),
+    ("standalone.js", include_str!("page/standalone.js")),
+    ("worker.js", include_str!("page/worker.js")),
     ("editor.js", include_str!("page/editor.js")),
     ("playground.js", include_str!("page/playground.js")),
 ];

@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::watch::{Receiver, Sender, channel};
 
 use super::history::History;
-use super::shown::Shown;
+use super::playground::Shown;
 use crate::map::act::Sockets;
 use crate::map::seen::Seen;
 use crate::map::watch::{Look, Watch};

@@ -17,7 +17,7 @@ use super::deeds::Asked;
 use super::guard::{Guard, Refusal, stand};
 use super::machine::Machine;
 use super::stream::Stream;
-use super::{assets, explain, playground, shown};
+use super::{assets, explain, playground};
 use crate::map::deed::Deed;
 use crate::map::seen::Seen;
 use crate::map::view::Message;
@@ -29,7 +29,7 @@ const DEEDS: usize = 16;
 /// Questions of playgrounds that may be under way at a time.
 const QUESTIONS: usize = 2;
 /// Most bytes of a request's body.
-const BODY: usize = 64 << 10;
+const BODY: usize = playground::QUESTION;
 /// How long a request's body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -95,7 +95,7 @@ type Answer<T> = Result<T, Refusal>;
 /// The names of the machines, and what the letters of a map mean.
 async fn machines(State(server): State<Arc<Server>>) -> impl IntoResponse {
     let names: Vec<&str> = server.machines.iter().map(|machine| machine.name.as_str()).collect();
-    Json(json!({"machines": names, "legend": shown::legend()}))
+    Json(json!({"machines": names, "legend": playground::legend()}))
 }
 
 async fn stream(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Answer<Response> {

@@ -10,14 +10,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use dimmer::ctl::what;
-use dimmer::events::Event;
 use hyper::body::{Body, Frame};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::watch::Receiver;
 
 use super::machine::Latest;
+use crate::map::seen;
 
 /// How often a stream says that it is alive, so that it is noticed when nobody listens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -59,8 +58,8 @@ impl Told {
     }
 }
 
-fn words(event: &Event) -> Value {
-    json!({"number": event.sequence, "seconds": event.timestamp.as_secs_f64(), "text": what(&event.what)})
+fn words(event: &seen::Told) -> Value {
+    json!({"number": event.sequence, "seconds": event.timestamp.as_secs_f64(), "text": event.text})
 }
 
 /// What is to be told next, with the receiver and what was told by then; nothing once the machine is watched no more.
@@ -118,9 +117,8 @@ mod tests {
     use crate::map::sample;
     use crate::map::watch::Look;
 
-    fn event(sequence: u64) -> Event {
-        let event = json!({"sequence": sequence, "timestamp": {"secs": 1, "nanos": 0}, "event": "paused"});
-        serde_json::from_value(event).unwrap()
+    fn event(sequence: u64) -> seen::Told {
+        seen::Told { sequence, timestamp: Duration::from_secs(1), text: "paused".to_owned() }
     }
 
     fn told(told: &mut Told, latest: &Latest) -> Value {

@@ -1,6 +1,7 @@
 //! A browser without a window, driven as WebDriver has it (W3C), over chromedriver.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ pub struct Browser {
     driver: Child,
     host: String,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -53,9 +54,11 @@ impl Browser {
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"},
-            "goog:chromeOptions": {"args": flags},
+            "goog:chromeOptions": {"args": flags, "prefs": {
+                "download.default_directory": profile.path().join("downloads"),
+            }},
         }}});
-        let mut browser = Self { driver, host, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, host, session: String::new(), profile };
         let session = browser.tell("POST", "/session", &wanted);
         browser.session = format!("/session/{}", session["sessionId"].as_str().unwrap());
         browser
@@ -116,6 +119,11 @@ impl Browser {
             "/actions",
             &json!({"actions": [{"type": "key", "id": "keys", "actions": actions}]}),
         );
+    }
+
+    /// Where it puts what is saved.
+    pub fn downloads(&self) -> PathBuf {
+        self.profile.path().join("downloads")
     }
 
     /// What the browser complained of since it was asked last.

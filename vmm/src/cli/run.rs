@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use dimmer_plan::flags::{CpusArg, Flags, cpu_vendor};
 
 use super::balloon::{BalloonArg, EMPTY};
-use super::cpus::CpusArg;
 use super::disk::{DiskArg, disks};
-use super::hotplug::windows;
 use super::keys::word;
 use super::net::{NetArg, nets};
 use super::sandbox::SandboxArgs;
@@ -236,45 +235,34 @@ impl RunArgs {
     /// # Errors
     /// [`SpecError`] names the flag, the value, and what would be valid.
     pub fn into_spec(self) -> Result<MachineSpec, SpecError> {
-        let mut numa: Vec<_> = self.numa.into_iter().map(|NumaArg(node)| node).collect();
-        numa.sort_by_key(|node| node.id);
-        let memory = self.memory.unwrap_or_default().0;
-        let dimms: Vec<_> = self.dimm.into_iter().map(|DimmArg(dimm)| dimm).collect();
-        let taken: Vec<_> = dimms.iter().map(|dimm| dimm.id.as_str()).collect();
+        let flags = Flags {
+            cpus: self.cpus,
+            cpu_vendor: self.cpu_vendor,
+            memory: self.memory,
+            numa: self.numa,
+            memory_hotplug: self.memory_hotplug,
+            dimm: self.dimm,
+            firmware_range: self.firmware_range,
+        };
         let spec = MachineSpec {
             kernel: self.kernel.expect("clap asks for it"),
             initramfs: self.initramfs,
             cmdline: self.cmdline,
-            cpus: self.cpus.boot,
-            max_cpus: self.cpus.max.unwrap_or(self.cpus.boot),
-            numa,
-            windows: windows(self.memory_hotplug, &memory.backing, &taken),
-            memory,
-            dimms,
-            firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
             disks: disks(self.disk),
             nets: nets(self.net),
             rng: self.rng,
             balloon: self.balloon.map(|BalloonArg(balloon)| balloon),
             vsock: self.vsock.map(|VsockArg(vsock)| vsock),
             watchdog: self.watchdog,
-            cpu_vendor: self.cpu_vendor,
             nested: self.nested,
             faults: self.fault.into_iter().map(|FaultArg(fault)| fault).collect(),
             api_socket: self.api_socket,
             agent_socket: self.agent_socket,
             serial: self.serial.map_or(SerialSpec::Stdio, |serial| serial.0),
             watch_console: self.watch_console,
+            ..flags.machine()
         };
         spec.check()?;
         Ok(spec)
-    }
-}
-
-fn cpu_vendor(value: &str) -> Result<CpuVendor, &'static str> {
-    match value {
-        "intel" => Ok(CpuVendor::Intel),
-        "amd" => Ok(CpuVendor::Amd),
-        _ => Err("must be intel or amd"),
     }
 }

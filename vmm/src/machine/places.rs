@@ -31,7 +31,7 @@ impl Machine {
         let end = self.hub.follow(&new.id);
         let device = lock(places).add(new).map_err(|error| match error {
             PlaceError::Device(error) => refused_resize(&error),
-            PlaceError::BlockSize { .. } | PlaceError::Size { .. } => Refusal::Invalid(error.to_string()),
+            PlaceError::Room(_) => Refusal::Invalid(error.to_string()),
             PlaceError::None { .. } => Refusal::Conflict(error.to_string()),
         })?;
         // Another device may have had the name, in another node.

@@ -6,6 +6,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 use super::Palette;
 use super::geometry::Geometry;
+use super::style::style;
 use crate::map::look::{LEGEND, Look};
 use crate::map::sheet::Row;
 use crate::map::view::View;
@@ -47,7 +48,7 @@ fn line(row: &Row, width: usize, chosen: Option<usize>, palette: Palette) -> Lin
 
 fn cell(look: Option<Look>, is_chosen: bool, palette: Palette) -> Span<'static> {
     let Some(look) = look else { return Span::from(" ") };
-    let style = look.style(palette.coloured);
+    let style = style(look, palette.coloured);
     let style = if is_chosen { style.add_modifier(Modifier::REVERSED | Modifier::BOLD) } else { style };
     Span::styled(look.letter().to_string(), style)
 }
@@ -64,7 +65,7 @@ fn shortened(name: &str, width: usize) -> String {
 pub fn legend(palette: Palette) -> Paragraph<'static> {
     let mut spans = vec![Span::from(" ")];
     for (look, meaning) in LEGEND {
-        spans.push(Span::styled(look.letter().to_string(), look.style(palette.coloured)));
+        spans.push(Span::styled(look.letter().to_string(), style(look, palette.coloured)));
         // A meaning stays in one line.
         spans.push(Span::styled(format!(" {}  ", meaning.replace(' ', "\u{a0}")), palette.quiet()));
     }

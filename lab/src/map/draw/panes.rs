@@ -1,13 +1,12 @@
 //! The panes beside the map, line by line.
 
-use dimmer::ctl::what;
 use dimmer_devices::memory::MemoryStatus;
 use ratatui::layout::Rect;
 use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 
 use super::Palette;
-use crate::map::seen::Seen;
+use crate::map::seen::{Seen, Told};
 use crate::map::view::{Pane, View};
 use crate::map::words;
 
@@ -89,9 +88,9 @@ fn groups(seen: &Seen, cursor: u64, palette: Palette, height: usize) -> Vec<Line
 
 fn events(seen: &Seen, palette: Palette, height: usize) -> Vec<Line<'static>> {
     let last = &seen.events[seen.events.len().saturating_sub(height)..];
-    let line = |event: &dimmer::events::Event| {
+    let line = |event: &Told| {
         let time = format!("{:>8.1} s  ", event.timestamp.as_secs_f64());
-        Line::from(vec![Span::styled(time, palette.quiet()), Span::from(what(&event.what))])
+        Line::from(vec![Span::styled(time, palette.quiet()), Span::from(event.text.clone())])
     };
     last.iter().map(line).collect()
 }

@@ -12,8 +12,8 @@
   let editor = null;
 
   /// The answer to a question; throws with what is wrong with it.
-  async function ask(question) {
-    const answer = await dom.ask("/predict", question);
+  async function ask(question, isWanted) {
+    const answer = await oracle.answer(question, isWanted);
     if (answer.problems) throw new Error(answer.problems.join("\n"));
     return answer;
   }
@@ -29,7 +29,7 @@
     document.body.classList.remove("answered");
     const mine = asked;
     try {
-      const all = await Promise.all(kernels().map((kernel) => ask({ scenario: editor.text, kernel: kernel || null })));
+      const all = await Promise.all(kernels().map((kernel) => ask({ scenario: editor.text, kernel: kernel || null }, () => mine === asked)));
       if (mine !== asked) return;
       editor.complain("");
       answers = all;
@@ -125,7 +125,7 @@
   }
 
   async function begin() {
-    const { scenarios, legend } = await dom.ask("/library");
+    const { scenarios, legend } = await oracle.library();
     maps.forEach((map) => map.mean(legend));
     showLegend(byId("legend"), legend, [["new", "changed, or other than on the other kernel"]]);
     editor = new Editor(byId("editor"), scenarios, predict);

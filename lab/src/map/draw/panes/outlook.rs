@@ -4,6 +4,7 @@ use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
 
 use super::super::Palette;
+use super::super::style::style;
 use crate::map::look::Look;
 use crate::map::outlook::Next;
 use crate::map::words::gib;
@@ -23,7 +24,7 @@ pub fn lines(outlook: &Result<Vec<Next>, String>, palette: Palette, width: usize
         let offline = if next.comes_offline { " comes offline, then " } else { ": " };
         lines.push(Line::from(vec![
             Span::from(format!("{}{offline}", next.what)),
-            Span::styled(format!(" {zone} "), Look::Online(Some(zone)).style(palette.coloured)).bold(),
+            Span::styled(format!(" {zone} "), style(Look::Online(Some(zone)), palette.coloured)).bold(),
         ]));
         let why = next.decision.to_string();
         let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);

@@ -1,0 +1,29 @@
+//! Faults of a machine, as far as the model knows what a guest makes of them.
+
+use dimmer_oracle::faults;
+use dimmer_plan::fault::{ActionName, Fault, Point};
+
+/// The same fault for the model; `None` when it does not know what comes of it.
+pub(super) fn known(fault: &Fault, is_virtio_mem: bool) -> Option<faults::Fault> {
+    use faults::Failure::{Busy, Delay, Empty, Error, LateStatus, Lose, Nack, Refuse};
+    let on = match fault.on {
+        Point::Plug => faults::Point::Plug,
+        Point::Unplug => faults::Point::Unplug,
+        Point::Resources => faults::Point::Resources,
+        Point::Eject => faults::Point::Eject,
+        Point::Interrupt if is_virtio_mem => faults::Point::Interrupt,
+        _ => return None,
+    };
+    let failure = match (on, fault.action) {
+        (faults::Point::Plug | faults::Point::Unplug, ActionName::Nack) => Nack,
+        (faults::Point::Plug | faults::Point::Unplug, ActionName::Busy) => Busy,
+        (faults::Point::Plug | faults::Point::Unplug, ActionName::Error) => Error,
+        (faults::Point::Plug | faults::Point::Unplug, ActionName::Delay) => Delay,
+        (faults::Point::Resources, ActionName::Empty) => Empty,
+        (faults::Point::Eject, ActionName::Refuse) => Refuse,
+        (faults::Point::Eject, ActionName::LateStatus) => LateStatus,
+        (faults::Point::Interrupt, ActionName::Lose) => Lose,
+        _ => return None,
+    };
+    Some(faults::Fault { device: fault.device.clone(), on, nth: fault.nth, times: fault.times, failure })
+}

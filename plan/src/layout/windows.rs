@@ -1,0 +1,67 @@
+//! The windows for memory devices.
+
+use crate::memory::GuestRange;
+use crate::placement::{Alignment, LARGEST_BLOCK};
+
+use super::taken::Taken;
+use super::{HIGH_RAM_START, LayoutError};
+use crate::spec::WindowSpec;
+use crate::units::{Bytes, GIB};
+
+/// From this end of RAM on Linux has memory blocks of more than 128 MiB (`MEM_SIZE_FOR_LARGE_BLOCK`,
+/// arch/x86/mm/init_64.c).
+const LARGE: u64 = 64 * GIB;
+
+/// How memory devices are aligned in a machine whose RAM ends at `ram_end`.
+pub(super) const fn alignment(ram_end: u64) -> Alignment {
+    if ram_end < LARGE { Alignment::Gibibyte } else { Alignment::Natural }
+}
+
+/// Places all windows, in their order: first those that say where, then each of the others behind `end` and behind the
+/// one before it.
+pub(super) fn place(
+    windows: &[WindowSpec],
+    end: u64,
+    alignment: Alignment,
+    bits: u8,
+    taken: &mut Taken,
+) -> Result<Vec<GuestRange>, LayoutError> {
+    let limit = 1u64 << bits.min(52);
+    let fixed =
+        |window: &WindowSpec| window.placement().start.map(|start| GuestRange::new(start, window.size()));
+    for range in windows.iter().filter_map(fixed) {
+        taken.take("--memory-hotplug", range, "another window")?;
+    }
+    let mut next = end.max(HIGH_RAM_START);
+    let mut placed = Vec::new();
+    for (index, window) in windows.iter().enumerate() {
+        if let Some(range) = fixed(window) {
+            placed.push(range);
+            continue;
+        }
+        let size = window.size();
+        let start = taken.free_from(next, size, align(window, alignment));
+        let end = u128::from(start) + u128::from(size);
+        if end > u128::from(limit) {
+            let most = Bytes(limit.saturating_sub(start));
+            let (size, limit) = (Bytes(size), Bytes(limit));
+            return Err(LayoutError::PastCpu { index: index + 1, size, end, bits, limit, most });
+        }
+        placed.push(GuestRange::new(start, size));
+        next = start + size;
+    }
+    Ok(placed)
+}
+
+/// What the address of a window is a multiple of.
+fn align(window: &WindowSpec, alignment: Alignment) -> u64 {
+    let device_block = match window {
+        WindowSpec::Acpi { .. } => 0,
+        WindowSpec::VirtioMem(device) => device.block_size,
+    };
+    let largest_block = match alignment {
+        Alignment::Natural => LARGEST_BLOCK,
+        Alignment::Gibibyte | Alignment::Fixed(_) => GIB,
+    };
+    window.placement().align.unwrap_or(largest_block).max(device_block)
+}
