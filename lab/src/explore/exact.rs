@@ -5,6 +5,7 @@
 //! never end: while an ejection waits for a page, most of what touches memory waits for the ejection.
 
 use dimmer_oracle::memory::Errno;
+use dimmer_oracle::virtio_mem::Request;
 
 use crate::predict::Prediction;
 use crate::scenario::{Action, BlockSet, Effect};
@@ -18,11 +19,6 @@ pub fn is_exact(before: &Prediction, action: &Action<'_>, effect: &Effect) -> bo
         Action::Online(blocks) => online_races(before, &blocks.blocks),
         // The devices grow at the same time, each on a thread of its own.
         Action::Reboot => before.linux.virtio_mem.values().filter(|device| device.requested > 0).count() > 1,
-        // What a release does when memory that it unplugged cannot go offline is for scenarios, not for chance.
-        Action::Resize(resize) => {
-            let device = before.linux.virtio_mem.get(&resize.id);
-            before.linux.injected.offline && device.is_some_and(|device| resize.to.0 < device.plugged())
-        }
         // Nothing else makes a driver try again.
         Action::Settle => before
             .linux
@@ -33,7 +29,14 @@ pub fn is_exact(before: &Prediction, action: &Action<'_>, effect: &Effect) -> bo
         Action::Write(_) => effect.refused.iter().any(|(_, errno)| *errno == Errno::EINTR),
         _ => false,
     };
-    effect.open.is_empty() && !races
+    effect.open.is_empty() && !races && !gives_back_in_vain(before, effect)
+}
+
+/// A driver gives memory back while a notifier refuses. What a release does when memory that it unplugged cannot go offline is
+/// for scenarios, not for chance.
+fn gives_back_in_vain(before: &Prediction, effect: &Effect) -> bool {
+    let gives_back = |request: &Request| matches!(request, Request::Unplug(_));
+    before.linux.injected.offline && effect.requests.values().flatten().any(gives_back)
 }
 
 /// A virtio-mem device that waits until less memory is offline goes on while further blocks are put
