@@ -42,8 +42,9 @@ pub fn page(module: &[u8]) -> String {
         .iter()
         .map(|(id, text)| format!("<script type=\"text/plain\" id=\"{id}\">{text}</script>\n"))
         .collect();
+    let maker = format!("  <meta name=\"generator\" content=\"dimmer-lab {}\">\n", env!("CARGO_PKG_VERSION"));
     // The rules stand before all that they are about.
-    page.replacen("  <title>", &format!("{rules}  <title>"), 1)
+    page.replacen("  <title>", &format!("{rules}{maker}  <title>"), 1)
         .replacen("</head>", &format!("{}</head>", all("style", &styles)), 1)
         .replacen("</body>", &format!("{data}{}</body>", all("script", &scripts)), 1)
 }

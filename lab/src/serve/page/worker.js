@@ -12,7 +12,7 @@ function answer(module, question) {
   if (question === null) return text(module, module.library());
   const bytes = new TextEncoder().encode(question);
   const room = module.room(bytes.length) >>> 0;
-  if (room === 0) throw new Error(`The scenario is too long: with all that is asked it has ${bytes.length} bytes.`);
+  if (room === 0) throw new Error(`The scenario is too long: the question has ${bytes.length} bytes.`);
   new Uint8Array(module.memory.buffer, room, bytes.length).set(bytes);
   return text(module, module.answer());
 }
@@ -26,7 +26,8 @@ onmessage = async ({ data }) => {
     const { instance: { exports } } = await instance;
     postMessage({ text: answer(exports, data) });
   } catch (error) {
-    const why = error instanceof WebAssembly.RuntimeError ? "A defect of the oracle, or it needs more memory than it may have" : "The oracle does not answer";
-    postMessage({ trouble: `${why}: ${error.message}` });
+    const isLost = error instanceof WebAssembly.RuntimeError;
+    const why = isLost ? "A defect of the oracle, or it needs more memory than it may have: " : "";
+    postMessage({ trouble: why + error.message });
   }
 };
