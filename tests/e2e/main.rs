@@ -44,6 +44,7 @@ mod map;
 mod net;
 mod numa;
 mod patience;
+mod pmem;
 mod poison;
 mod reach;
 mod sandbox;
@@ -241,6 +242,7 @@ const FILES: [&[Test]; 43] = [
     reach::TESTS,
     sandbox::TESTS,
     disk::TESTS,
+    pmem::TESTS,
     net::TESTS,
     vsock::TESTS,
     watchdog::TESTS,

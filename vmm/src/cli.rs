@@ -18,6 +18,7 @@ mod memory;
 mod merge;
 mod net;
 mod numa;
+mod pmem;
 mod restore;
 mod run;
 mod sandbox;

@@ -10,6 +10,7 @@ use super::disk::{DiskArg, disks};
 use super::hotplug::windows;
 use super::keys::word;
 use super::net::{NetArg, nets};
+use super::pmem::{PmemArg, pmems};
 use super::sandbox::SandboxArgs;
 use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
@@ -121,6 +122,14 @@ pub struct RunArgs {
     /// in a second, at most. A disk that is written is one machine's alone.
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub disk: Vec<DiskArg>,
+
+    /// Persistent memory (may be repeated): file=PATH[,size=SIZE][,readonly=on|off][,id=pmem0]
+    ///
+    /// A virtio-pmem device, /dev/pmem0 and so on: the guest has the file in its own address space, and what its driver flushes is
+    /// in the file. `size`, a multiple of 2M, makes a file that is shorter, or not there, that long; without it the file says it.
+    /// With `readonly=on` what the guest writes is dropped. A file that is written is one machine's alone.
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub pmem: Vec<PmemArg>,
 
     /// A network device (may be repeated): tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500]
     /// [,bps=SIZE][,pps=N][,id=net0]
@@ -253,6 +262,7 @@ impl RunArgs {
             dimms,
             firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
             disks: disks(self.disk),
+            pmems: pmems(self.pmem),
             nets: nets(self.net),
             rng: self.rng,
             balloon: self.balloon.map(|BalloonArg(balloon)| balloon),
