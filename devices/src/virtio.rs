@@ -7,6 +7,7 @@ pub mod console;
 pub mod device;
 pub mod mmio;
 pub mod net;
+pub mod pmem;
 pub mod queue;
 pub mod rng;
 #[cfg(test)]

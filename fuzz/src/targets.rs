@@ -44,6 +44,11 @@ pub const TARGETS: &[Target] = &[
         run: virtio::block,
     },
     Target {
+        name: "virtio-pmem",
+        about: "a driver of persistent memory: the same rules, and each flush is answered as it went",
+        run: virtio::pmem,
+    },
+    Target {
         name: "virtio-net",
         about: "a driver of a network device: the same rules, and frames have bounds",
         run: virtio::net,

@@ -25,7 +25,7 @@ const GUEST_MODULES: [&str; 8] = [
 ];
 /// Drivers of devices that a machine may have, what a root file system of a distribution needs, and what tests may load in a
 /// guest, where the kernel has it.
-const OPTIONAL_MODULES: [&str; 15] = [
+const OPTIONAL_MODULES: [&str; 17] = [
     "virtio_blk",
     "virtio_net",
     "virtio-rng",
@@ -35,6 +35,8 @@ const OPTIONAL_MODULES: [&str; 15] = [
     "hwpoison-inject",
     "nd_e820",
     "nd_pmem",
+    "virtio_pmem",
+    "nfit",
     "squashfs",
     "overlay",
     "wdat_wdt",

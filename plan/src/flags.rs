@@ -59,6 +59,7 @@ impl Flags {
             dimms,
             firmware_ranges: self.firmware_range.into_iter().map(|FirmwareRangeArg(range)| range).collect(),
             disks: Vec::new(),
+            pmems: Vec::new(),
             nets: Vec::new(),
             rng: false,
             balloon: None,

@@ -6,6 +6,7 @@
 //! 4 GiB, or `high`     the rest of boot RAM
 //! behind it            other ranges of the firmware's memory map, unless they were given an address
 //! next 1 GiB boundary  windows for memory devices, in the order given, unless they were given an address
+//! behind them          persistent memory, in the order given, each at such a boundary, or in a gap that is left before
 //! ```
 //! Where RAM ends at 64 GiB or above, guests have larger memory blocks: windows are at a boundary of 2 GiB then, and
 //! devices in them [aligned](Alignment::Natural) to what they are a multiple of.
@@ -91,6 +92,8 @@ pub struct Layout {
     pub firmware: Vec<FirmwareRange>,
     /// One window for each [`MachineSpec::windows`], in that order.
     pub windows: Vec<GuestRange>,
+    /// Persistent memory, one range for each [`MachineSpec::pmems`], in that order.
+    pub pmems: Vec<GuestRange>,
     /// How memory devices are aligned that do not say it themselves.
     pub alignment: Alignment,
 }
@@ -174,7 +177,8 @@ impl Layout {
         let nodes = node_ranges(&ram, &spec.numa);
         let alignment = windows::alignment(ram_end);
         let windows = windows::place(&spec.windows, end, alignment, bits, &mut taken)?;
-        Ok(Self { windows, ram, nodes, firmware, alignment })
+        let pmems = windows::place_pmems(&spec.pmems, end, alignment, &mut taken)?;
+        Ok(Self { windows, ram, nodes, firmware, pmems, alignment })
     }
 }
 

@@ -4,6 +4,7 @@ mod balloon;
 mod check;
 mod disk;
 mod net;
+mod pmem;
 mod rate;
 mod restore;
 pub mod sample;
@@ -21,9 +22,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use balloon::BalloonSpec;
-pub use check::{BadValue, SpecError, check_id};
+pub use check::{BadValue, PMEM_UNIT, SpecError, check_id};
 pub use disk::{DiskFormat, DiskSpec, SERIAL};
 pub use net::{Mac, NetSpec, WireSpec};
+pub use pmem::PmemSpec;
 pub use rate::RateSpec;
 pub use restore::{Clock, ForkSpec, RestoreSpec, RestoredMemory, SnapshotSpec, Source, Start};
 pub use sandbox::{KvmSpec, Limit, SandboxMode, SandboxSpec, SocketSpec};
@@ -55,6 +57,9 @@ pub struct MachineSpec {
     pub firmware_ranges: Vec<FirmwareRangeSpec>,
     /// Disks, in the order given.
     pub disks: Vec<DiskSpec>,
+    /// Persistent memory, in the order given.
+    #[serde(default)]
+    pub pmems: Vec<PmemSpec>,
     /// Network devices, in the order given.
     pub nets: Vec<NetSpec>,
     /// Whether there is a device with random bytes.

@@ -44,6 +44,7 @@ mod map;
 mod net;
 mod numa;
 mod patience;
+mod pmem;
 mod poison;
 mod reach;
 mod sandbox;
@@ -209,7 +210,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 /// The files of tests, in the order in which they run.
-const FILES: [&[Test]; 43] = [
+const FILES: [&[Test]; 44] = [
     snapshot::TESTS,
     snapshot_diff::TESTS,
     fork::TESTS,
@@ -241,6 +242,7 @@ const FILES: [&[Test]; 43] = [
     reach::TESTS,
     sandbox::TESTS,
     disk::TESTS,
+    pmem::TESTS,
     net::TESTS,
     vsock::TESTS,
     watchdog::TESTS,

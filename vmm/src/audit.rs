@@ -25,7 +25,7 @@ pub struct Audit {
     pub problems: Vec<String>,
     /// Each memory device's books; `boot` is the machine's own RAM.
     pub devices: Vec<DeviceAudit>,
-    /// Every area of addresses that can hold memory: boot RAM, then each window.
+    /// Every area of addresses that can hold memory: boot RAM, then each window, then persistent memory.
     pub areas: Vec<AreaAudit>,
 }
 
@@ -48,16 +48,34 @@ pub struct DeviceAudit {
     pub stray_accesses: u64,
 }
 
+/// What an area is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AreaKind {
+    /// Boot RAM.
+    Boot,
+    /// Other memory of the firmware's map.
+    Firmware,
+    /// DIMMs.
+    Dimms,
+    /// A virtio-mem device.
+    VirtioMem,
+    /// Persistent memory, which is no RAM.
+    Pmem,
+}
+
 /// One area.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AreaAudit {
     /// Its addresses.
     pub range: GuestRange,
+    /// What it is for.
+    pub kind: AreaKind,
     /// The one device that it is for; `null` for the DIMMs' window, and for a place where no device is.
     pub device: Option<String>,
     /// Bytes in it that the host has mapped.
     pub mapped: u64,
-    /// Accesses of the guest to addresses in it where nothing is plugged.
+    /// Accesses of the guest to addresses in it where nothing is plugged, and writes to what it can only read.
     pub stray_accesses: u64,
 }
 
@@ -69,6 +87,8 @@ pub struct Claim {
     /// By its status; `None` when that says nothing about what is behind the guest's addresses, as
     /// for a DIMM that the guest has not taken yet.
     pub plugged_size: Option<u64>,
+    /// Whether devices are to reach it: not where it can only be read.
+    pub reachable: bool,
 }
 
 /// What KVM, the host's kernel and the map for devices say.
@@ -98,6 +118,8 @@ pub struct SlotBook {
 pub struct AreaBooks {
     /// Its addresses.
     pub range: GuestRange,
+    /// What it is for.
+    pub kind: AreaKind,
     /// The one device that it is for, if there is one.
     pub device: Option<String>,
     /// Where memory is mapped.
@@ -112,7 +134,7 @@ pub struct AreaBooks {
 pub fn compare(claims: &[Claim], books: &Books) -> Audit {
     let mut problems = Vec::new();
     let mut devices = Vec::new();
-    for Claim { holding, plugged_size } in claims {
+    for Claim { holding, plugged_size, .. } in claims {
         let device = device_audit(holding, books);
         problems.extend(device.problems());
         if let Some(plugged) = plugged_size.filter(|plugged| *plugged != device.held) {
@@ -125,6 +147,7 @@ pub fn compare(claims: &[Claim], books: &Books) -> Audit {
     problems.extend(nobodys(claims, books));
     let area = |area: &AreaBooks| AreaAudit {
         range: area.range,
+        kind: area.kind,
         device: area.device.clone(),
         mapped: size(&area.mapped),
         stray_accesses: area.stray_accesses,
@@ -206,7 +229,11 @@ fn overlaps(claims: &[Claim], books: &Books) -> Vec<String> {
 
 /// What is there although no device has it plugged.
 fn nobodys(claims: &[Claim], books: &Books) -> Vec<String> {
-    let plugged = union(claims.iter().flat_map(|claim| claim.holding.ranges.iter().copied()));
+    let of = |claims: &mut dyn Iterator<Item = &Claim>| {
+        union(claims.flat_map(|claim| claim.holding.ranges.iter().copied()))
+    };
+    let plugged = of(&mut claims.iter());
+    let reachable = of(&mut claims.iter().filter(|claim| claim.reachable));
     let mut problems = Vec::new();
     for slot in &books.slots {
         if !claims.iter().any(|claim| claim.holding.id == slot.owner) {
@@ -228,8 +255,8 @@ fn nobodys(claims: &[Claim], books: &Books) -> Vec<String> {
     }
     let published = union(books.published.iter().copied());
     for (ranges, text) in [
-        (without(&published, &plugged), "can be reached by devices, which is not plugged"),
-        (without(&plugged, &published), "cannot be reached by devices, which is plugged"),
+        (without(&published, &reachable), "can be reached by devices, which is not plugged"),
+        (without(&reachable, &published), "cannot be reached by devices, which is plugged"),
     ] {
         if !ranges.is_empty() {
             problems.push(format!("{} {text}", show(&ranges)));

@@ -10,6 +10,7 @@ mod ctl;
 mod disk;
 mod merge;
 mod net;
+mod pmem;
 mod restore;
 mod run;
 mod sandbox;

@@ -17,7 +17,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::audit::Audit;
 use crate::events::Followed;
 use crate::spec::{DimmSpec, ForkSpec, SnapshotSpec};
-pub use devices::{BalloonStatus, DiskStatus, NetStatus, VsockStatus};
+pub use devices::{BalloonStatus, DiskStatus, NetStatus, PmemStatus, VsockStatus};
 pub use vcpus::{Activity, MceSeverity, VcpuStatus};
 
 mod devices;
@@ -216,6 +216,8 @@ pub struct VmInfo {
     pub balloon: Option<BalloonStatus>,
     /// The disks.
     pub disks: Vec<DiskStatus>,
+    /// Persistent memory.
+    pub pmems: Vec<PmemStatus>,
     /// The network devices.
     pub nets: Vec<NetStatus>,
     /// The socket device, if there is one.

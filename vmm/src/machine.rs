@@ -47,10 +47,12 @@ mod exits;
 mod forking;
 mod gate;
 mod generation;
+mod gone;
 mod hold;
 mod kvm_error;
 mod last_words;
 mod life;
+mod locked;
 mod mapping;
 mod mce;
 mod net;
@@ -58,6 +60,7 @@ mod panic_watch;
 mod parts;
 mod places;
 mod platform;
+mod pmem;
 mod preparing;
 mod presence;
 mod process;
@@ -161,10 +164,11 @@ fn new_ram(
     kvm: Arc<Board>,
     hold: Arc<Hold>,
     faults: Arc<Faults>,
+    files: Vec<Arc<File>>,
 ) -> Result<Arc<Ram>, MachineError> {
     let (mapping, bindings) = (MappingSpec::new(&spec.memory), Bindings::new(spec, layout));
     let areas = AreaSpec::all(spec, layout);
-    Ok(Arc::new(Ram::new(ram::Parts { kvm, hold, faults, mapping, bindings, areas })?))
+    Ok(Arc::new(Ram::new(ram::Parts { kvm, hold, faults, mapping, bindings, areas, files })?))
 }
 
 impl Machine {
@@ -176,7 +180,7 @@ impl Machine {
     }
 
     /// All of the machine but what runs.
-    fn assemble(spec: MachineSpec, outside: Outsiders) -> Result<Self, MachineError> {
+    fn assemble(mut spec: MachineSpec, outside: Outsiders) -> Result<Self, MachineError> {
         let Outsiders { hub, waker, kvm, launcher } = outside;
         let writer = Writer::start(waker.clone()).map_err(VcpuError::Thread)?;
         let files = Arc::new(Files::open(&spec)?);
@@ -184,16 +188,18 @@ impl Machine {
         let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let presence = Arc::new(Presence::new(spec.cpus, spec.max_cpus, hold.clone()));
+        let persistent = pmem::open_all(&mut spec.pmems)?;
         let layout = Layout::plan(&spec, board.address_bits())?;
         files.warn_of_far_windows(&spec, &layout);
         let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
         faults.set(spec.faults.clone())?;
-        let ram = new_ram(&spec, &layout, board.clone(), hold.clone(), faults.clone())?;
+        let ram = new_ram(&spec, &layout, board.clone(), hold.clone(), faults.clone(), persistent.clone())?;
         let alarms = Arc::new(Alarms::new().map_err(|error| MachineError::EventLoop(error.to_string()))?);
         let outside = Outside { host: ram.clone(), events: hub.clone(), faults, alarm: alarms.clone() };
         let wiring = Wiring::new(&parts::Parts {
             spec: &spec,
             layout: &layout,
+            files: &persistent,
             board: &board,
             ram: &ram,
             presence: &presence,

@@ -9,6 +9,7 @@ use dimmer_devices::virtio::block::{Block, BlockConfig, Job, SECTOR, Work};
 use dimmer_devices::virtio::console::{Console, PortOutput};
 use dimmer_devices::virtio::mmio::VirtioMmio;
 use dimmer_devices::virtio::net::{self, Net, NetConfig};
+use dimmer_devices::virtio::pmem::{self, Pmem};
 use dimmer_devices::virtio::rng::Rng;
 use dimmer_devices::virtio::vsock::{Header, LONGEST, Vsock};
 use dimmer_devices::virtio_mem::{VirtioMem, VirtioMemConfig};
@@ -112,6 +113,24 @@ fn check_job(job: &Job) {
     };
     let whole = part.start % SECTOR == 0 && part.end % SECTOR == 0;
     assert!(whole && part.start <= part.end && part.end <= SECTORS * SECTOR, "{job:?} leaves the disk");
+}
+
+pub fn pmem(bytes: &[u8]) {
+    let make = || Pmem::new(GuestRange::new(START, BLOCKS * UNIT), Box::new(|| {}));
+    let (mut jobs, mut seen): (Vec<pmem::Job>, u32) = (Vec::new(), 0);
+    Guest::new(make).live(bytes, |device, input, moves| {
+        // Jobs are of the device that gave them.
+        if std::mem::replace(&mut seen, moves) != moves {
+            jobs.clear();
+        }
+        if input.arbitrary()? || jobs.is_empty() {
+            jobs.extend(device.take());
+            return Ok(());
+        }
+        let job = jobs.swap_remove(input.choose_index(jobs.len())?);
+        device.answer(&job, input.arbitrary()?);
+        Ok(())
+    });
 }
 
 pub fn net(bytes: &[u8]) {

@@ -16,12 +16,15 @@ const OPTIONAL: &str = "modules/optional";
 /// Where the kernel shows the virtio devices, each with its type in `device` (virtio 1.2, section 5).
 const VIRTIO: &str = "sys/bus/virtio/devices";
 /// Types of device whose drivers are not loaded unless there is one.
-const DRIVERS: [(&str, &str); 5] = [
+const DRIVERS: [(&str, &str); 7] = [
     ("0x0001", "virtio_net"),
     ("0x0002", "virtio_blk"),
     ("0x0004", "virtio-rng"),
     ("0x0005", "virtio_balloon"),
     ("0x0013", "vmw_vsock_virtio_transport"),
+    // What finds persistent memory, and what makes a block device of it.
+    ("0x001b", "virtio_pmem"),
+    ("0x001b", "nd_pmem"),
 ];
 
 /// Loads the drivers of the virtio devices that the machine has, where the image has them.

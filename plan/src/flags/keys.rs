@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::de::value::{Error as WordError, StrDeserializer};
@@ -193,6 +194,11 @@ pub fn switch(value: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("must be on or off".to_owned()),
     }
+}
+
+/// Reads a path.
+pub fn path(value: &str) -> Result<PathBuf, String> {
+    if value.is_empty() { Err("must be a path".to_owned()) } else { Ok(value.into()) }
 }
 
 /// Reads a name.

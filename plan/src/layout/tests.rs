@@ -3,7 +3,7 @@
 use super::*;
 use crate::placement::Placement;
 use crate::spec::sample::{self, acpi};
-use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, WindowSpec};
+use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, PmemSpec, WindowSpec};
 use crate::units::MIB;
 use proptest::prelude::*;
 
@@ -210,4 +210,20 @@ proptest! {
             prop_assert!(range.start >= HIGH_RAM_START);
         }
     }
+}
+
+#[test]
+fn persistent_memory_has_blocks_of_its_own_behind_the_windows() {
+    let pmem = |size| PmemSpec { id: "p".to_owned(), path: "/p".into(), size: Some(size), readonly: false };
+    let pmems = vec![pmem(6 * MIB), pmem(GIB + 2 * MIB), pmem(2 * MIB)];
+    let spec = MachineSpec { windows: vec![sample::acpi(2 * GIB)], pmems, ..sample::machine() };
+    let layout = Layout::plan(&spec, 40).unwrap();
+    let without = Layout::plan(&MachineSpec { pmems: Vec::new(), ..spec.clone() }, 40).unwrap();
+    assert_eq!((&layout.windows, &layout.ram), (&without.windows, &without.ram));
+    let starts: Vec<_> = layout.pmems.iter().map(|range| range.start / GIB).collect();
+    assert_eq!(starts, [8, 9, 11]);
+    let large = MachineSpec { memory: sample::memory(64 * GIB, 2 * GIB), ..spec.clone() };
+    assert_eq!(Layout::plan(&large, 40).unwrap().pmems[1].start, 70 * GIB);
+    let error = Layout::plan(&spec, 33).unwrap_err().to_string();
+    assert!(error.starts_with("--pmem") && error.contains("0x200000000"), "{error}");
 }

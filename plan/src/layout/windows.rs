@@ -5,7 +5,7 @@ use crate::placement::{Alignment, LARGEST_BLOCK};
 
 use super::taken::Taken;
 use super::{HIGH_RAM_START, LayoutError};
-use crate::spec::WindowSpec;
+use crate::spec::{PmemSpec, WindowSpec};
 use crate::units::{Bytes, GIB};
 
 /// From this end of RAM on Linux has memory blocks of more than 128 MiB (`MEM_SIZE_FOR_LARGE_BLOCK`,
@@ -59,9 +59,31 @@ fn align(window: &WindowSpec, alignment: Alignment) -> u64 {
         WindowSpec::Acpi { .. } => 0,
         WindowSpec::VirtioMem(device) => device.block_size,
     };
-    let largest_block = match alignment {
+    window.placement().align.unwrap_or(largest_block(alignment)).max(device_block)
+}
+
+/// What no two of a guest's memory blocks have both parts of.
+const fn largest_block(alignment: Alignment) -> u64 {
+    match alignment {
         Alignment::Natural => LARGEST_BLOCK,
         Alignment::Gibibyte | Alignment::Fixed(_) => GIB,
+    }
+}
+
+/// Places persistent memory, whose sizes are known, behind `end` where nothing else is: in memory blocks of its own, so that
+/// what a guest does with memory beside it is as without it.
+pub(super) fn place_pmems(
+    pmems: &[PmemSpec],
+    end: u64,
+    alignment: Alignment,
+    taken: &mut Taken,
+) -> Result<Vec<GuestRange>, LayoutError> {
+    let place = |pmem: &PmemSpec| {
+        let (size, block) = (pmem.size.unwrap_or(0), largest_block(alignment));
+        let room = size.checked_next_multiple_of(block).unwrap_or(size);
+        let range = GuestRange::new(taken.free_from(end.max(HIGH_RAM_START), room, block), size);
+        taken.take("--pmem", range, "other persistent memory")?;
+        Ok(range)
     };
-    window.placement().align.unwrap_or(largest_block).max(device_block)
+    pmems.iter().map(place).collect()
 }

@@ -9,6 +9,7 @@ mod firmware;
 mod memory;
 mod nets;
 mod numa;
+mod pmems;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -19,6 +20,7 @@ use std::fmt::Display;
 
 use super::{MachineSpec, WindowSpec};
 use crate::units::Bytes;
+pub use pmems::PMEM_UNIT;
 
 /// Most virtual CPUs: local APIC ids have eight bits, and the last two are kept free for the I/O APIC and
 /// for broadcasts.
@@ -99,6 +101,7 @@ impl MachineSpec {
         nets::check(&self.nets).map_err(of("--net"))?;
         balloon::check(self).map_err(of("--balloon"))?;
         self.check_ids()?;
+        self.check_pmems().map_err(of("--pmem"))?;
         self.check_faults()
     }
 
@@ -119,15 +122,19 @@ impl MachineSpec {
         format!("must be 1 to {max_cpus}")
     }
 
-    /// No two memory devices have one name.
-    fn check_ids(&self) -> Result<(), SpecError> {
+    /// The names of memory devices, with the flags that gave them.
+    fn memory_ids(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let windows = self.windows.iter().filter_map(|window| match window {
-            WindowSpec::VirtioMem(device) => Some(("--memory-hotplug", &device.id)),
+            WindowSpec::VirtioMem(device) => Some(("--memory-hotplug", device.id.as_str())),
             WindowSpec::Acpi { .. } => None,
         });
-        let dimms = self.dimms.iter().map(|dimm| ("--dimm", &dimm.id));
+        windows.chain(self.dimms.iter().map(|dimm| ("--dimm", dimm.id.as_str())))
+    }
+
+    /// No two memory devices have one name.
+    fn check_ids(&self) -> Result<(), SpecError> {
         let mut seen = BTreeSet::new();
-        match windows.chain(dimms).find(|(_, id)| !seen.insert(*id)) {
+        match self.memory_ids().find(|(_, id)| !seen.insert(*id)) {
             Some((flag, id)) => Err(of(flag)(BadValue::new("id", id, "must be given to one device only"))),
             None => Ok(()),
         }

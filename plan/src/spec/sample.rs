@@ -22,6 +22,7 @@ pub fn machine() -> MachineSpec {
         dimms: Vec::new(),
         firmware_ranges: Vec::new(),
         disks: Vec::new(),
+        pmems: Vec::new(),
         nets: Vec::new(),
         rng: false,
         balloon: None,

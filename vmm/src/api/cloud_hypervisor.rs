@@ -36,7 +36,7 @@ pub struct Description {
 impl Description {
     /// What `own` leaves out.
     pub fn new(own: VmInfo, spec: &MachineSpec) -> Self {
-        let config = VmConfig::new(spec, &own.memory_devices, own.balloon.as_ref());
+        let config = VmConfig::new(spec, &own);
         Self { config, device_tree: tree::tree(&own.memory_devices), own }
     }
 }

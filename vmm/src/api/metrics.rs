@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::errors::AnyProblem;
 use super::{Api, Problem, Shared};
-use crate::control::{Command, Counts, Reply, VmInfo};
+use crate::control::{Command, Counts, PmemStatus, Reply, VmInfo};
 use crate::events::Tally;
 use crate::kept;
 
@@ -71,7 +71,7 @@ struct Resident {
 }
 
 /// Shows numbers for monitoring as OpenMetrics text: what each memory device has and is asked for, what guests' drivers asked for
-/// and were answered, how long changes took, what disks and network devices carried, `_OST` reports, events, exits of virtual CPUs, and the host memory
+/// and were answered, how long changes took, what disks and network devices carried, what was flushed of persistent memory, `_OST` reports, events, exits of virtual CPUs, and the host memory
 /// of this process, the guest's included.
 #[utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "The numbers", body = String, content_type = "application/openmetrics-text"),
@@ -153,7 +153,7 @@ fn cpus(registry: &mut Registry, processors: &ProcessorsStatus) {
 }
 
 /// What disks, network devices and the socket device did.
-fn carried(registry: &mut Registry, VmInfo { disks, nets, vsock, .. }: &VmInfo) {
+fn carried(registry: &mut Registry, VmInfo { disks, pmems, nets, vsock, .. }: &VmInfo) {
     type Carrying = Family<Carried, Counter>;
     let add = |family: &Carrying, id: &str, what, count| {
         family.get_or_create(&Carried { id: id.to_owned(), what }).inc_by(count);
@@ -167,6 +167,7 @@ fn carried(registry: &mut Registry, VmInfo { disks, nets, vsock, .. }: &VmInfo) 
         add(&bytes, &disk.id, "read", disk.read_bytes);
         add(&bytes, &disk.id, "write", disk.written_bytes);
     }
+    persistent(registry, pmems);
     for net in nets {
         for (what, count) in [("sent", net.sent), ("received", net.received), ("dropped", net.dropped)] {
             add(&frames, &net.id, what, count);
@@ -192,6 +193,23 @@ fn carried(registry: &mut Registry, VmInfo { disks, nets, vsock, .. }: &VmInfo) 
         let help = "What the guest sent and took over the socket device";
         registry.register_with_unit("vsock_transferred", help, Unit::Bytes, bytes);
     }
+}
+
+/// What was asked of persistent memory.
+fn persistent(registry: &mut Registry, pmems: &[PmemStatus]) {
+    let (requests, dropped) = (Family::<Carried, Counter>::default(), Family::<Carried, Counter>::default());
+    for pmem in pmems {
+        let add = |family: &Family<Carried, Counter>, what, count| {
+            family.get_or_create(&Carried { id: pmem.id.clone(), what }).inc_by(count);
+        };
+        add(&requests, "flush", pmem.flushes);
+        add(&requests, "failed", pmem.errors);
+        add(&dropped, "write", pmem.dropped_writes);
+    }
+    let help = "Flushes of persistent memory, and those that the host could not do";
+    registry.register("pmem_requests", help, requests);
+    let help = "Accesses that wrote to persistent memory which can only be read";
+    registry.register("pmem_dropped_writes", help, dropped);
 }
 
 fn requests(registry: &mut Registry, Counts { requests, exits }: Counts) {

@@ -10,7 +10,8 @@ fn range(start: u64, size: u64) -> GuestRange {
 
 fn claim(id: &str, ranges: &[GuestRange]) -> Claim {
     let plugged_size = Some(size(ranges));
-    Claim { holding: Holding { id: id.to_owned(), ranges: ranges.to_vec() }, plugged_size }
+    let holding = Holding { id: id.to_owned(), ranges: ranges.to_vec() };
+    Claim { holding, plugged_size, reachable: true }
 }
 
 fn slot(owner: &str, range: GuestRange) -> SlotBook {
@@ -25,6 +26,7 @@ fn in_order() -> (Vec<Claim>, Books) {
         vec![claim("boot", &[boot]), claim("m", &mem), claim("d0", &dimms[..1]), claim("d1", &dimms[1..])];
     let area = |range, device: Option<&str>, mapped: &[GuestRange]| AreaBooks {
         range,
+        kind: AreaKind::Dimms,
         device: device.map(str::to_owned),
         mapped: mapped.to_vec(),
         allocated: Vec::new(),

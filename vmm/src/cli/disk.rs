@@ -1,10 +1,9 @@
 //! `--disk path=FILE[,format=raw|qcow2][,readonly=on|off][,direct=on|off][,serial=TEXT][,bps=SIZE]
 //! [,iops=N][,id=disk0]`
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::keys::{KeyError, Keys, switch, text, word};
+use super::keys::{KeyError, Keys, path, switch, text, word};
 use crate::spec::DiskSpec;
 
 /// The value of one `--disk`; without a name until all are there.
@@ -27,10 +26,6 @@ impl FromStr for DiskArg {
             rate: keys.rate("iops")?,
         }))
     }
-}
-
-fn path(value: &str) -> Result<PathBuf, String> {
-    if value.is_empty() { Err("must be a path".to_owned()) } else { Ok(value.into()) }
 }
 
 /// The disks; those without a name are `disk0`, `disk1` and so on by their place, and the guest sees the name where it is

@@ -8,7 +8,7 @@ use super::keys::word;
 use crate::spec::{Clock, RestoredMemory};
 
 /// The flags that say how a machine is made, which a snapshot has said.
-pub(super) const BOOTS: [&str; 17] = [
+pub(super) const BOOTS: [&str; 18] = [
     "cmdline",
     "cpus",
     "cpu_vendor",
@@ -19,6 +19,7 @@ pub(super) const BOOTS: [&str; 17] = [
     "memory_hotplug",
     "dimm",
     "disk",
+    "pmem",
     "net",
     "rng",
     "balloon",

@@ -9,6 +9,7 @@ use super::balloon::{BalloonArg, EMPTY};
 use super::disk::{DiskArg, disks};
 use super::keys::word;
 use super::net::{NetArg, nets};
+use super::pmem::{PmemArg, pmems};
 use super::sandbox::SandboxArgs;
 use super::vsock::VsockArg;
 use super::{DimmArg, FaultArg, FirmwareRangeArg, HotplugArg, MemoryArg, NumaArg, RestoreArgs, SerialArg};
@@ -120,6 +121,14 @@ pub struct RunArgs {
     /// in a second, at most. A disk that is written is one machine's alone.
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub disk: Vec<DiskArg>,
+
+    /// Persistent memory (may be repeated): file=PATH[,size=SIZE][,readonly=on|off][,id=pmem0]
+    ///
+    /// A virtio-pmem device, /dev/pmem0 and so on: the guest has the file in its own address space, and what its driver flushes is
+    /// in the file. `size`, a multiple of 2M, makes a file that is shorter, or not there, that long; without it the file says it.
+    /// With `readonly=on` what the guest writes is dropped. A file that is written is one machine's alone.
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub pmem: Vec<PmemArg>,
 
     /// A network device (may be repeated): tap=NAME|fd=N|socket=PATH[,mac=02:00:00:00:00:01][,mtu=1500]
     /// [,bps=SIZE][,pps=N][,id=net0]
@@ -249,6 +258,7 @@ impl RunArgs {
             initramfs: self.initramfs,
             cmdline: self.cmdline,
             disks: disks(self.disk),
+            pmems: pmems(self.pmem),
             nets: nets(self.net),
             rng: self.rng,
             balloon: self.balloon.map(|BalloonArg(balloon)| balloon),

@@ -36,6 +36,28 @@ pub struct DiskStatus {
     pub errors: u64,
 }
 
+/// Persistent memory; counts are since the machine's process began, but for writes that were dropped, which go on with a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PmemStatus {
+    /// Its name.
+    pub id: String,
+    /// The file.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// Whether the guest can only read it.
+    pub readonly: bool,
+    /// Its first guest-physical address.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Flushes that the guest asked for.
+    pub flushes: u64,
+    /// Flushes that the host could not do.
+    pub errors: u64,
+    /// Accesses by which the guest wrote what it can only read, each of a few bytes.
+    pub dropped_writes: u64,
+}
+
 /// A network device; counts are of frames since the machine's process began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NetStatus {

@@ -7,6 +7,7 @@ use dimmer_devices::places::PlaceStatus;
 use super::Machine;
 use super::ram::{BOOT, FIRMWARE};
 use crate::audit::{Audit, Claim, compare};
+use crate::spec::PmemSpec;
 
 impl Machine {
     /// Holds the books of all memory devices against those of KVM and of the host.
@@ -19,12 +20,15 @@ impl Machine {
         let mut claims = self.fixed();
         if let Some(slots) = &slots {
             let plugged = |id: &str| Some(slots.status(id)?.plugged_size).filter(|size| *size > 0);
-            let claim = |holding: Holding| Claim { plugged_size: plugged(&holding.id), holding };
+            let claim = |holding: Holding| {
+                let plugged_size = plugged(&holding.id);
+                Claim { holding, plugged_size, reachable: true }
+            };
             claims.extend(slots.holdings().into_iter().map(claim));
         }
         for device in &virtio_mem {
             let plugged_size = Some(device.status().plugged_size);
-            claims.push(Claim { holding: device.device().holding(), plugged_size });
+            claims.push(Claim { holding: device.device().holding(), plugged_size, reachable: true });
         }
         match self.ram.books() {
             Ok(mut books) => {
@@ -50,10 +54,15 @@ impl Machine {
         let backed = self.layout.firmware.iter().filter(|piece| piece.kind.has_memory());
         let claim = |id: &str, ranges: Vec<GuestRange>, plugged_size| {
             let holding = Holding { id: id.to_owned(), ranges };
-            (!holding.ranges.is_empty()).then_some(Claim { holding, plugged_size })
+            (!holding.ranges.is_empty()).then_some(Claim { holding, plugged_size, reachable: true })
         };
         let boot = claim(BOOT, self.layout.ram.clone(), Some(self.spec.memory.size));
         let firmware = claim(FIRMWARE, backed.map(|piece| piece.range).collect(), None);
-        boot.into_iter().chain(firmware).collect()
+        let pmem = |(pmem, range): (&PmemSpec, &GuestRange)| {
+            let holding = Holding { id: pmem.id.clone(), ranges: vec![*range] };
+            Claim { holding, plugged_size: pmem.size, reachable: !pmem.readonly }
+        };
+        let pmems = self.spec.pmems.iter().zip(&self.layout.pmems).map(pmem);
+        boot.into_iter().chain(firmware).chain(pmems).collect()
     }
 }

@@ -9,9 +9,9 @@ use dimmer_devices::irq::IrqLine;
 use dimmer_devices::memory::GuestRange;
 use kvm_bindings::{
     CpuId, KVM_CAP_DISABLE_QUIRKS2, KVM_IOAPIC_NUM_PINS, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC,
-    KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES, KVM_X86_QUIRK_SLOT_ZAP_ALL, KvmIrqRouting,
-    kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
-    kvm_userspace_memory_region,
+    KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, KVM_X86_QUIRK_SLOT_ZAP_ALL,
+    KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1,
+    kvm_irq_routing_irqchip, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
@@ -19,7 +19,7 @@ use super::cpu_nested;
 use super::cpu_vendor::{self, NoSuchVendor};
 use super::kvm_error::{KvmError, at};
 use super::mce::kvm::{answer_capabilities, capabilities};
-use super::ram::{MemorySlots, most_runs};
+use super::ram::{MemorySlots, Writes, most_runs};
 use super::state::msrs;
 use crate::layout;
 use crate::spec::CpuVendor;
@@ -223,11 +223,15 @@ impl MemorySlots for Board {
         number: u32,
         range: GuestRange,
         host: *mut u8,
-        watched: bool,
+        writes: Writes,
     ) -> Result<(), KvmError> {
         let region = kvm_userspace_memory_region {
             slot: number,
-            flags: if watched { KVM_MEM_LOG_DIRTY_PAGES } else { 0 },
+            flags: match writes {
+                Writes::Free => 0,
+                Writes::Logged => KVM_MEM_LOG_DIRTY_PAGES,
+                Writes::Refused => KVM_MEM_READONLY,
+            },
             guest_phys_addr: range.start,
             memory_size: range.size,
             userspace_addr: host.addr() as u64,

@@ -11,6 +11,7 @@ use dimmer_devices::virtio_mem::{RequestRecord, VirtioMemError};
 use super::balloon;
 use super::disk::Disk;
 use super::net::Net;
+use super::pmem::Pmem;
 use super::vsock::Vsock;
 use super::wiring::MemoryDevice;
 use super::{End, Machine};
@@ -89,6 +90,7 @@ impl Machine {
             places: self.wiring.places(),
             balloon,
             nets: self.wiring.nets.iter().map(Net::status).collect(),
+            pmems: self.wiring.pmems.iter().map(Pmem::status).collect(),
             vsock: self.wiring.vsock.as_ref().map(Vsock::status),
             disks: self.wiring.disks.iter().map(Disk::status).collect(),
             faults: self.outside.faults.list(),

@@ -89,6 +89,7 @@ fn confine(own: &Own, spec: &MachineSpec, is_forked: bool) -> Result<(), String>
     paths.read(&spec.kernel);
     spec.initramfs.iter().for_each(|path| paths.read(path));
     spec.disks.iter().for_each(|disk| paths.read(&disk.path));
+    spec.pmems.iter().for_each(|pmem| paths.read(&pmem.path));
     paths.device(Path::new("/dev/null"));
     if let KvmSpec::Path(path) = &own.sandbox.kvm {
         paths.device(path);

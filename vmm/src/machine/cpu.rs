@@ -130,7 +130,7 @@ impl Cpu {
             Ok(VcpuExit::InternalError) => self.internal_error()?,
             Ok(exit) => self.surroundings.handle(exit)?,
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Ok(Came::Back),
-            Err(error) => return Err(Wake::Failed(format!("KVM cannot run a vCPU: {error}"))),
+            Err(error) => return Err(Wake::Failed(unable(error))),
         }
         Ok(Came::Out)
     }
@@ -175,6 +175,17 @@ impl Cpu {
         }
         Ok(())
     }
+}
+
+/// Why KVM cannot run a vCPU.
+fn unable(error: kvm_ioctls::Error) -> String {
+    let why = match error.errno() {
+        libc::EFAULT => {
+            ": the host has nothing behind memory that the guest uses (was a file cut short, or is its storage full?)"
+        }
+        _ => "",
+    };
+    format!("KVM cannot run a vCPU: {error}{why}")
 }
 
 impl Surroundings {

@@ -7,6 +7,7 @@ use dimmer_devices::fault::FaultError;
 use super::board::BoardError;
 use super::boot::BootError;
 use super::kvm_error::KvmError;
+use super::pmem::PmemError;
 use super::ram::RamError;
 use super::restoring::RestoreError;
 use super::vcpu::VcpuError;
@@ -42,6 +43,9 @@ pub enum MachineError {
         /// What KVM allows.
         most: usize,
     },
+    /// Persistent memory could not be had.
+    #[error(transparent)]
+    Pmem(#[from] PmemError),
     /// Memory does not fit into the address space.
     #[error(transparent)]
     Layout(#[from] LayoutError),

@@ -104,6 +104,12 @@ fn check_devices(machine: &MachineSpec) -> Result<(), Refusal> {
             disk.id
         )));
     }
+    if let Some(pmem) = machine.pmems.iter().find(|pmem| !pmem.readonly) {
+        return Err(Refusal::Conflict(format!(
+            "persistent memory {} is written by this machine, and no other one can have it (with readonly=on both can)",
+            pmem.id
+        )));
+    }
     if let Some(net) = machine.nets.first() {
         return Err(Refusal::Conflict(format!(
             "network device {} is on a wire that no other machine can have",

@@ -167,6 +167,10 @@ impl Mapping {
                     let flags = MapFlags::FIXED | MapFlags::SHARED | MapFlags::NORESERVE;
                     mmap(start, len, prot, flags, file, offset + part.start)?
                 }
+                Store::Persistent { file, readonly } => {
+                    let prot = if *readonly { ProtFlags::READ } else { prot };
+                    mmap(start, len, prot, MapFlags::FIXED | MapFlags::SHARED, file, part.start)?
+                }
             };
         }
         Ok(())
@@ -195,7 +199,7 @@ impl Mapping {
     }
 
     fn advise(&self, part: &Range<u64>) {
-        if matches!(self.store, Store::Huge(_)) {
+        if matches!(self.store, Store::Huge(_) | Store::Persistent { .. }) {
             return;
         }
         let advice = if self.spec.thp { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
@@ -211,7 +215,7 @@ impl Mapping {
     fn explain(&self, step: &'static str, size: u64, error: rustix::io::Errno) -> MappingError {
         match self.store {
             Store::Huge(page) => shortage(page, size, error).into(),
-            Store::Anonymous | Store::File { .. } => at(step, size)(error),
+            Store::Anonymous | Store::File { .. } | Store::Persistent { .. } => at(step, size)(error),
         }
     }
 }

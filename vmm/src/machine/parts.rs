@@ -1,5 +1,6 @@
 //! What devices are made of, and the places that virtio devices have.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::{Bus, Overlap, SharedDevice};
@@ -24,6 +25,8 @@ pub struct Parts<'a> {
     pub spec: &'a MachineSpec,
     /// Where memory lies.
     pub layout: &'a Layout,
+    /// The files of persistent memory.
+    pub files: &'a [Arc<File>],
     /// Where interrupts go.
     pub board: &'a Arc<Board>,
     /// Guest memory.

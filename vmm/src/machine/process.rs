@@ -12,7 +12,7 @@ use super::end::End;
 use super::event_loop::{self, Sources, Waiting};
 use super::signals::Signals;
 use super::wake::{Wake, Waker};
-use super::{Machine, MachineError, confinement, reserve, restoring};
+use super::{Machine, MachineError, confinement, gone, reserve, restoring};
 use crate::access::Access;
 use crate::api;
 use crate::cli::{LogFormat, sandbox_words};
@@ -82,6 +82,7 @@ pub fn run(start: Start, own: &Own, ready: impl FnOnce()) -> Result<End, Machine
     let kvm = host::open_kvm(&own.sandbox.kvm)?;
     host::check_nodes(&spec.numa)?;
     confinement::prepare(own, &spec, source)?;
+    gone::watch().map_err(|error| MachineError::EventLoop(format!("SIGBUS: {error}")))?;
     socket::configure(own.sandbox.sockets.clone());
     let hub = Arc::new(Hub::default());
     let signals = Signals::new().map_err(|e| MachineError::EventLoop(e.to_string()))?;

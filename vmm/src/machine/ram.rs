@@ -11,6 +11,7 @@
 //! guest. The lock of this module is taken before the guest is held, so that whoever holds the guest
 //! must not ask for guest memory.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use dimmer_devices::bus::lock;
@@ -20,13 +21,13 @@ use dimmer_devices::memory_map::{MemoryMap, Region};
 use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 
 use super::hold::Hold;
-use super::mapping::{Mapping, MappingError, MappingSpec, StoreError, Stores};
+use super::mapping::{Mapping, MappingError, MappingSpec, Store, StoreError, Stores};
 use crate::chain::chain;
-use area::Area;
+use area::{Area, Keeping};
 pub use area::{AreaSpec, BOOT, FIRMWARE, Purpose};
 pub use bindings::Bindings;
 use kvm::{Ledger, Told};
-pub use kvm::{MemorySlots, most_runs};
+pub use kvm::{MemorySlots, Writes, most_runs};
 pub use loaded::{Contents, LoadError};
 use prepared::Prepared;
 use published::{Published, region};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub bindings: Bindings,
     /// Where it can be.
     pub areas: Vec<AreaSpec>,
+    /// The files of persistent memory, in the order of its areas.
+    pub files: Vec<Arc<File>>,
 }
 
 /// Guest RAM and everything that can become guest RAM.
@@ -85,7 +88,8 @@ struct State {
 #[derive(Debug)]
 struct Live {
     number: u32,
-    region: Arc<Region>,
+    /// None where devices do not reach it.
+    region: Option<Arc<Region>>,
 }
 
 /// Guest memory could not be set up.
@@ -114,11 +118,17 @@ impl Ram {
     /// # Errors
     /// [`RamError`] when the host or KVM refuses.
     pub fn new(parts: Parts) -> Result<Self, RamError> {
-        let Parts { kvm, hold, faults, mapping, bindings, areas } = parts;
-        let mut stores = Stores::open(&mapping.backing)?;
+        let Parts { kvm, hold, faults, mapping, bindings, areas, files } = parts;
+        let (mut stores, mut files) = (Stores::open(&mapping.backing)?, files.into_iter());
         let area = |spec: AreaSpec| {
             let GuestRange { start, size } = spec.range;
-            let mapping = Mapping::new(size, stores.next(size)?, &mapping);
+            let mapping = match spec.purpose {
+                Purpose::Pmem { readonly, .. } => {
+                    let file = files.next().expect("there is a file for each");
+                    Mapping::new(size, Store::Persistent { file, readonly }, &MappingSpec::PERSISTENT)
+                }
+                _ => Mapping::new(size, stores.next(size)?, &mapping),
+            };
             Ok(Area::new(spec, mapping.map_err(|error| RamError::Mapping { start, error })?))
         };
         let areas = areas.into_iter().map(area).collect::<Result<Vec<_>, RamError>>()?;
@@ -127,7 +137,7 @@ impl Ram {
         let prepared = Prepared::default();
         let ram = Self { areas, hold, faults, bindings, state, prepared, published };
         for area in &ram.areas {
-            if let Purpose::Fixed(owner) = area.purpose {
+            if let Some(owner) = area.purpose.owner() {
                 ram.back(owner, area.range)?;
             }
         }
@@ -157,7 +167,12 @@ impl Ram {
         }
     }
 
-    /// Gives a fresh VM everything that is backed, emptied of what the guest had in it. No vCPU and no
+    /// Accesses that were counted so in the area that begins at `start`: in memory that can only be read, writes.
+    pub fn strays(&self, start: u64) -> u64 {
+        self.areas.iter().find(|area| area.range.start == start).map_or(0, Area::strays)
+    }
+
+    /// Gives a fresh VM everything that is backed, emptied of what the guest had in it but for what persists. No vCPU and no
     /// device uses it.
     ///
     /// # Errors
@@ -168,9 +183,11 @@ impl Ram {
         for slot in state.slots.iter() {
             let area = self.area(slot.range)?;
             let failed = |error| RamError::Mapping { start: slot.range.start, error };
-            area.mapping.conceal(&area.part(slot.range)).map_err(failed)?;
-            self.reveal(area, &slot.owner, slot.range).map_err(failed)?;
-            area.pages.mark(&area.part(slot.range));
+            if area.purpose.keeping() == Keeping::Ram {
+                area.mapping.conceal(&area.part(slot.range)).map_err(failed)?;
+                self.reveal(area, &slot.owner, slot.range).map_err(failed)?;
+                area.pages.mark(&area.part(slot.range));
+            }
             told.push(Told::new(area, &slot.owner, slot.range));
         }
         let numbers = state.kvm.renew(told)?;
@@ -217,7 +234,7 @@ impl Ram {
         } else {
             state.kvm.pretend(&told)
         };
-        self.published.change(&plan.old, regions.iter().cloned());
+        self.published.change(&plan.old, regions.iter().flatten().cloned());
         let live = numbers.into_iter().zip(regions).map(|(number, region)| Live { number, region });
         let gone = state.slots.replace(plan, live.collect());
         Ok(gone)
@@ -231,7 +248,7 @@ impl Ram {
         range: GuestRange,
         gone: Vec<Slot<Live>>,
     ) -> Result<(), HostError> {
-        let mut regions: Vec<_> = gone.into_iter().map(|slot| slot.data.region).collect();
+        let mut regions: Vec<_> = gone.into_iter().filter_map(|slot| slot.data.region).collect();
         self.published.wait_for_views(&mut regions)?;
         if self.is_real(owner, Point::Discard)? {
             area.mapping.conceal(&area.part(range)).map_err(|error| host_error(&error))?;
@@ -280,11 +297,15 @@ impl HostMemory for Ram {
     }
 }
 
+/// What devices reach of a slot's memory: a write to what can only be read would be this process's end.
 #[expect(unsafe_code, reason = "lets devices read and write a part of an area")]
-fn new_region(told: &Told) -> Result<Arc<Region>, HostError> {
+fn new_region(told: &Told) -> Result<Option<Arc<Region>>, HostError> {
+    if told.keeping == Keeping::ReadOnly {
+        return Ok(None);
+    }
     // SAFETY: areas live as long as `Ram`, and devices, which read the map, are dropped before it. The
     // memory within an area goes only when nobody has a view of the region (see `Ram::discard`).
-    unsafe { region(told.range, told.host, told.written.clone()) }
+    unsafe { region(told.range, told.host, told.written.clone()) }.map(Some)
 }
 
 fn host_error(error: &dyn std::error::Error) -> HostError {

@@ -53,6 +53,8 @@ impl Machine {
         let (board, vcpus) = self.kvm_state(vcpus)?;
         let mut spec = self.spec.clone();
         (spec.dimms, spec.faults) = (Vec::new(), Vec::new());
+        // Who goes on from it has files as long as these, and makes none.
+        spec.pmems.iter_mut().for_each(|pmem| pmem.size = None);
         Ok(MachineState {
             spec,
             resets: self.resets,

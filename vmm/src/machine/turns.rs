@@ -122,7 +122,10 @@ impl Drop for Turns {
     fn drop(&mut self) {
         lock(&self.shared.state).ended = true;
         self.shared.bell.ring();
-        if let Some(thread) = self.thread.take() {
+        // A thread whose storage does not answer is left behind; the process is about to end.
+        if self.settle()
+            && let Some(thread) = self.thread.take()
+        {
             // It blocks on nothing but the bell and what it watches. Its panic was heard of when it came.
             let _ = thread.join();
         }

@@ -2,6 +2,7 @@
 
 mod balloon;
 mod error;
+mod files;
 mod memory;
 mod processors;
 mod rng;
@@ -31,6 +32,7 @@ use super::board::Pin;
 use super::disk::Disk;
 use super::net::Net;
 use super::parts::{Parts, Transports};
+use super::pmem::Pmem;
 use super::serial_console::SerialConsole;
 use super::vsock::Vsock;
 use super::wake::{Wake, Waker};
@@ -79,6 +81,8 @@ pub struct Wiring {
     pub disks: Vec<Disk>,
     /// The network devices, likewise.
     pub nets: Vec<Net>,
+    /// Persistent memory, likewise.
+    pub pmems: Vec<Pmem>,
     /// The balloon, if there is one.
     pub balloon: Option<SharedBalloon>,
     /// The socket device, if there is one.
@@ -121,11 +125,12 @@ impl Wiring {
             None => None,
         };
         let virtio_mem = memory::virtio_mem(parts, &mut transports)?;
-        let disks = disks(parts, &mut transports)?;
-        let nets = nets(parts, &mut transports)?;
+        let disks = files::disks(parts, &mut transports)?;
+        let nets = files::nets(parts, &mut transports)?;
         let rng = rng::rng(parts, &mut transports)?;
         let balloon = balloon::balloon(parts, &mut transports)?;
         let vsock = vsock::vsock(parts, &mut transports)?;
+        let pmems = files::pmems(parts, &mut transports)?;
         let places = memory::places(parts, &ged, &mut ports, &mut transports)?;
         memory::unplugged(parts, &mut mmio)?;
         Ok(Self {
@@ -138,6 +143,7 @@ impl Wiring {
             places,
             disks,
             nets,
+            pmems,
             balloon,
             vsock,
             rng,
@@ -155,6 +161,7 @@ impl Wiring {
         self.virtio_mem.len()
             + self.disks.len()
             + self.nets.len()
+            + self.pmems.len()
             + usize::from(self.agent.is_some())
             + usize::from(self.rng.is_some())
             + usize::from(self.balloon.is_some())
@@ -194,6 +201,7 @@ impl Wiring {
         self.disks.iter().for_each(Disk::reset);
         self.nets.iter().for_each(|net| net.device.reset());
         self.vsock.iter().for_each(|vsock| vsock.device.reset());
+        self.pmems.iter().for_each(|pmem| pmem.device.reset());
         if let Some(rng) = &self.rng {
             lock(rng).system_reset();
         }
@@ -264,22 +272,6 @@ impl Wiring {
         let virtio_mem = || self.virtio_mem().into_iter().find(|device| lock(device).device().id() == id);
         dimm.map(MemoryDevice::Dimm).or_else(|| virtio_mem().map(MemoryDevice::VirtioMem))
     }
-}
-
-fn disks(parts: &Parts<'_>, transports: &mut Transports<'_>) -> Result<Vec<Disk>, WiringError> {
-    let (wanted, most) = (&parts.spec.disks, transports.left());
-    if wanted.len() > most {
-        return Err(WiringError::TooMany { flag: "--disk", asked: wanted.len(), most });
-    }
-    wanted.iter().map(|disk| Ok(Disk::new(disk, parts.waker.clone(), transports)?)).collect()
-}
-
-fn nets(parts: &Parts<'_>, transports: &mut Transports<'_>) -> Result<Vec<Net>, WiringError> {
-    let (wanted, most) = (&parts.spec.nets, transports.left());
-    if wanted.len() > most {
-        return Err(WiringError::TooMany { flag: "--net", asked: wanted.len(), most });
-    }
-    wanted.iter().map(|net| Ok(Net::new(net, parts.waker.clone(), transports)?)).collect()
 }
 
 fn watchdog(parts: &Parts<'_>, ports: &mut Bus) -> Result<Option<Arc<Mutex<Watchdog>>>, WiringError> {

@@ -16,6 +16,7 @@ pub mod fork;
 pub mod kvm;
 pub mod memory;
 pub mod net;
+pub mod pmem;
 pub mod server;
 pub mod signals;
 pub mod snapshot;

@@ -1,7 +1,7 @@
 //! The kinds of threads that a machine has.
 
 use super::calls::{
-    Calls, common, console, disk, event_loop, fork, memory, net, server, signals, snapshot, vcpu, vsock,
+    Calls, common, console, disk, event_loop, fork, memory, net, pmem, server, signals, snapshot, vcpu, vsock,
 };
 
 /// See the module.
@@ -17,6 +17,8 @@ pub enum Kind {
     Disk,
     /// A network device.
     Net,
+    /// Persistent memory.
+    Pmem,
     /// The socket device.
     Vsock,
     /// What the guest writes to its console.
@@ -33,12 +35,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EventLoop,
         Self::Vcpu,
         Self::Server,
         Self::Disk,
         Self::Net,
+        Self::Pmem,
         Self::Vsock,
         Self::Console,
         Self::Memory,
@@ -55,6 +58,7 @@ impl Kind {
             Self::Server => ("api, qmp", "clients of a socket"),
             Self::Disk => ("disk", "a disk"),
             Self::Net => ("net", "a network device"),
+            Self::Pmem => ("pmem", "persistent memory"),
             Self::Vsock => ("vsock", "the socket device"),
             Self::Console => ("console", "output of the serial console"),
             Self::Memory => ("prealloc, reset", "memory that is populated, or emptied"),
@@ -73,6 +77,7 @@ impl Kind {
             Self::Server => &[common::CALLS, server::CALLS],
             Self::Disk => &[common::CALLS, disk::CALLS],
             Self::Net => &[common::CALLS, net::CALLS],
+            Self::Pmem => &[common::CALLS, pmem::CALLS],
             Self::Vsock => &[common::CALLS, vsock::CALLS],
             Self::Console => &[common::CALLS, console::CALLS],
             Self::Memory => &[common::CALLS, memory::CALLS],

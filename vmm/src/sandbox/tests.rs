@@ -199,7 +199,7 @@ fn files_are_opened_by_those_alone_who_may_and_only_where_it_is_allowed() {
     let dir = tempfile::tempdir().unwrap();
     let allowed = dir.path().join("allowed");
     fs::create_dir(&allowed).unwrap();
-    for kind in [Kind::Vcpu, Kind::Disk, Kind::Vsock, Kind::Server] {
+    for kind in [Kind::Vcpu, Kind::Disk, Kind::Pmem, Kind::Vsock, Kind::Server] {
         let output = run(kind, "open", Some(&allowed));
         assert_eq!(output.status.code(), Some(4), "{kind:?}: {}", said(&output));
         assert!(said(&output).contains("does not allow: openat"), "{kind:?}: {}", said(&output));

@@ -14,6 +14,7 @@ use dimmer_devices::virtio::block::BlockState;
 use dimmer_devices::virtio::console::ConsoleState;
 use dimmer_devices::virtio::mmio::MmioState;
 use dimmer_devices::virtio::net::NetState;
+use dimmer_devices::virtio::pmem::PmemState;
 use dimmer_devices::virtio::vsock::VsockState;
 use dimmer_devices::virtio_mem::VirtioMemState;
 use dimmer_devices::watchdog::WatchdogState;
@@ -86,7 +87,7 @@ pub struct FilesState {
 pub struct MemoryState {
     /// What is plugged, ascending and apart: a piece for each KVM memory slot.
     pub pieces: Vec<Piece>,
-    /// Accesses of the guest to places where nothing is plugged: of boot RAM, then of each window.
+    /// Accesses of the guest to places where nothing is plugged: of boot RAM, then of each window, then of persistent memory.
     pub strays: Vec<u64>,
 }
 
@@ -120,6 +121,9 @@ pub struct DevicesState {
     pub disks: Vec<MmioState<BlockState>>,
     /// The network devices, likewise.
     pub nets: Vec<MmioState<NetState>>,
+    /// Persistent memory, likewise; what is in it is not saved.
+    #[serde(default)]
+    pub pmems: Vec<MmioState<PmemState>>,
     /// The device with random bytes, if it has one.
     pub rng: Option<MmioState<()>>,
     /// The balloon, if it has one.

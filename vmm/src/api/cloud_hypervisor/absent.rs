@@ -6,8 +6,8 @@ use super::super::BASE;
 const ONE_MACHINE: &str =
     "a process of Dimmer has the one machine that its command line made, and ends with it";
 /// What is on virtio-mmio cannot come later.
-const NO_BUS: &str = "only memory devices are added to a running machine (POST /api/v1/memory-devices); disks, network devices and \
-    the socket device are said on the command line (--disk, --net, --vsock)";
+const NO_BUS: &str = "only memory devices are added to a running machine (POST /api/v1/memory-devices); disks, \
+    persistent memory, network devices and the socket device are said on the command line (--disk, --pmem, --net, --vsock)";
 
 const CALLS: [(&str, &str); 17] = [
     ("vm.create", ONE_MACHINE),

@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 
-use dimmer_devices::memory::MemoryStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::control::BalloonStatus;
+use crate::control::VmInfo;
 use crate::spec::{MachineSpec, NodeSpec, SerialSpec};
-pub use devices::{BalloonConfig, DiskConfig, NetConfig, VsockConfig};
+pub use devices::{BalloonConfig, DiskConfig, NetConfig, PmemConfig, VsockConfig};
 pub use memory::MemoryConfig;
 
 mod devices;
@@ -34,6 +33,8 @@ pub struct VmConfig {
     pub numa: Option<Vec<NumaConfig>>,
     /// Disks, if there are any.
     pub disks: Option<Vec<DiskConfig>>,
+    /// Persistent memory, if there is any.
+    pub pmem: Option<Vec<PmemConfig>>,
     /// Network devices, if there are any.
     pub net: Option<Vec<NetConfig>>,
     /// The balloon, if there is one.
@@ -102,12 +103,12 @@ pub struct NumaDistance {
 }
 
 impl VmConfig {
-    /// The machine `spec`, whose memory devices and balloon are these now.
-    pub fn new(spec: &MachineSpec, devices: &[MemoryStatus], balloon: Option<&BalloonStatus>) -> Self {
+    /// The machine `spec`, of which `info` is said now.
+    pub fn new(spec: &MachineSpec, info: &VmInfo) -> Self {
         let off = ConsoleConfig { mode: "Off", file: None, socket: None };
         Self {
             cpus: CpusConfig { boot_vcpus: spec.cpus, max_vcpus: spec.max_cpus, nested: spec.nested },
-            memory: MemoryConfig::new(spec, devices),
+            memory: MemoryConfig::new(spec, &info.memory_devices),
             payload: PayloadConfig {
                 kernel: spec.kernel.clone(),
                 initramfs: spec.initramfs.clone(),
@@ -118,8 +119,9 @@ impl VmConfig {
             pvpanic: true,
             numa: some(spec.numa.iter().map(|node| NumaConfig::new(node, spec))),
             disks: some(spec.disks.iter().map(DiskConfig::new)),
+            pmem: some(info.pmems.iter().map(PmemConfig::new)),
             net: some(spec.nets.iter().map(NetConfig::new)),
-            balloon: balloon.map(BalloonConfig::new),
+            balloon: info.balloon.as_ref().map(BalloonConfig::new),
             vsock: spec.vsock.as_ref().map(VsockConfig::new),
         }
     }

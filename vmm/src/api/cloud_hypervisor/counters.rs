@@ -7,13 +7,13 @@ use axum::extract::State;
 
 use super::super::errors::AnyProblem;
 use super::super::{Problem, Shared};
-use crate::control::{Command, DiskStatus, NetStatus, Reply, VsockStatus};
+use crate::control::{Command, DiskStatus, NetStatus, PmemStatus, Reply, VsockStatus};
 
 /// Counters by device and name.
 type Counters = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Shows counters by device and name, all since this VMM started: of a virtio-mem device, how many requests of its driver were
-/// answered in which way, as `plug_ack`; of a disk, its reads, writes and their bytes; of a network device, its frames; of the socket device
+/// answered in which way, as `plug_ack`; of a disk, its reads, writes and their bytes; of persistent memory, its flushes; of a network device, its frames; of the socket device
 /// (`vsock`), its bytes.
 #[utoipa::path(get, path = "/vm.counters", responses(
     (status = 200, description = "The counters", body = BTreeMap<String, BTreeMap<String, u64>>),
@@ -31,6 +31,7 @@ pub async fn counters(State(api): Shared) -> Result<Json<Counters>, Problem> {
     };
     let mut all: Counters = counts.requests.into_iter().map(|(id, counts)| (id, names(counts))).collect();
     all.extend(info.disks.into_iter().map(disk));
+    all.extend(info.pmems.into_iter().map(pmem));
     all.extend(info.nets.into_iter().map(net));
     all.extend(info.vsock.map(vsock));
     Ok(Json(all))
@@ -48,6 +49,12 @@ fn disk(disk: DiskStatus) -> (String, BTreeMap<String, u64>) {
         ("read_bytes", read_bytes),
         ("write_bytes", written_bytes),
     ];
+    named(id, &counts)
+}
+
+fn pmem(pmem: PmemStatus) -> (String, BTreeMap<String, u64>) {
+    let PmemStatus { id, flushes, errors, dropped_writes, .. } = pmem;
+    let counts = [("flush_ops", flushes), ("flush_errors", errors), ("dropped_writes", dropped_writes)];
     named(id, &counts)
 }
 

@@ -17,7 +17,7 @@ const CALLS: [(&str, &str); 18] = [
     ("metrics", "there is GET"),
     ("mmds", "a machine of Dimmer has no metadata service"),
     ("network-interfaces", "network devices are said on the command line: --net"),
-    ("pmem", "persistent memory is said on the command line of dimmer run: --firmware-range"),
+    ("pmem", "persistent memory is said on the command line: --pmem"),
     ("serial", "the serial console is said on the command line of dimmer run"),
     ("snapshot", "there is PUT of /snapshot/create; dimmer run --restore DIR goes on from a snapshot"),
     ("vm", "there is PATCH"),

@@ -11,7 +11,7 @@ use std::process::Command as Process;
 use dimmer_devices::memory::State;
 use serde_json::{Value, json};
 
-use super::fake::{DEADLINE, FakeMachine, accept, accept_cpus, device, disk, info, net};
+use super::fake::{DEADLINE, FakeMachine, accept, accept_cpus, device, disk, info, net, pmem};
 use super::raw::request;
 use crate::api::types::Resize;
 use crate::control::{Command, Counts, Reply, VmInfo, VmState};
@@ -145,7 +145,8 @@ fn what_it_asks_for_has_its_shape() {
         })),
         _ => {
             let info = info(VmState::Running, vec![device("vmem0", State::Plugged)]);
-            Ok(Reply::Info(VmInfo { disks: vec![disk()], nets: vec![net()], ..info }))
+            let (disks, pmems, nets) = (vec![disk()], vec![pmem()], vec![net()]);
+            Ok(Reply::Info(VmInfo { disks, pmems, nets, ..info }))
         }
     });
     let ask = |call| -> Value {
@@ -156,11 +157,15 @@ fn what_it_asks_for_has_its_shape() {
     let disk = json!({"read_ops": 1, "write_ops": 2, "read_bytes": 4, "write_bytes": 5});
     let net = json!({"tx_frames": 7, "rx_frames": 8});
     let vmem0 = json!({"plug_ack": 7, "unplug-all_none": 1});
-    assert_eq!(ask("vm.counters"), json!({"vmem0": vmem0, "disk0": disk, "net0": net}));
+    let pmem = json!({"flush_ops": 12, "flush_errors": 13, "dropped_writes": 14});
+    let counters = json!({"vmem0": vmem0, "disk0": disk, "pmem0": pmem, "net0": net});
+    assert_eq!(ask("vm.counters"), counters);
     let info = ask("vm.info");
     assert_eq!((&info["memory_actual_size"], &info["state"]), (&json!(5 * GIB), &json!("running")));
     let config = &info["config"];
     assert_eq!(config["cpus"], json!({"boot_vcpus": 2, "max_vcpus": 4, "nested": false}));
+    let pmem = json!({"id": "pmem0", "file": "/pmem", "size": 64 * MIB, "discard_writes": true});
+    assert_eq!(config["pmem"], json!([pmem]));
     let memory = &config["memory"];
     assert_eq!((&memory["size"], &memory["hotplug_method"]), (&json!(4 * GIB), &json!("VirtioMem")));
     assert_eq!((&memory["hotplug_size"], &memory["hotplugged_size"]), (&json!(8 * GIB), &json!(GIB)));

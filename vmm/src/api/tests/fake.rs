@@ -15,8 +15,8 @@ use crate::api::Server;
 use crate::api::limits::Limits;
 use crate::api::server::start_within;
 use crate::control::{
-    BalloonStatus, Command, DiskStatus, Forked, Mailbox, NetStatus, Refusal, Reply, VmInfo, VmState,
-    VsockStatus,
+    BalloonStatus, Command, DiskStatus, Forked, Mailbox, NetStatus, PmemStatus, Refusal, Reply, VmInfo,
+    VmState, VsockStatus,
 };
 use crate::events::Hub;
 use crate::qmp;
@@ -141,6 +141,7 @@ pub fn info(state: VmState, memory_devices: Vec<MemoryStatus>) -> VmInfo {
         places: Vec::new(),
         balloon: None,
         disks: Vec::new(),
+        pmems: Vec::new(),
         nets: Vec::new(),
         vsock: None,
         faults: Vec::new(),
@@ -161,6 +162,20 @@ pub fn disk() -> DiskStatus {
         read_bytes: 4,
         written_bytes: 5,
         errors: 6,
+    }
+}
+
+/// Persistent memory that counts likewise.
+pub fn pmem() -> PmemStatus {
+    PmemStatus {
+        id: "pmem0".to_owned(),
+        path: "/pmem".into(),
+        readonly: true,
+        start: 16 * GIB,
+        size: 64 * MIB,
+        flushes: 12,
+        errors: 13,
+        dropped_writes: 14,
     }
 }
 

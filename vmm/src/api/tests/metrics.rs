@@ -2,7 +2,7 @@
 
 use dimmer_devices::memory::{EventSink, MemoryEvent, State};
 
-use super::fake::{FakeMachine, device, disk, info, net, vsock, with_balloon};
+use super::fake::{FakeMachine, device, disk, info, net, pmem, vsock, with_balloon};
 use super::raw::{exchange, request};
 use crate::control::{Command, Counts, Reply, VmInfo, VmState};
 use crate::units::GIB;
@@ -16,7 +16,8 @@ fn machine() -> FakeMachine {
         }
         _ => {
             let info = info(VmState::Running, vec![device("vmem0", State::Unplugging)]);
-            Ok(Reply::Info(VmInfo { disks: vec![disk()], nets: vec![net()], vsock: Some(vsock()), ..info }))
+            let (disks, pmems) = (vec![disk()], vec![pmem()]);
+            Ok(Reply::Info(VmInfo { disks, pmems, nets: vec![net()], vsock: Some(vsock()), ..info }))
         }
     })
 }
@@ -49,6 +50,9 @@ fn every_number_is_there_by_name() {
         r#"dimmer_disk_requests_total{id="disk0",what="write"} 2"#.to_owned(),
         r#"dimmer_disk_requests_total{id="disk0",what="failed"} 6"#.to_owned(),
         r#"dimmer_disk_transferred_bytes_total{id="disk0",what="read"} 4"#.to_owned(),
+        r#"dimmer_pmem_requests_total{id="pmem0",what="flush"} 12"#.to_owned(),
+        r#"dimmer_pmem_requests_total{id="pmem0",what="failed"} 13"#.to_owned(),
+        r#"dimmer_pmem_dropped_writes_total{id="pmem0",what="write"} 14"#.to_owned(),
         r#"dimmer_net_frames_total{id="net0",what="received"} 8"#.to_owned(),
         r#"dimmer_memory_change_duration_seconds_count{kind="virtio-mem",change="plug",outcome="done"} 1"#
             .to_owned(),

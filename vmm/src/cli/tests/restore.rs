@@ -88,7 +88,7 @@ fn the_console_is_the_snapshots_unless_it_is_sent_elsewhere() {
 }
 
 /// What says how a machine is made, which the snapshot has said.
-const MADE: [&[&str]; 13] = [
+const MADE: [&[&str]; 14] = [
     &["--cmdline", "quiet"],
     &["--cmdline", super::super::DEFAULT_CMDLINE],
     &["--cpus", "1"],
@@ -100,6 +100,7 @@ const MADE: [&[&str]; 13] = [
     &["--memory-hotplug", "method=acpi,slots=1,size=1G"],
     &["--dimm", "id=d0,size=1G"],
     &["--fault", "device=d0,on=map,do=fail"],
+    &["--pmem", "file=p"],
     &["--vsock", "cid=3,path=/v"],
     &["--watch-console"],
 ];

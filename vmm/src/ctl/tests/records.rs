@@ -8,7 +8,7 @@ use dimmer_devices::virtio_mem::RequestRecord;
 use super::{complaint, ctl, done};
 use crate::api::tests::fake::{FakeMachine, info, with_balloon};
 use crate::api::tests::records::fault;
-use crate::audit::{AreaAudit, Audit, DeviceAudit};
+use crate::audit::{AreaAudit, AreaKind, Audit, DeviceAudit};
 use crate::control::{Activity, Command, MceSeverity, Refusal, Reply, VcpuStatus, VmInfo, VmState};
 use crate::units::{GIB, MIB};
 
@@ -117,6 +117,7 @@ fn audit(problems: &[&str]) -> Audit {
     };
     let area = AreaAudit {
         range: GuestRange::new(6 * GIB, 8 * GIB),
+        kind: AreaKind::VirtioMem,
         device: Some("vmem0".to_owned()),
         mapped: 2 * MIB,
         stray_accesses: 5,

@@ -1,20 +1,17 @@
 //! What is on a disk: a file, byte for byte or a qcow2 image with the files that it names.
 //!
-//! Nobody else may write a disk that is written here, nor one that is read: the file is locked (flock(2)) as QEMU and others
-//! do not know of, but every other Dimmer does.
+//! Nobody else may write a disk that is written here, nor one that is read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::Path;
 
+use dimmer_devices::virtio::block::{SECTOR, Work};
 use imago::file::File as Storage;
 use imago::qcow2::Qcow2;
 use imago::raw::Raw;
 use imago::{FormatAccess, FormatDriverBuilder, PermissiveImplicitOpenGate, StorageOpenOptions};
-use rustix::fs::{FlockOperation, flock};
 
-use dimmer_devices::virtio::block::{SECTOR, Work};
-
+use crate::machine::locked::{self, Use};
 use crate::spec::{DiskFormat, DiskSpec};
 
 /// An open disk.
@@ -31,7 +28,7 @@ impl Image {
     /// # Errors
     /// What the host says, that the file is none of this format, or that another machine has it.
     pub fn open(disk: &DiskSpec) -> io::Result<Self> {
-        let lock = locked(&disk.path, disk.readonly)?;
+        let lock = locked::open(&disk.path, if disk.readonly { Use::Read } else { Use::Write })?;
         let options = StorageOpenOptions::new().direct(disk.direct);
         let gate = PermissiveImplicitOpenGate::default();
         let access = match disk.format {
@@ -92,22 +89,6 @@ impl Image {
     pub fn flush(&self) -> io::Result<()> {
         self.access.flush()?;
         self.access.sync()
-    }
-}
-
-fn locked(path: &Path, readonly: bool) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(!readonly).open(path)?;
-    let how = if readonly {
-        FlockOperation::NonBlockingLockShared
-    } else {
-        FlockOperation::NonBlockingLockExclusive
-    };
-    match flock(&file, how) {
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let what = if readonly { "another machine writes it" } else { "another machine has it" };
-            Err(io::Error::other(what))
-        }
-        other => other.map(|()| file).map_err(Into::into),
     }
 }
 

@@ -97,6 +97,8 @@ impl Mapping {
                 data.into_iter().map(|data| data.start - offset..data.end - offset).collect()
             }
             Store::Anonymous | Store::Huge(_) => self.touched(part)?,
+            // It is all in its file.
+            Store::Persistent { .. } => Vec::new(),
         };
         for base in &*lock(&self.bases) {
             found.extend(base.data(part)?);

@@ -24,7 +24,7 @@ impl Mapping {
     /// or stays as it is where too many parts would come of that.
     ///
     /// Huge pages of the host's pool stay, because another may not be there when the guest wants one: that would be the machine's
-    /// end. So does what was set aside in a file.
+    /// end. So do persistent memory, and what was set aside in a file.
     ///
     /// # Errors
     /// [`MappingError`] when the host refuses; all of `part` can be used as before then.
@@ -36,7 +36,7 @@ impl Mapping {
     ) -> Result<u64, MappingError> {
         let size = part.end - part.start;
         match &self.store {
-            Store::Huge(_) => Ok(0),
+            Store::Huge(_) | Store::Persistent { .. } => Ok(0),
             Store::File { .. } if self.spec.reserve => Ok(0),
             Store::File { .. } => self.store.empty(part).map_err(at(STEP, size)).map(|()| size),
             Store::Anonymous if afterwards == Afterwards::ZeroesOrSame && self.lies_over_a_file(part) => {

@@ -16,6 +16,9 @@ pub struct MappingSpec {
 }
 
 impl MappingSpec {
+    /// Of persistent memory, which is all in its file.
+    pub const PERSISTENT: Self = Self { backing: Backing::Anon, prealloc: false, thp: false, reserve: false };
+
     /// What the specification of the machine's memory says.
     pub fn new(memory: &MemorySpec) -> Self {
         let MemorySpec { prealloc, thp, reserve, .. } = *memory;

@@ -1,7 +1,7 @@
 //! Where the pages of guest memory come from: nowhere in particular, the pool of huge pages, or a
 //! file.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,6 +89,13 @@ pub enum Store {
         file: Arc<OwnedFd>,
         /// Where the area starts in it.
         offset: u64,
+    },
+    /// A shared file that keeps what is in it.
+    Persistent {
+        /// The file.
+        file: Arc<File>,
+        /// Whether it can only be read.
+        readonly: bool,
     },
 }
 

@@ -24,7 +24,7 @@ fn ends(parts: Vec<Range<u64>>) -> Vec<(u64, u64)> {
 }
 
 fn revealed(mapping: &Mapping) -> Vec<(u64, u64)> {
-    ends(mapping.revealed(&maps::writable().unwrap()))
+    ends(mapping.revealed(&maps::reachable().unwrap()))
 }
 
 fn allocated(mapping: &Mapping) -> Vec<(u64, u64)> {

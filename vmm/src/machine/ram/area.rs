@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dimmer_devices::memory::GuestRange;
 use dimmer_devices::written::{Pages, Written};
 
+use crate::audit::AreaKind;
 use crate::layout::Layout;
 use crate::machine::mapping::{Bound, Mapping};
 use crate::spec::{MachineSpec, WindowSpec};
@@ -15,6 +16,17 @@ use crate::spec::{MachineSpec, WindowSpec};
 pub const BOOT: &str = "boot";
 /// The owner of other memory in the firmware's memory map.
 pub const FIRMWARE: &str = "firmware";
+
+/// What becomes of the guest's writes to an area, and of what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is memory of the machine's, which a reset empties, and which snapshots have.
+    Ram,
+    /// It is in a file, and stays there.
+    Persistent,
+    /// Likewise, and can only be read; devices do not reach it.
+    ReadOnly,
+}
 
 /// What an area is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +42,44 @@ pub enum Purpose {
         /// Largest KVM memory slot in bytes.
         slot_size: u64,
     },
+    /// Persistent memory, which is there as long as the machine.
+    Pmem {
+        /// Its id.
+        id: String,
+        /// Whether the guest can only read it.
+        readonly: bool,
+    },
+}
+
+impl Purpose {
+    /// What becomes of what is written there.
+    pub const fn keeping(&self) -> Keeping {
+        match self {
+            Self::Fixed(_) | Self::Dimms | Self::VirtioMem { .. } => Keeping::Ram,
+            Self::Pmem { readonly: false, .. } => Keeping::Persistent,
+            Self::Pmem { readonly: true, .. } => Keeping::ReadOnly,
+        }
+    }
+
+    /// Whose it is from the beginning to the end of the machine.
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(owner) => Some(owner),
+            Self::Pmem { id, .. } => Some(id),
+            Self::Dimms | Self::VirtioMem { .. } => None,
+        }
+    }
+
+    /// What it is called in the audit.
+    pub fn kind(&self) -> AreaKind {
+        match self {
+            Self::Fixed(FIRMWARE) => AreaKind::Firmware,
+            Self::Fixed(_) => AreaKind::Boot,
+            Self::Dimms => AreaKind::Dimms,
+            Self::VirtioMem { .. } => AreaKind::VirtioMem,
+            Self::Pmem { .. } => AreaKind::Pmem,
+        }
+    }
 }
 
 /// An area as it is asked for.
@@ -42,7 +92,7 @@ pub struct AreaSpec {
 }
 
 impl AreaSpec {
-    /// The areas of a machine: boot RAM, other memory of the firmware's map, then one for each window.
+    /// The areas of a machine: boot RAM, other memory of the firmware's map, one for each window, then persistent memory.
     pub fn all(spec: &MachineSpec, layout: &Layout) -> Vec<Self> {
         let fixed = |owner| move |range: GuestRange| Self { range, purpose: Purpose::Fixed(owner) };
         let boot = layout.ram.iter().copied().map(fixed(BOOT));
@@ -57,7 +107,11 @@ impl AreaSpec {
             };
             Self { range: *range, purpose }
         });
-        boot.chain(backed).chain(windows).collect()
+        let pmems = spec.pmems.iter().zip(&layout.pmems).map(|(pmem, range)| {
+            let purpose = Purpose::Pmem { id: pmem.id.clone(), readonly: pmem.readonly };
+            Self { range: *range, purpose }
+        });
+        boot.chain(backed).chain(windows).chain(pmems).collect()
     }
 }
 
@@ -87,7 +141,7 @@ impl Area {
     pub fn grain(&self) -> Option<u64> {
         match self.purpose {
             Purpose::VirtioMem { slot_size, .. } => Some(slot_size),
-            Purpose::Fixed(_) | Purpose::Dimms => None,
+            Purpose::Fixed(_) | Purpose::Dimms | Purpose::Pmem { .. } => None,
         }
     }
 

@@ -18,7 +18,7 @@ impl Ram {
     /// [`HostError`] when the host's kernel does not say.
     pub fn books(&self) -> Result<Books, HostError> {
         let state = lock(&self.state);
-        let maps = maps::writable().map_err(|error| HostError(format!("/proc/self/maps: {error}")))?;
+        let maps = maps::reachable().map_err(|error| HostError(format!("/proc/self/maps: {error}")))?;
         let slot = |told: &Told| SlotBook { owner: told.owner.to_string(), range: told.range };
         Ok(Books {
             slots: state.kvm.told().map(slot).collect(),
@@ -36,11 +36,11 @@ impl Area {
         let allocated = allocated.map_err(|error| HostError(format!("file behind guest memory: {error}")))?;
         let device = match &self.purpose {
             Purpose::VirtioMem { id, .. } => Some(id.clone()),
-            Purpose::Fixed(owner) => Some((*owner).to_owned()),
-            Purpose::Dimms => None,
+            purpose => purpose.owner().map(str::to_owned),
         };
         Ok(AreaBooks {
             range: self.range,
+            kind: self.purpose.kind(),
             device,
             mapped: ranges(self.mapping.revealed(maps)),
             allocated: ranges(allocated),

@@ -6,8 +6,19 @@ use std::sync::Arc;
 use dimmer_devices::memory::{GuestRange, HostError};
 use dimmer_devices::written::Written;
 
-use super::area::Area;
+use super::area::{Area, Keeping};
 use crate::machine::kvm_error::KvmError;
+
+/// What KVM does with what the guest writes to a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// Nothing: it is in memory.
+    Free,
+    /// It notes where that was.
+    Logged,
+    /// It gives the write to the machine (`KVM_EXIT_MMIO`), and memory stays as it is.
+    Refused,
+}
 
 /// The present VM's memory slots.
 pub trait MemorySlots: Send + Sync + std::fmt::Debug {
@@ -15,8 +26,7 @@ pub trait MemorySlots: Send + Sync + std::fmt::Debug {
     fn most(&self) -> usize;
 
     /// Puts the host memory at `host` behind `range`; nothing else is behind it, and no slot has this
-    /// number. A slot that is the same may be added again, to be `watched` from then on, or no longer: what is written
-    /// there is in its log.
+    /// number. A slot that is the same may be added again, with writes that are logged from then on, or no longer.
     ///
     /// # Errors
     /// [`KvmError`]; nothing has changed then.
@@ -29,7 +39,7 @@ pub trait MemorySlots: Send + Sync + std::fmt::Debug {
         number: u32,
         range: GuestRange,
         host: *mut u8,
-        watched: bool,
+        writes: Writes,
     ) -> Result<(), KvmError>;
 
     /// Takes the slot of this number away.
@@ -78,13 +88,25 @@ pub struct Told {
     pub owner: Arc<str>,
     /// Where it is marked what was written there.
     pub written: Written,
+    /// What becomes of that.
+    pub keeping: Keeping,
 }
 
 impl Told {
     /// A slot for `range` of an area.
     pub fn new(area: &Area, owner: &Arc<str>, range: GuestRange) -> Self {
         let written = area.written(range.start);
-        Self { range, host: area.host(range.start), owner: owner.clone(), written }
+        let keeping = area.purpose.keeping();
+        Self { range, host: area.host(range.start), owner: owner.clone(), written, keeping }
+    }
+
+    /// What KVM does with writes there, where it is to log them, or not. What snapshots do not have is never logged.
+    const fn writes(&self, watched: bool) -> Writes {
+        match self.keeping {
+            Keeping::ReadOnly => Writes::Refused,
+            Keeping::Ram if watched => Writes::Logged,
+            Keeping::Ram | Keeping::Persistent => Writes::Free,
+        }
     }
 }
 
@@ -159,7 +181,9 @@ impl Ledger {
         if before == watched {
             return Ok(());
         }
-        let told: Vec<_> = self.told.iter().map(|(number, told)| (*number, told.clone())).collect();
+        let is_ram = |(_, told): &(&u32, &Told)| told.keeping == Keeping::Ram;
+        let ram = self.told.iter().filter(is_ram);
+        let told: Vec<_> = ram.map(|(number, told)| (*number, told.clone())).collect();
         let changed = told.iter().try_for_each(|(number, told)| self.set(*number, told));
         changed.map_err(|error| {
             self.watched = before;
@@ -180,7 +204,7 @@ impl Ledger {
     }
 
     fn mark(&self, number: u32, told: &Told) -> Result<(), KvmError> {
-        if self.watched {
+        if told.writes(self.watched) == Writes::Logged {
             told.written.mark_log(&self.kvm.take_log(number, told.range.size)?);
         }
         Ok(())
@@ -234,7 +258,7 @@ impl Ledger {
     fn set(&self, number: u32, told: &Told) -> Result<(), KvmError> {
         // SAFETY: addresses come from the areas of `Ram`, which lie within reservations that live as
         // long as it does; the machine drops it after the VM.
-        unsafe { self.kvm.add(number, told.range, told.host, self.watched) }
+        unsafe { self.kvm.add(number, told.range, told.host, told.writes(self.watched)) }
     }
 
     fn add(&mut self, number: u32, told: Told) -> Result<(), KvmError> {

@@ -3,6 +3,7 @@
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::{Afterwards, GuestRange, HostError};
 
+use super::area::Keeping;
 use super::{Ram, host_error};
 
 impl Ram {
@@ -15,6 +16,9 @@ impl Ram {
                 let start = range.start.max(slot.range.start);
                 let both = GuestRange::new(start, range.end().min(slot.range.end()) - start);
                 let area = self.area(both)?;
+                if area.purpose.keeping() != Keeping::Ram {
+                    continue;
+                }
                 let bound = area.bound(self.bindings.of(&slot.owner, both));
                 // It may read as something else from now on, which no log of KVM's says.
                 area.pages.mark(&area.part(both));

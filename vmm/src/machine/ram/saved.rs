@@ -9,18 +9,22 @@ use dimmer_devices::memory_map::MemoryMap;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::Ram;
-use super::area::Area;
+use super::area::{Area, Keeping};
 use crate::snapshot::memory::{self, GoOn, PageSum, Piece, Pieces, Put};
 use crate::snapshot::runs;
 use crate::snapshot::state::MemoryState;
 
 impl Ram {
-    /// What is plugged, and accesses to what is not.
+    /// What is plugged, but for persistent memory, and accesses to what is not.
     pub fn state(&self) -> MemoryState {
         let piece = |range, owner: &str| Piece { owner: owner.to_owned(), range };
         let state = lock(&self.state);
+        // What is in a file of its own stays there.
+        let kept = self.areas.iter().filter(|area| area.purpose.keeping() != Keeping::Ram);
+        let kept: Vec<_> = kept.map(|area| area.range).collect();
+        let slots = state.slots.iter().filter(|slot| !kept.iter().any(|range| range.contains(&slot.range)));
         MemoryState {
-            pieces: state.slots.iter().map(|slot| piece(slot.range, &slot.owner)).collect(),
+            pieces: slots.map(|slot| piece(slot.range, &slot.owner)).collect(),
             strays: self.areas.iter().map(Area::strays).collect(),
         }
     }

@@ -15,6 +15,7 @@ use crate::units::{GIB, MIB};
 
 mod changes;
 mod failures;
+mod persistent;
 mod release;
 mod saved;
 mod scattered;
@@ -110,8 +111,9 @@ impl MemorySlots for FakeKvm {
         number: u32,
         range: GuestRange,
         host: *mut u8,
-        watched: bool,
+        writes: Writes,
     ) -> Result<(), KvmError> {
+        let watched = writes == Writes::Logged;
         assert!(host.addr().is_multiple_of(4096));
         assert!((number as usize) < self.most, "KVM has no slot {number}");
         let mut slots = lock(&self.slots);
@@ -173,6 +175,7 @@ fn bench_with(backing: Backing, most: usize) -> Bench {
             area(WINDOW, GIB, Purpose::VirtioMem { id: "m".into(), slot_size: SLOT }),
             area(DIMMS, GIB, Purpose::Dimms),
         ],
+        files: Vec::new(),
     };
     Bench { ram: Ram::new(parts).unwrap(), kvm, hold, faults }
 }
@@ -188,6 +191,7 @@ impl Bench {
         let claim = |id: &str, ranges: &[GuestRange]| Claim {
             holding: Holding { id: id.to_owned(), ranges: ranges.to_vec() },
             plugged_size: Some(ranges.iter().map(|range| range.size).sum()),
+            reachable: true,
         };
         let boot = GuestRange::new(0, 4 * MIB);
         let claims = [claim(BOOT, &[boot]), claim("m", mem), claim("d0", dimm)];

@@ -7,6 +7,7 @@ use dimmer_devices::virtio_mem::VirtioMemError;
 use crate::machine::agent_port::AgentPortError;
 use crate::machine::disk::DiskError;
 use crate::machine::net::NetError;
+use crate::machine::pmem::PmemError;
 use crate::machine::serial_console::SerialConsoleError;
 use crate::machine::vsock::VsockError;
 
@@ -59,6 +60,9 @@ pub enum WiringError {
     /// A network device.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// Persistent memory.
+    #[error(transparent)]
+    Pmem(#[from] PmemError),
     /// The socket device.
     #[error(transparent)]
     Vsock(#[from] VsockError),

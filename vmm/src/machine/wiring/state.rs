@@ -24,6 +24,7 @@ impl Wiring {
             places: self.places.as_ref().map(|places| lock(places).state()),
             disks: self.disks.iter().map(Disk::state).collect(),
             nets: self.nets.iter().map(|net| net.device.state()).collect(),
+            pmems: self.pmems.iter().map(|pmem| pmem.device.state()).collect(),
             rng: self.rng.as_ref().map(|rng| lock(rng).state()),
             balloon: self.balloon.as_ref().map(|balloon| lock(balloon).state()),
             vsock: self.vsock.as_ref().map(|vsock| vsock.device.state()),
@@ -89,6 +90,12 @@ impl Wiring {
         for (net, state) in self.nets.iter().zip(&state.nets) {
             net.device.restore(state)?;
         }
+        if self.pmems.len() != state.pmems.len() {
+            return Err(other("as much persistent memory"));
+        }
+        for (pmem, state) in self.pmems.iter().zip(&state.pmems) {
+            pmem.device.restore(state)?;
+        }
         match (&self.rng, &state.rng) {
             (Some(rng), Some(state)) => {
                 lock(rng).restore(state)?;
@@ -122,6 +129,7 @@ impl Wiring {
         self.disks.iter().for_each(|disk| disk.hold(held));
         self.nets.iter().for_each(|net| net.device.hold(held));
         self.vsock.iter().for_each(|vsock| vsock.device.hold(held));
+        self.pmems.iter().for_each(|pmem| pmem.device.hold(held));
         if !held {
             self.give_more_random();
         }
@@ -134,6 +142,7 @@ impl Wiring {
     pub fn settle(&self) -> Result<(), &str> {
         self.disks.iter().try_for_each(Disk::settle)?;
         self.nets.iter().try_for_each(|net| net.device.settle())?;
+        self.pmems.iter().try_for_each(|pmem| pmem.device.settle())?;
         self.vsock.iter().try_for_each(|vsock| vsock.device.settle())
     }
 }

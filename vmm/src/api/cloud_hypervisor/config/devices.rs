@@ -1,11 +1,11 @@
-//! Disks, network devices, the socket device and the balloon in cloud-hypervisor's shape.
+//! Disks, persistent memory, network devices, the socket device and the balloon in cloud-hypervisor's shape.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::control::BalloonStatus;
+use crate::control::{BalloonStatus, PmemStatus};
 use crate::spec::{DiskSpec, NetSpec, VsockSpec, WireSpec};
 
 /// A disk.
@@ -28,6 +28,27 @@ impl DiskConfig {
     pub(super) fn new(disk: &DiskSpec) -> Self {
         let DiskSpec { id, path, format: _, readonly, serial, direct, rate: _ } = disk.clone();
         Self { id, path, readonly, direct, serial }
+    }
+}
+
+/// Persistent memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PmemConfig {
+    /// Its name.
+    pub id: String,
+    /// The file.
+    #[schema(value_type = String)]
+    pub file: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Whether what the guest writes never reaches the file.
+    pub discard_writes: bool,
+}
+
+impl PmemConfig {
+    pub(super) fn new(pmem: &PmemStatus) -> Self {
+        let PmemStatus { id, path, size, readonly, .. } = pmem.clone();
+        Self { id, file: path, size, discard_writes: readonly }
     }
 }
 

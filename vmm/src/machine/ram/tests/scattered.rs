@@ -17,7 +17,7 @@ impl MemorySlots for Counting {
         runs_within(MAX_MAP_COUNT)
     }
 
-    unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8, _: bool) -> Result<(), KvmError> {
+    unsafe fn add(&self, _: u32, _: GuestRange, _: *mut u8, _: Writes) -> Result<(), KvmError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -51,6 +51,7 @@ fn a_terabyte_of_every_other_block_leaves_the_host_mappings_to_live_on() {
         mapping: MappingSpec { backing: Backing::Anon, prealloc: false, thp: false, reserve: false },
         bindings: Bindings::default(),
         areas: vec![AreaSpec { range: GuestRange::new(TIB, TIB), purpose }],
+        files: Vec::new(),
     });
     let ram = ram.unwrap();
     let every_other = |index: u64| GuestRange::new(TIB + 2 * index * BLOCK, BLOCK);
