@@ -16,20 +16,39 @@ use crate::standard::with_dimms;
 use crate::virtio_mem::{ask, assert_said};
 use crate::{GIB, MIB, Outcome};
 
+mod machine_checks;
+mod pending;
 mod refused;
 
-use refused::errors_that_would_be_lost_or_fatal_are_refused;
+use machine_checks::{
+    an_error_that_a_filter_ignores, an_error_that_a_filter_ignores_on_intel, an_error_that_a_program_meets,
+    an_error_that_a_program_meets_on_intel, an_error_that_nobody_meets, an_error_that_nobody_meets_on_intel,
+    an_error_that_the_scrubber_found, an_error_that_the_scrubber_found_on_intel,
+    errors_on_a_machine_with_two_processors, errors_on_a_machine_with_two_processors_of_intel,
+};
+use pending::{errors_that_wait_outlive_their_machine, errors_that_wait_outlive_their_machine_on_intel};
+use refused::{
+    errors_that_would_be_lost_or_fatal_are_refused, errors_that_would_be_lost_or_fatal_are_refused_on_intel,
+};
 
 crate::tests!("poison":
     a_broken_page_leaves_with_its_block,
     a_broken_part_of_a_virtio_mem_block_stays,
     a_suspect_page_is_replaced_under_its_program,
     an_error_that_the_scrubber_found,
-    an_error_on_a_machine_with_two_processors,
+    an_error_that_the_scrubber_found_on_intel,
+    errors_on_a_machine_with_two_processors,
+    errors_on_a_machine_with_two_processors_of_intel,
     an_error_that_a_filter_ignores,
+    an_error_that_a_filter_ignores_on_intel,
     an_error_that_a_program_meets,
+    an_error_that_a_program_meets_on_intel,
     an_error_that_nobody_meets,
+    an_error_that_nobody_meets_on_intel,
+    errors_that_wait_outlive_their_machine,
+    errors_that_wait_outlive_their_machine_on_intel,
     errors_that_would_be_lost_or_fatal_are_refused,
+    errors_that_would_be_lost_or_fatal_are_refused_on_intel,
 );
 
 /// `EHWPOISON`, and the size of a page.
@@ -44,10 +63,22 @@ const APART: u64 = 4 * MIB;
 /// Blocks of a DIMM of 1 GiB beside boot RAM.
 const WITH_A_DIMM: &str = "0 none, 1-15 DMA32, 32-47 Normal, 48-55 Movable";
 
-/// A machine whose CPU takes reports of errors that nobody has met yet: Intel's.
-fn intel(kernel: &Kernel) -> Setup<'_> {
+/// A machine with a window for DIMMs, whose processors are of the host's vendor: AMD's in an emulated host.
+fn own(kernel: &Kernel) -> Setup<'_> {
     let setup = Setup::new(kernel).arguments(promised::MACHINE);
-    setup.arguments("--memory-hotplug method=acpi,slots=2,size=4G --cpu-vendor intel")
+    setup.arguments("--memory-hotplug method=acpi,slots=2,size=4G")
+}
+
+/// The same with Intel's processors.
+fn intel(kernel: &Kernel) -> Setup<'_> {
+    own(kernel).arguments("--cpu-vendor intel")
+}
+
+/// Has the guest's kernel look for errors every second, rather than every five minutes at most: AMD's processors raise no
+/// exception for those that nobody has met. On AMD's before family 0x11, such as the emulated hosts', Linux clears the banks at this
+/// and does not look (arch/x86/kernel/cpu/mce/core.c, `mce_cpu_restart`, and the quirk that sets `bootlog`): no error may wait.
+fn look_every_second(vm: &mut TestVm) -> Outcome {
+    Ok(vm.shell("echo 1 > /sys/devices/system/machinecheck/machinecheck0/check_interval").map(drop)?)
 }
 
 /// Plugs a DIMM of 1 GiB; returns an address in the middle of its fifth block, where nothing of the
@@ -206,101 +237,4 @@ fn a_suspect_page_is_replaced_under_its_program(kernel: &Kernel) -> Outcome {
     let nowhere = vm.shell(&format!("echo {:#x} > /sys/devices/system/memory/soft_offline_page", 60 * GIB));
     assert!(nowhere.is_err(), "there is no memory at 60 GiB");
     Ok(())
-}
-
-/// A free page is taken out of use; not even the kernel's own means bring it back, since the error
-/// is real.
-fn an_error_that_the_scrubber_found(kernel: &Kernel) -> Outcome {
-    let mut vm = intel(kernel).forked()?;
-    let address = plug(&mut vm, "d0")?;
-    report(&vm, address, "ao")?;
-    wait_until_broken(&mut vm, 4)?;
-    assert_recovered(&mut vm, address)?;
-    vm.guest().load_module("hwpoison-inject")?;
-    let back = vm.shell(&format!("echo {:#x} > /sys/kernel/debug/hwpoison/unpoison-pfn", address / PAGE));
-    assert!(back.is_err(), "a page with a real error came back");
-    // Each error that is reported is met, not only the first.
-    report(&vm, address + APART, "ao")?;
-    wait_until_broken(&mut vm, 8)?;
-    assert_eq!(vm.rest.remove_dimm("d0")?.status, 200);
-    assert_layout(&mut vm, promised::BOOT)?;
-    assert_eq!(broken(&mut vm)?, 0);
-    let events = vm.rest.events()?;
-    let seen: Vec<_> = events.iter().filter(|event| event["event"] == "machine_check").collect();
-    assert_eq!(seen.len(), 2);
-    assert_eq!((&seen[0]["address"], &seen[0]["severity"]), (&json!(address), &json!("ao")));
-    Ok(())
-}
-
-/// All processors must take part in an Intel machine check, or the kernel panics.
-fn an_error_on_a_machine_with_two_processors(kernel: &Kernel) -> Outcome {
-    let mut vm = intel(kernel).arguments("--cpus 2").boot()?;
-    let address = plug(&mut vm, "d0")?;
-    for index in 0..40 {
-        report(&vm, address + index * APART, "ao")?;
-        wait_until_broken(&mut vm, 4 * (index + 1))?;
-    }
-    assert_eq!(vm.shell("nproc")?.trim(), "2");
-    Ok(())
-}
-
-/// The filter wants pages of a device with major number 1, which a program's memory is not.
-fn an_error_that_a_filter_ignores(kernel: &Kernel) -> Outcome {
-    let mut vm = intel(kernel).forked()?;
-    let free = plug(&mut vm, "d0")?;
-    let used = start_program(&mut vm)?;
-    vm.guest().load_module("hwpoison-inject")?;
-    vm.shell(
-        "cd /sys/kernel/debug/hwpoison && echo 1 > corrupt-filter-dev-major && echo 1 > corrupt-filter-enable",
-    )?;
-    offline_page(&mut vm, "hard", used)?;
-    report(&vm, used, "ao")?;
-    // Free pages are not filtered: once this one is broken, the error before it has been handled.
-    report_when_read(&mut vm, free)?;
-    wait_until_broken(&mut vm, 4)?;
-    assert!(program_runs(&mut vm)?);
-    assert_eq!(address_of_heap(&mut vm)?, used);
-    Ok(())
-}
-
-/// Reports an error as soon as the guest has read the one before.
-fn report_when_read(vm: &mut TestVm, address: u64) -> Outcome {
-    wait_for("the guest to read an error", || {
-        // A handler that has read its banks is on its stack for a while yet, and another machine check would begin at the top of
-        // the same one (an IST stack), as on a processor. On the one processor the agent runs once the handler has left.
-        vm.shell("true")?;
-        Ok((inject(vm, address, "ao")?.status == 204).then_some(()))
-    })
-}
-
-/// The program that uses the page dies of SIGBUS (7), and nothing else does.
-fn an_error_that_a_program_meets(kernel: &Kernel) -> Outcome {
-    let mut vm = intel(kernel).forked()?;
-    plug(&mut vm, "d0")?;
-    let used = start_program(&mut vm)?;
-    wait_for("the program to be met at work", || {
-        let answer = inject(&vm, used, "ar")?;
-        if answer.status != 204 {
-            assert_refused(&answer, "no vCPU runs a program right now");
-        }
-        Ok((answer.status == 204).then_some(()))
-    })?;
-    assert_eq!(status_of_program(&mut vm)?, "135");
-    assert_eq!(broken(&mut vm)?, 4);
-    assert_said(&mut vm, &format!("Memory failure: {:#x}: recovery action for", used / PAGE))
-}
-
-/// Found when the kernel next looks through the banks; the page is taken out of use all the same
-/// (Linux, arch/x86/kernel/cpu/mce/core.c, `uc_decode_notifier`).
-fn an_error_that_nobody_meets(kernel: &Kernel) -> Outcome {
-    let mut vm = intel(kernel).forked()?;
-    let address = plug(&mut vm, "d0")?;
-    report(&vm, address, "ucna")?;
-    assert_refused(&inject(&vm, address, "ucna")?, "has not read the error before this one");
-    assert_eq!(broken(&mut vm)?, 0);
-    vm.shell("echo 1 > /sys/devices/system/machinecheck/machinecheck0/check_interval")?;
-    wait_until_broken(&mut vm, 4)?;
-    assert_recovered(&mut vm, address)?;
-    report(&vm, address + APART, "ucna")?;
-    wait_until_broken(&mut vm, 8)
 }

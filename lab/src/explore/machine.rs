@@ -30,7 +30,6 @@ pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
         numa: numa(dice, ram, nodes),
         memory_hotplug: windows(dice, nodes),
         firmware_range: soft_reserved(dice, nodes),
-        cpu_vendor: guest.machine_checks.then(|| "intel".to_owned()),
         ..Machine::default()
     };
     Scenario { shows: String::new(), kernels: Vec::new(), machine, guest, steps: Vec::new() }

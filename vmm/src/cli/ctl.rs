@@ -120,12 +120,16 @@ pub enum Action {
         #[command(subcommand)]
         action: Option<FaultsAction>,
     },
-    /// Report a hardware memory error to the guest
+    /// Report a hardware memory error to the guest, as its CPU vendor's processors do
     InjectMce {
         /// Guest-physical address, such as 0x180000000
         #[arg(value_parser = address)]
         address: u64,
-        /// ao (action optional), ar (action required) or ucna (uncorrected, no action required)
+        /// ao (action optional: a scrubber found it), ar (action required: a program met it) or ucna (uncorrected, no action
+        /// required)
+        ///
+        /// On AMD's processors ao and ucna are deferred errors: they wait in a bank of registers until the guest's kernel looks, as
+        /// ucna does on Intel's.
         #[arg(long, value_parser = word::<MceSeverity>)]
         severity: MceSeverity,
     },

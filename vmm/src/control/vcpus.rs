@@ -54,15 +54,16 @@ impl std::fmt::Display for Activity {
     }
 }
 
-/// How bad a memory error is (Intel SDM volume 3, section 16.6).
+/// How bad a memory error is (Intel SDM volume 3, section 16.6; AMD APM volume 2, section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MceSeverity {
-    /// Action optional: found by the memory scrubber.
+    /// Action optional: found by the memory scrubber. Intel's processors raise an exception; AMD's leave a deferred error in a
+    /// bank of registers, which Linux reads within its `check_interval`.
     Ao,
-    /// Action required: a program is using the memory.
+    /// Action required: a program is using the memory. An exception, at Intel's of all processors.
     Ar,
-    /// Uncorrected, no action required: nobody has used the memory.
+    /// Uncorrected, no action required: nobody has used the memory. It waits in a bank of registers; AMD's call it deferred.
     Ucna,
 }
 

@@ -1,6 +1,6 @@
 //! Whose processors the guest sees. KVM offers the host's CPUID; a guest of another vendor needs it in
 //! that vendor's words, since Linux decides by the vendor which leaves it reads and what their bits
-//! mean. Machine checks are the reason to ask for it: their format is the vendor's, too.
+//! mean. Machine checks are a reason to ask for it: their format is the vendor's, too.
 
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 
@@ -22,6 +22,14 @@ const INTEL_SIGNATURE: u32 = 0x0001_06a0;
 /// at a page fault. Without these it makes no hypercall.
 const BY_HYPERCALL: u32 = 1 << 2 | 1 << 7 | 1 << 11 | 1 << 13 | 1 << 16;
 
+/// Leaf 0x8000_0007, EBX: after an overflow of a machine-check bank the rest can be recovered from; an uncorrected error is
+/// contained, and software can recover from it (AMD APM volume 3, appendix E.4.6). KVM shows neither, but its registers are
+/// all that they ask for. Without the second, Linux takes any uncorrected error as the end
+/// (arch/x86/kernel/cpu/mce/severity.c, `mce_severity_amd`); 5.10 does nothing about one without the first.
+const MCA_OVERFLOW_RECOVERY: u32 = 1 << 0;
+const SUCCOR: u32 = 1 << 1;
+const RECOVERY: u32 = MCA_OVERFLOW_RECOVERY | SUCCOR;
+
 /// The guest cannot be given processors of this vendor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -40,17 +48,31 @@ pub fn of(cpuid: &CpuId) -> Option<CpuVendor> {
     }
 }
 
-/// `supported`, which is the host's, as a processor of `vendor` says it.
+/// `supported`, which is the host's, as a processor of `vendor` says it. AMD's say more than KVM does: that memory errors can
+/// be recovered from.
 ///
 /// # Errors
 /// [`NoSuchVendor`] for AMD's on a host that has another's.
 pub fn present(supported: CpuId, vendor: Option<CpuVendor>) -> Result<CpuId, NoSuchVendor> {
     match (of(&supported), vendor) {
+        (Some(CpuVendor::Amd), None | Some(CpuVendor::Amd)) => Ok(with_recovery(supported)),
         (_, None) => Ok(supported),
         (host, asked) if host == asked => Ok(supported),
         (_, Some(CpuVendor::Intel)) => Ok(as_intel(&supported)),
         (_, Some(CpuVendor::Amd)) => Err(NoSuchVendor),
     }
+}
+
+/// Whether AMD's processors say that memory errors can be recovered from.
+pub fn recovers(cpuid: &CpuId) -> bool {
+    cpuid.as_slice().iter().any(|leaf| leaf.function == 0x8000_0007 && leaf.ebx & RECOVERY == RECOVERY)
+}
+
+fn with_recovery(mut cpuid: CpuId) -> CpuId {
+    for leaf in cpuid.as_mut_slice().iter_mut().filter(|leaf| leaf.function == 0x8000_0007) {
+        leaf.ebx |= RECOVERY;
+    }
+    cpuid
 }
 
 /// What an Intel processor says of the same features (Intel SDM volume 2, CPUID, table 3-8).
@@ -151,9 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_own_vendor_changes_nothing() {
+    fn the_hosts_own_vendor_changes_nothing_but_amds_recovery() {
         for vendor in [None, Some(CpuVendor::Amd)] {
-            assert_eq!(present(amd(), vendor).unwrap().as_slice(), amd().as_slice());
+            let mut host = amd();
+            // What KVM says of an AMD host.
+            host.as_mut_slice()[10].ebx = 0;
+            assert!(!recovers(&host));
+            let guest = present(host.clone(), vendor).unwrap();
+            assert!(recovers(&guest));
+            assert_eq!(find(&guest, 0x8000_0007, 0), [u32::MAX, 3, u32::MAX, u32::MAX]);
+            host.as_mut_slice()[10].ebx = 3;
+            assert_eq!(guest.as_slice(), host.as_slice());
         }
         let intel = present(amd(), Some(CpuVendor::Intel)).unwrap();
         assert_eq!(present(intel.clone(), Some(CpuVendor::Intel)).unwrap().as_slice(), intel.as_slice());

@@ -153,8 +153,7 @@ pub enum PoisonWord {
     HardOffline,
     /// `soft_offline_page`
     SoftOffline,
-    /// The machine reports an error that a scrubber found (action optional). The machine needs
-    /// `cpu_vendor = "intel"`.
+    /// The machine reports an error that a scrubber found (action optional).
     MachineCheck,
 }
 

@@ -18,7 +18,7 @@ ioctl_iow_nr!(KVM_X86_SETUP_MCE, KVMIO, 0x9c, u64);
 ioctl_ior_nr!(KVM_X86_GET_MCE_CAP_SUPPORTED, KVMIO, 0x9d, u64);
 ioctl_iow_nr!(KVM_X86_SET_MCE, KVMIO, 0x9e, kvm_x86_mce);
 
-/// IA32_MCG_CAP, IA32_MCG_STATUS, IA32_MCG_CTL, and the first of a bank's four registers (Intel SDM
+/// MCG_CAP, MCG_STATUS, MCG_CTL, and the first of a bank's four registers (Intel SDM
 /// volume 4, table 2-2).
 pub const MCG_CAP: u32 = 0x179;
 const MCG_STATUS: u32 = 0x17a;
@@ -30,7 +30,8 @@ const fn bank(number: u8) -> u32 {
 /// CR4.MCE.
 const CR4_MCE: u64 = 1 << 6;
 
-/// IA32_MCG_CAP of vCPUs: what is wanted, less what this KVM does not have.
+/// MCG_CAP of vCPUs: what is wanted, less what this KVM does not have. On AMD's processors KVM leaves out what AMD's do not have
+/// ([`answer_capabilities`]).
 ///
 /// # Errors
 /// When KVM refuses to say.
@@ -42,7 +43,7 @@ pub fn capabilities(kvm: &Kvm) -> Result<u64, errno::Error> {
     Ok(BANKS | (supported & (MCG_CTL_P | MCG_SER_P)))
 }
 
-/// Makes the guest's reads of IA32_MCG_CAP exits, which the machine answers. On AMD's processors KVM
+/// Makes the guest's reads of MCG_CAP exits, which the machine answers. On AMD's processors KVM
 /// itself would answer without what AMD's do not have, such as software error recovery (Linux,
 /// arch/x86/kvm/svm/svm.c, `svm_setup_mce`), and a guest with Intel's would panic at every error.
 ///

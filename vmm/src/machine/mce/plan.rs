@@ -1,11 +1,11 @@
 //! Which vCPU is told what, and whether the guest would live to hear it.
 
-use kvm_bindings::kvm_x86_mce;
+use kvm_bindings::{CpuId, kvm_x86_mce};
 
-use super::registers::{
-    self, BYSTANDER, BYSTANDER_BANK, ERROR_BANK, MCG_MCIP, MCG_SER_P, MISC_PHYSICAL_PAGE, Status, VAL,
-};
+use super::registers::{self, BYSTANDER, BYSTANDER_BANK, ERROR_BANK, MCG_MCIP, MCG_SER_P, Status, VAL};
 use crate::control::MceSeverity;
+use crate::machine::cpu_vendor;
+use crate::spec::CpuVendor;
 
 /// What was read from a vCPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,15 @@ pub struct Cpu {
     pub delivering: bool,
     /// CR4.MCE.
     pub enabled: bool,
-    /// IA32_MCG_CTL.
+    /// MCG_CTL.
     pub global_control: u64,
-    /// IA32_MCG_STATUS.
+    /// MCG_STATUS.
     pub global_status: u64,
-    /// IA32_MCi_CTL of the bank for the error.
+    /// MCi_CTL of the bank for the error.
     pub error_control: u64,
-    /// IA32_MCi_STATUS of the bank for the error.
+    /// MCi_STATUS of the bank for the error.
     pub error_status: u64,
-    /// IA32_MCi_CTL of the bank for those that have no error.
+    /// MCi_CTL of the bank for those that have no error.
     pub bystander_control: u64,
 }
 
@@ -36,8 +36,7 @@ pub struct Cpu {
 pub enum Problem {
     /// Another vendor's processors have another format.
     #[error(
-        "machine checks need a guest with Intel's processors: an AMD guest takes any uncorrected error as \
-         the end, unless its processors have what KVM's lack; start the machine with --cpu-vendor intel"
+        "machine checks need a guest with Intel's or AMD's processors; start the machine with --cpu-vendor intel"
     )]
     Vendor,
     /// No memory there.
@@ -46,21 +45,20 @@ pub enum Problem {
         /// What was asked for.
         address: u64,
     },
-    /// KVM's processors cannot say what the guest is to do.
+    /// The guest's processors cannot say what it is to do.
     #[error(
-        "this host's KVM has no software error recovery (MCG_SER_P): any uncorrected error ends the guest"
+        "this host's KVM has no software error recovery (Intel's MCG_SER_P, AMD's leaf 0x80000007 of CPUID): any \
+         uncorrected error ends the guest"
     )]
     NoRecovery,
-    /// `KVM_X86_SET_MCE` makes it a triple fault.
-    #[error("cpu {cpu}: the guest has not enabled machine checks (CR4.MCE): one would end it")]
+    /// `KVM_X86_SET_MCE` makes an exception a triple fault. A deferred error would never be looked for.
+    #[error("cpu {cpu}: the guest has not enabled machine checks (CR4.MCE): one would end it, or be lost")]
     NotEnabled {
         /// Which.
         cpu: usize,
     },
     /// The guest is in its handler; also a triple fault.
-    #[error(
-        "cpu {cpu}: the guest still handles a machine check (IA32_MCG_STATUS.MCIP): another would end it"
-    )]
+    #[error("cpu {cpu}: the guest still handles a machine check (MCG_STATUS.MCIP): another would end it")]
     InProgress {
         /// Which.
         cpu: usize,
@@ -77,7 +75,7 @@ pub enum Problem {
         cpu: usize,
     },
     /// `KVM_X86_SET_MCE` drops it.
-    #[error("cpu {cpu}: the guest has switched the report off (IA32_{register}_CTL is {value:#x})")]
+    #[error("cpu {cpu}: the guest has switched the report off ({register}_CTL is {value:#x})")]
     SwitchedOff {
         /// Which.
         cpu: usize,
@@ -87,7 +85,7 @@ pub enum Problem {
         value: u64,
     },
     /// One error on top of another is beyond recovery.
-    #[error("cpu {cpu}: the guest has not read the error before this one (IA32_MC9_STATUS is {status:#x})")]
+    #[error("cpu {cpu}: the guest has not read the error before this one (MC9_STATUS is {status:#x})")]
     NotRead {
         /// Which.
         cpu: usize,
@@ -104,24 +102,45 @@ pub enum Problem {
 /// The reports by vCPU.
 pub type Reports = Vec<(usize, kvm_x86_mce)>;
 
+/// Whose format the guest's processors have: `cpuid` is theirs, and `mcg_cap` their MCG_CAP.
+///
+/// # Errors
+/// [`Problem`] when the guest would take any uncorrected error as the end.
+pub fn format(cpuid: &CpuId, mcg_cap: u64) -> Result<CpuVendor, Problem> {
+    let vendor = cpu_vendor::of(cpuid).ok_or(Problem::Vendor)?;
+    let recovers = match vendor {
+        CpuVendor::Intel => mcg_cap & MCG_SER_P != 0,
+        CpuVendor::Amd => cpu_vendor::recovers(cpuid),
+    };
+    if recovers { Ok(vendor) } else { Err(Problem::NoRecovery) }
+}
+
 /// What to report to which of `cpus`, of which the first is the boot processor.
 ///
 /// # Errors
 /// [`Problem`] when the guest would not come to know of the error, or not survive it.
-pub fn plan(mcg_cap: u64, cpus: &[Cpu], address: u64, severity: MceSeverity) -> Result<Reports, Problem> {
-    if mcg_cap & MCG_SER_P == 0 {
-        return Err(Problem::NoRecovery);
-    }
+pub fn plan(
+    vendor: CpuVendor,
+    cpus: &[Cpu],
+    address: u64,
+    severity: MceSeverity,
+) -> Result<Reports, Problem> {
     let victim = victim(cpus, severity)?;
     check_victim(victim, &cpus[victim])?;
-    let mut reports = vec![(victim, report(ERROR_BANK, registers::of(severity), address))];
-    if severity == MceSeverity::Ucna {
+    let status = registers::of(vendor, severity);
+    let mut reports = vec![(victim, report(ERROR_BANK, status, address))];
+    if !status.is_exception() {
+        if severity == MceSeverity::Ao {
+            check_switches(victim, &cpus[victim], ("MC9", cpus[victim].error_control))?;
+        }
         return Ok(reports);
     }
+    let is_broadcast = vendor == CpuVendor::Intel;
     for (index, cpu) in cpus.iter().enumerate().filter(|(_, cpu)| cpu.started) {
-        let bank = if index == victim { ("MC9", cpu.error_control) } else { ("MC1", cpu.bystander_control) };
-        check_exception(index, cpu, bank)?;
-        if index != victim {
+        if index == victim {
+            check_exception(index, cpu, ("MC9", cpu.error_control))?;
+        } else if is_broadcast {
+            check_exception(index, cpu, ("MC1", cpu.bystander_control))?;
             reports.push((index, report(BYSTANDER_BANK, BYSTANDER, 0)));
         }
     }
@@ -148,14 +167,7 @@ fn check_victim(index: usize, cpu: &Cpu) -> Result<(), Problem> {
 
 /// Whether an exception arrives (Linux, arch/x86/kvm/x86.c, `kvm_vcpu_ioctl_x86_set_mce`).
 fn check_exception(index: usize, cpu: &Cpu, bank: (&'static str, u64)) -> Result<(), Problem> {
-    for (register, value) in [("MCG", cpu.global_control), bank] {
-        if value != u64::MAX {
-            return Err(Problem::SwitchedOff { cpu: index, register, value });
-        }
-    }
-    if !cpu.enabled {
-        return Err(Problem::NotEnabled { cpu: index });
-    }
+    check_switches(index, cpu, bank)?;
     if cpu.global_status & MCG_MCIP != 0 {
         return Err(Problem::InProgress { cpu: index });
     }
@@ -165,96 +177,20 @@ fn check_exception(index: usize, cpu: &Cpu, bank: (&'static str, u64)) -> Result
     Ok(())
 }
 
+/// Whether the guest wants to know of errors.
+fn check_switches(index: usize, cpu: &Cpu, bank: (&'static str, u64)) -> Result<(), Problem> {
+    for (register, value) in [("MCG", cpu.global_control), bank] {
+        if value != u64::MAX {
+            return Err(Problem::SwitchedOff { cpu: index, register, value });
+        }
+    }
+    if cpu.enabled { Ok(()) } else { Err(Problem::NotEnabled { cpu: index }) }
+}
+
 fn report(bank: u8, status: Status, address: u64) -> kvm_x86_mce {
-    let misc = if status == BYSTANDER { 0 } else { MISC_PHYSICAL_PAGE };
-    let Status { bank: status, global: mcg_status } = status;
+    let Status { bank: status, misc, global: mcg_status } = status;
     kvm_x86_mce { status, addr: address, misc, mcg_status, bank, ..Default::default() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use MceSeverity::{Ao, Ar, Ucna};
-
-    const CAP: u64 = MCG_SER_P | registers::MCG_CTL_P | registers::BANKS;
-
-    /// A processor that Linux has set up and that is in the kernel.
-    const KERNEL: Cpu = Cpu {
-        started: true,
-        user: false,
-        delivering: false,
-        enabled: true,
-        global_control: u64::MAX,
-        global_status: 0,
-        error_control: u64::MAX,
-        error_status: 0,
-        bystander_control: u64::MAX,
-    };
-    const USER: Cpu = Cpu { user: true, ..KERNEL };
-    const NOT_STARTED: Cpu = Cpu { started: false, enabled: false, ..KERNEL };
-
-    fn seen(reports: &Reports) -> Vec<(usize, u8, u64, u64)> {
-        reports.iter().map(|(cpu, mce)| (*cpu, mce.bank, mce.status, mce.addr)).collect()
-    }
-
-    #[test]
-    fn an_error_is_reported_to_one_and_made_known_to_the_others() {
-        let cpus = [KERNEL, NOT_STARTED, KERNEL];
-        let reports = plan(CAP, &cpus, 0x1000, Ao).unwrap();
-        assert_eq!(seen(&reports), [(0, 9, 0xbd00_0000_0000_00c0, 0x1000), (2, 1, 0xa100_0000_0000_0000, 0)]);
-        assert_eq!((reports[0].1.misc, reports[0].1.mcg_status), (0x8c, 5));
-        assert_eq!((reports[1].1.misc, reports[1].1.mcg_status), (0, 5));
-    }
-
-    #[test]
-    fn an_error_that_needs_action_goes_to_a_processor_that_runs_a_program() {
-        let reports = plan(CAP, &[KERNEL, USER, KERNEL], 0x2000, Ar).unwrap();
-        let other = 0xa100_0000_0000_0000;
-        assert_eq!(
-            seen(&reports),
-            [(1, 9, 0xbd80_0000_0000_0134, 0x2000), (0, 1, other, 0), (2, 1, other, 0)]
-        );
-        assert_eq!(plan(CAP, &[KERNEL, NOT_STARTED], 0, Ar), Err(Problem::Kernel));
-    }
-
-    #[test]
-    fn an_error_without_action_is_only_left_in_a_bank() {
-        let off = Cpu { enabled: false, global_control: 0, error_control: 0, ..KERNEL };
-        let reports = plan(CAP, &[off, KERNEL], 0x3000, Ucna).unwrap();
-        assert_eq!(seen(&reports), [(0, 9, 0xbc00_0000_0000_009f, 0x3000)]);
-        assert_eq!(reports[0].1.mcg_status, 0);
-    }
-
-    #[test]
-    fn what_the_guest_would_not_survive_is_refused() {
-        let disabled = Cpu { enabled: false, ..KERNEL };
-        let busy = Cpu { global_status: MCG_MCIP, ..KERNEL };
-        let full = Cpu { error_status: VAL | 7, ..KERNEL };
-        for severity in [Ao, Ucna] {
-            assert_eq!(plan(CAP, &[busy], 0, severity), Err(Problem::InProgress { cpu: 0 }));
-            let not_read = Problem::NotRead { cpu: 0, status: VAL | 7 };
-            assert_eq!(plan(CAP, &[full], 0, severity), Err(not_read));
-            assert_eq!(plan(CAP & !MCG_SER_P, &[KERNEL], 0, severity), Err(Problem::NoRecovery));
-        }
-        assert_eq!(plan(CAP, &[disabled], 0, Ao), Err(Problem::NotEnabled { cpu: 0 }));
-        assert_eq!(plan(CAP, &[KERNEL, disabled], 0, Ao), Err(Problem::NotEnabled { cpu: 1 }));
-        assert_eq!(plan(CAP, &[KERNEL, busy], 0, Ao), Err(Problem::InProgress { cpu: 1 }));
-        let delivering = Cpu { delivering: true, ..KERNEL };
-        assert_eq!(plan(CAP, &[KERNEL, delivering], 0, Ao), Err(Problem::Delivering { cpu: 1 }));
-        assert!(plan(CAP, &[delivering], 0, Ucna).is_ok(), "no exception, nothing to forget");
-        // The others' banks for errors do not matter.
-        assert!(plan(CAP, &[KERNEL, full], 0, Ao).is_ok());
-    }
-
-    #[test]
-    fn what_kvm_would_drop_is_refused() {
-        let off = |cpu, register, value| Err(Problem::SwitchedOff { cpu, register, value });
-        let no_report = Cpu { global_control: 0, ..KERNEL };
-        assert_eq!(plan(CAP, &[no_report], 0, Ao), off(0, "MCG", 0));
-        let no_bank = Cpu { error_control: u64::MAX - 1, ..KERNEL };
-        assert_eq!(plan(CAP, &[no_bank], 0, Ao), off(0, "MC9", u64::MAX - 1));
-        let no_bystander = Cpu { bystander_control: 0, ..KERNEL };
-        assert_eq!(plan(CAP, &[KERNEL, no_bystander], 0, Ao), off(1, "MC1", 0));
-        assert!(plan(CAP, &[no_bystander, no_bank], 0, Ao).is_ok());
-    }
-}
+mod tests;
