@@ -12,10 +12,9 @@ use dimmer_oracle::release::Release;
 use dimmer_oracle::rule::Rule;
 use dimmer_oracle::virtio_mem::{Request, VirtioMem};
 
-use crate::scenario::{
-    Action, Addresses, Effect, FaultText, Guest, OutcomeWord, Parameters, Resize, Scenario,
-};
+use crate::scenario::{Action, Addresses, Effect, Guest, OutcomeWord, Parameters, Resize, Scenario};
 
+mod command;
 mod dax;
 mod dimms;
 mod faults;
@@ -114,6 +113,9 @@ impl Prediction {
         }
         self.linux.boot_limit = None;
         self.linux.probe_soft_reserved(&self.addresses.soft_reserved);
+        if self.guest.distribution.is_some() {
+            self.udev_loads_drivers();
+        }
         for (id, spec, _) in self.addresses.virtio_mem.clone() {
             let size = spec.region.end - spec.region.start;
             self.linux.probe_virtio_mem(&id, spec);
@@ -204,7 +206,10 @@ impl Prediction {
                 Ok(Effect::default())
             }
             Action::Kexec => Ok(self.kexec()),
-            Action::Crash => self.crash(),
+            Action::Crash(_) => self.crash(),
+            Action::Run(run) => self.command(run),
+            Action::Lsmem => Ok(Effect::default()),
+            Action::Udev(word) => Ok(self.udev(*word)),
         }
     }
 
@@ -265,17 +270,6 @@ impl Prediction {
             return Err("settle: a virtio-mem device would never have what it asks for".to_owned());
         }
         Ok(Effect { outcome: Some(OutcomeWord::Done), ..Effect::default() })
-    }
-
-    fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {
-        let is_virtio_mem = |device: &str| self.linux.virtio_mem.contains_key(device);
-        let known = |text: &FaultText| {
-            let known = faults::known(&text.fault, is_virtio_mem(&text.fault.device));
-            known.ok_or_else(|| format!("fault: what comes of {:?} is not known", String::from(text.clone())))
-        };
-        let faults = wanted.iter().map(known).collect::<Result<_, _>>()?;
-        self.linux.faults.set(faults);
-        Ok(Effect::default())
     }
 
     fn online(&mut self, index: u64, how: OnlineType) -> Result<(), Errno> {
