@@ -13,6 +13,7 @@ mod addresses;
 mod amount;
 mod blocks;
 mod broken_page;
+mod distribution;
 mod effect;
 mod expectation;
 mod guest;
@@ -27,14 +28,16 @@ pub use addresses::Addresses;
 pub use amount::Amount;
 pub use blocks::BlockSet;
 pub use broken_page::{MOST_BROKEN, broken_page};
-pub use effect::{DaxState, Effect, Requests, Resource};
+pub use distribution::{DISTRIBUTIONS, Distribution};
+pub use effect::{DaxState, Effect, Ran, Requests, Resource};
 pub use expectation::{Expect, ExpectWord, Expected, OutcomeWord};
 pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, Add, BlockFile, Blocks, Dax, DriverWord, Empty, FaultText, Inject, Load, NotifyWord, OnlineWord,
-    PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Step, Write,
+    Action, Add, BlockFile, Blocks, Command, Crash, Dax, Deed, DriverWord, Empty, FaultText, Inject, Load,
+    NotifyWord, OnlineWord, PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Run,
+    Step, Write,
 };
 
 /// A scenario file.
@@ -149,6 +152,16 @@ pub enum ScenarioError {
         #[source]
         error: Box<toml::de::Error>,
     },
+    /// The guest's settings make no sense.
+    #[error("{path}: line {line}: guest: {problem}")]
+    Guest {
+        /// The file.
+        path: PathBuf,
+        /// The line in which they begin.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// A step makes no sense.
     #[error("{path}: line {line}: step {number}: {problem}")]
     Step {
@@ -181,13 +194,23 @@ impl Scenario {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text)
             .map_err(|error| ScenarioError::Parse { path: path.to_owned(), error: Box::new(error) })?;
+        scenario.guest.check().map_err(|problem| {
+            let line = places::line_of_guest(text).unwrap_or(1);
+            ScenarioError::Guest { path: path.to_owned(), line, problem }
+        })?;
         for (number, step) in (1..).zip(&scenario.steps) {
-            step.check().map_err(|problem| {
+            scenario.check(step).map_err(|problem| {
                 let line = places::line_of_step(text, number).unwrap_or(1);
                 ScenarioError::Step { path: path.to_owned(), line, number, problem }
             })?;
         }
         Ok(scenario)
+    }
+
+    /// Whether a step makes sense with its guest.
+    fn check(&self, step: &Step) -> Result<(), String> {
+        step.check()?;
+        if self.guest.distribution.is_some() { Ok(()) } else { step.check_without_distribution() }
     }
 
     /// Whether it is about this release.

@@ -72,6 +72,11 @@ pub fn differences(linux: &Linux, seen: &Layout) -> Vec<Difference> {
     all
 }
 
+/// Differences of what `seen` shows of blocks alone.
+pub fn blocks(linux: &Linux, seen: &Layout) -> Vec<Difference> {
+    blocks::differences(&linux.memory, seen)
+}
+
 /// Adds a difference of block `index` to `all`, or makes the last one longer when it is the same of the neighbour.
 fn add_block(all: &mut Vec<Difference>, index: u64, new: Difference) {
     if let Some(last) = all.last_mut() {

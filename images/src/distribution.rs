@@ -15,6 +15,8 @@ use crate::apt::{self, Apt};
 use crate::cache::{self, Cache, Lock};
 use crate::kernel::Kernel;
 
+mod exact;
+
 /// A release of a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Distribution {
@@ -62,8 +64,8 @@ pub enum Error {
     /// It has not been built.
     #[error("{name} is not in the cache; build it with: dimmer-lab images build {name}")]
     NotBuilt {
-        /// Its name.
-        name: &'static str,
+        /// Its name, and the packages that it is to have beside its own, as the command takes them.
+        name: String,
     },
     /// The kernel has no modules.
     #[error("The kernel {kernel} has no modules, which a distribution needs")]
@@ -117,21 +119,13 @@ pub fn find(name: &str) -> Result<Distribution, Error> {
 }
 
 impl Distribution {
-    fn image(&self, cache: &Cache) -> PathBuf {
-        cache.root().join("roots").join(format!("{}.squashfs", self.name))
-    }
-
-    fn made(&self) -> String {
-        format!("roots/{}.made", self.name)
-    }
-
     /// The image in the cache.
     ///
     /// # Errors
     /// [`Error::NotBuilt`].
     pub fn built(&self, cache: &Cache) -> Result<PathBuf, Error> {
-        let image = self.image(cache);
-        if image.is_file() { Ok(image) } else { Err(Error::NotBuilt { name: self.name }) }
+        let image = image(cache, self.name);
+        if image.is_file() { Ok(image) } else { Err(Error::NotBuilt { name: self.name.to_owned() }) }
     }
 
     /// The image with [`PACKAGES`] and `more`, built unless the cache has just that, or when it is to be built of newer packages
@@ -140,47 +134,38 @@ impl Distribution {
     /// # Errors
     /// [`Error`].
     pub fn build(&self, cache: &Cache, more: &[String], renew: bool) -> Result<PathBuf, Error> {
-        let made_of = self.recipe(more);
-        if !renew && self.is_made_of(cache, &made_of) {
-            return self.built(cache);
+        self.build_as(cache, self.name, more, renew)
+    }
+
+    /// The same as the image called `stem`.
+    fn build_as(&self, cache: &Cache, stem: &str, more: &[String], renew: bool) -> Result<PathBuf, Error> {
+        let (image, made_of) = (image(cache, stem), recipe(more));
+        if !renew && is_made_of(cache, stem, &made_of) {
+            return Ok(image);
         }
         let lock = cache.lock()?;
         // Whoever held the lock before may have built it.
-        if !renew && self.is_made_of(cache, &made_of) {
-            return self.built(cache);
+        if !renew && is_made_of(cache, stem, &made_of) {
+            return Ok(image);
         }
         let apt = Apt::open(cache, &lock, self.suite)?;
         let staged = self.put_together(cache, &lock, &apt, &made_of)?;
-        let image = self.image(cache);
         fs::create_dir_all(image.parent().unwrap_or(cache.root())).map_err(used(&image))?;
         fs::rename(&staged, &image).map_err(used(&image))?;
-        cache.write(self.made(), made_of.as_bytes())?;
+        cache.write(made(stem), made_of.as_bytes())?;
         Ok(image)
-    }
-
-    /// Names of all packages that are asked for, joined by commas, the same for the same ones.
-    fn recipe(&self, more: &[String]) -> String {
-        let mut all: Vec<&str> = PACKAGES.into_iter().chain(more.iter().map(String::as_str)).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.join(",")
     }
 
     /// What the image is to be built with to have `packages` and all that it has; none where it has them.
     #[must_use]
     pub fn lacking(&self, cache: &Cache, packages: &[&str]) -> Option<Vec<String>> {
-        let made_of = fs::read_to_string(cache.root().join(self.made())).unwrap_or_default();
+        let made_of = fs::read_to_string(cache.root().join(made(self.name))).unwrap_or_default();
         let has = |package: &&str| made_of.split(',').any(|one| one == *package);
         if self.built(cache).is_ok() && packages.iter().all(has) {
             return None;
         }
         let old = made_of.split(',').filter(|package| !package.is_empty());
         Some(old.chain(packages.iter().copied()).map(str::to_owned).collect())
-    }
-
-    fn is_made_of(&self, cache: &Cache, recipe: &str) -> bool {
-        let is_same = fs::read_to_string(cache.root().join(self.made())).is_ok_and(|made| made == recipe);
-        is_same && self.image(cache).is_file()
     }
 
     fn put_together(
@@ -203,6 +188,29 @@ impl Distribution {
         run_on("tar2sqfs", &mut pack, archive.into())?;
         Ok(image)
     }
+}
+
+/// Where the image called `stem` is, or will be.
+fn image(cache: &Cache, stem: &str) -> PathBuf {
+    cache.root().join("roots").join(format!("{stem}.squashfs"))
+}
+
+/// The cache's name of what says of what it was made.
+fn made(stem: &str) -> String {
+    format!("roots/{stem}.made")
+}
+
+fn is_made_of(cache: &Cache, stem: &str, recipe: &str) -> bool {
+    let is_same = fs::read_to_string(cache.root().join(made(stem))).is_ok_and(|made| made == recipe);
+    is_same && image(cache, stem).is_file()
+}
+
+/// Names of all packages that are asked for, joined by commas, the same for the same ones.
+fn recipe(more: &[String]) -> String {
+    let mut all: Vec<&str> = PACKAGES.into_iter().chain(more.iter().map(String::as_str)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.join(",")
 }
 
 /// Where the image of a kernel's modules is, or will be.
@@ -275,36 +283,4 @@ fn run_on(program: &'static str, command: &mut Command, input: Stdio) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_known_or_listed() {
-        assert_eq!(find("debian-12").unwrap().suite, "bookworm");
-        let error = find("arch").unwrap_err().to_string();
-        assert_eq!(error, "There is no distribution \"arch\"; there are: debian-12, debian-13");
-    }
-
-    #[test]
-    fn the_same_packages_are_the_same_image_however_they_are_said() {
-        let debian = ALL[0];
-        let said =
-            |more: &[&str]| debian.recipe(&more.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(said(&["stress-ng", "redis"]), said(&["redis", "udev", "stress-ng", "redis"]));
-        assert_ne!(said(&["redis"]), said(&[]));
-    }
-
-    #[test]
-    fn what_was_not_built_is_said_with_the_command_that_builds_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::at(directory.path()).unwrap();
-        let error = ALL[0].built(&cache).unwrap_err().to_string();
-        assert_eq!(error, "debian-12 is not in the cache; build it with: dimmer-lab images build debian-12");
-        cache.write("roots/debian-12.squashfs", b"image").unwrap();
-        cache.write("roots/debian-12.made", ALL[0].recipe(&[]).as_bytes()).unwrap();
-        assert_eq!(ALL[0].built(&cache).unwrap(), ALL[0].build(&cache, &[], false).unwrap());
-        assert_eq!(ALL[0].lacking(&cache, &["udev"]), None);
-        let lacking = ALL[0].lacking(&cache, &["bc"]).unwrap();
-        assert_eq!(ALL[0].recipe(&lacking), ALL[0].recipe(&["bc".to_owned()]));
-    }
-}
+mod tests;

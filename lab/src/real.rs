@@ -7,11 +7,13 @@ use dimmer_agent::report::BlockState;
 use dimmer_images::Kernel;
 use serde_json::Value;
 
+use crate::distribution;
 use crate::layout::Layout;
 use crate::scenario::{Action, Effect, Requests, Scenario};
 use crate::vm::{TestVm, VmError};
 use requests::RequestLog;
 
+mod command;
 mod dax;
 mod devices;
 mod elsewhere;
@@ -74,6 +76,9 @@ pub struct Real {
     block_size: u64,
     /// The command line of a kernel that the guest starts itself.
     cmdline: String,
+    /// Whether the guest has a distribution, and whether that is what runs: a crash kernel is the lab's own small guest.
+    has_distribution: bool,
+    runs_distribution: bool,
     /// How the machine has come to be where it is, if it is to go on elsewhere.
     restores: Option<elsewhere::Journey>,
 }
@@ -84,7 +89,12 @@ impl Real {
     /// # Errors
     /// [`RealError::Vm`].
     pub fn boot(scenario: &Scenario, kernel: &Kernel) -> Result<Self, RealError> {
-        let mut vm = kernels::setup(scenario, kernel)?.boot()?;
+        let setup = kernels::setup(scenario, kernel)?;
+        let mut vm = setup.start()?;
+        match scenario.guest.distribution {
+            None => vm.connect()?,
+            Some(_) => distribution::await_boot(&mut vm)?,
+        }
         let block_size = vm.guest().layout()?.block_size;
         Ok(Self::new(vm, scenario, block_size))
     }
@@ -102,6 +112,8 @@ impl Real {
             poisoned: BTreeMap::new(),
             block_size,
             cmdline: kernels::cmdline(scenario),
+            has_distribution: scenario.guest.distribution.is_some(),
+            runs_distribution: scenario.guest.distribution.is_some(),
             restores: None,
         }
     }
@@ -134,8 +146,12 @@ impl Real {
             Action::Settle => self.settle()?,
             Action::Reboot => self.reboot()?,
             Action::Kexec => self.kexec()?,
-            Action::Crash => self.crash()?,
+            Action::Crash(crash) => self.crash(*crash)?,
+            Action::Run(run) => self.run(run)?,
+            Action::Lsmem => self.lsmem()?,
+            Action::Udev(word) => self.udev(*word)?,
         };
+        self.await_udev()?;
         effect.ost = self.new_reports(predicted.ost.len())?;
         effect.requests = self.requests_of(predicted)?;
         effect.hardware_corrupted = self.hardware_corrupted(predicted.hardware_corrupted)?;

@@ -31,7 +31,7 @@ pub use setup::{CMDLINE, Setup};
 pub use warm::cool_down;
 
 /// How long a guest may take to start, and to settle. The emulated host is slow.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How long the agent is waited for before a look whether the machine is still there.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
@@ -117,14 +117,22 @@ impl TestVm {
     /// # Errors
     /// [`VmError`] with the console's last lines.
     pub fn connect(&mut self) -> Result<(), VmError> {
+        self.connect_within(PATIENCE)
+    }
+
+    /// The same of a guest that may take so long to start.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_within(&mut self, patience: Duration) -> Result<(), VmError> {
         self.guest = None;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         let mut guest = loop {
             match Guest::connect(&self.agent, LOOK_AFTER) {
                 Ok(guest) => break guest,
                 Err(cause) => {
                     let ended = self.still_runs_until(end);
-                    ended.unwrap_or_else(|| Err(self.explain(cause.after(PATIENCE))))?;
+                    ended.unwrap_or_else(|| Err(self.explain(cause.after(patience))))?;
                 }
             }
         };
@@ -138,7 +146,15 @@ impl TestVm {
     /// # Errors
     /// [`VmError`] with the console's last lines.
     pub fn rebooted(&mut self) -> Result<(), VmError> {
-        self.guest().rebooted(PATIENCE).map_err(|cause| self.explain(cause))
+        self.rebooted_within(PATIENCE)
+    }
+
+    /// The same of a guest that may take so long to start.
+    ///
+    /// # Errors
+    /// As [`rebooted`](Self::rebooted).
+    pub fn rebooted_within(&mut self, patience: Duration) -> Result<(), VmError> {
+        self.guest().rebooted(patience).map_err(|cause| self.explain(cause))
     }
 
     /// Says that this machine's books do not agree, because of an error that the test planted; its

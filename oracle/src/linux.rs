@@ -48,6 +48,8 @@ pub struct Linux {
     pub chance: Chance,
     /// Bytes that programs and pools of huge pages have in use, in whatever zone.
     pub in_use: u64,
+    /// How udev puts blocks online that come offline; `None` where no rule of it says so.
+    pub udev: Option<OnlineType>,
     /// Where memory ends while it boots (`mem=`, `max_mem_size`); `None` once it runs.
     pub boot_limit: Option<u64>,
     /// Whether it has spent its memory on memmaps in vain, or has memory where KASLR has put something else: what it does
@@ -96,6 +98,7 @@ impl Linux {
             injected: Injected::default(),
             chance: Chance::default(),
             in_use: 0,
+            udev: None,
             boot_limit: None,
             exhausted: false,
             faults: Faults::new(),

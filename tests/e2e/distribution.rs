@@ -1,14 +1,19 @@
 //! A whole distribution in the guest: systemd, udev and people's own tools, and memory that comes and goes under them.
+//!
+//! Each scenario of the library that runs on a distribution is a test, on each kernel that it is about.
 
 use std::error::Error;
 use std::time::Duration;
 
 use dimmer_agent::protocol::Status;
-use dimmer_images::Cache;
-use dimmer_lab::distribution::{Guest, WINDOWS};
+use dimmer_images::{Cache, Kernel};
+use dimmer_lab::check::{Batch, Seat};
+use dimmer_lab::distribution::{self, Guest, WINDOWS};
+use dimmer_lab::library::{Source, library};
 use dimmer_lab::vm::{Setup, TestVm};
 use libtest_mimic::Arguments;
 
+use crate::library::all_pass;
 use crate::{Case, GIB, MIB, Outcome};
 
 /// The distribution, and the kernel that it boots here.
@@ -22,9 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(900);
 type Test = (&'static str, fn(&Guest) -> Outcome);
 
 /// All of them, which wait until ignored tests are asked for: the image is built then.
-pub fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
+pub fn cases(arguments: &Arguments, kernels: &[Kernel]) -> Result<Vec<Case>, Box<dyn Error>> {
+    let scenarios = scenarios(kernels)?;
     if arguments.ignored || arguments.include_ignored {
-        Guest::new(&Cache::open()?, NAME, Some(KERNEL))?;
+        let cache = Cache::open()?;
+        Guest::new(&cache, NAME, Some(KERNEL))?;
+        for (Source { scenario, .. }, kernel) in &scenarios {
+            let wanted = scenario.guest.distribution.ok_or("it has a distribution")?;
+            distribution::prepare(&cache, wanted, &scenario.guest.packages, [kernel])?;
+        }
     }
     let case = |(name, test): Test| {
         let run = move || test(&Guest::new(&Cache::open()?, NAME, Some(KERNEL))?);
@@ -34,7 +45,29 @@ pub fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
         ("a_command_has_its_status", a_command_has_its_status),
         ("memory_under_systemd", memory_under_systemd),
     ];
-    Ok(all.into_iter().map(case).collect())
+    let mut cases: Vec<Case> = all.into_iter().map(case).collect();
+    cases.extend(scenarios.into_iter().map(|(source, kernel)| {
+        let name = format!("{}::distribution::{}", kernel.name, source.name);
+        Case::new(name, true, move || passes(&source, &kernel)).costing(12)
+    }));
+    Ok(cases)
+}
+
+/// The library's scenarios that run on a distribution, with each of `kernels` that they are about.
+fn scenarios(kernels: &[Kernel]) -> Result<Vec<(Source, Kernel)>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for source in library()?.into_iter().filter(|source| source.scenario.guest.distribution.is_some()) {
+        for kernel in kernels {
+            if source.scenario.is_about(kernel.release.parse()?) {
+                all.push((source.clone(), kernel.clone()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn passes(source: &Source, kernel: &Kernel) -> Outcome {
+    all_pass(&[Batch { kernel, sources: vec![source] }], Seat::default)
 }
 
 fn booted(guest: &Guest, more: &str) -> Result<TestVm, Box<dyn Error>> {
@@ -42,10 +75,10 @@ fn booted(guest: &Guest, more: &str) -> Result<TestVm, Box<dyn Error>> {
     let mut vm = WINDOWS
         .iter()
         .fold(setup, |setup, window| setup.flag("--memory-hotplug", (*window).to_owned()))
-        .boot()?;
+        .start()?;
+    distribution::await_boot(&mut vm)?;
     vm.guest().set_patience(PATIENCE);
-    // Whatever became of the services: degraded is a system to work with.
-    let state = vm.shell("systemctl is-system-running --wait; true")?;
+    let state = vm.shell("systemctl is-system-running; true")?;
     assert!(["running", "degraded"].contains(&state.trim()), "{state}");
     Ok(vm)
 }

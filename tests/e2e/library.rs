@@ -1,11 +1,11 @@
 //! The library of scenarios, in shares: what the built-in scenarios say holds on real guests.
 //!
-//! On each kernel another share runs, all of them when ignored tests are asked for; `dimmer-lab check` runs the same. So do
+//! Those that run on a distribution are in `distribution.rs`. On each kernel another share runs, all of them when ignored tests are asked for; `dimmer-lab check` runs the same. So do
 //! shares of machines that go on from a snapshot behind each step (`dimmer-lab check --restore-each-step`), which take several
 //! times as long, are smaller for that, and run only when ignored tests are asked for.
 
 use dimmer_images::Kernel;
-use dimmer_lab::check::{Entry, Format, Plan, Report, Seat, Shard, run};
+use dimmer_lab::check::{Batch, Entry, Format, Plan, Report, Seat, Shard, run};
 use dimmer_lab::library::library;
 
 use crate::{Case, Outcome};
@@ -52,14 +52,21 @@ pub fn holds(
     flavours: &[Kernel],
     seat: fn() -> Seat,
 ) -> Outcome {
-    let (sources, kernels) = (library()?, [kernel.clone()]);
+    let kernels = [kernel.clone()];
+    let mut sources = library()?;
+    sources.retain(|source| source.scenario.guest.distribution.is_none());
     let plan = Plan::new(&sources, &kernels, flavours, true);
     let share = Shard::new(share, all).ok_or("there is no such share")?;
     let batches = share.select(plan.batches, |batch| batch.cost());
+    all_pass(&batches, seat)
+}
+
+/// Fails unless all scenarios of `batches` do as they say, one after the other.
+pub fn all_pass(batches: &[Batch<'_>], seat: fn() -> Seat) -> Outcome {
     let mut entries: Vec<Entry> = Vec::new();
-    run::here(&batches, 1, seat, |entry| entries.push(entry));
-    assert!(!entries.is_empty(), "every share has scenarios in it");
-    let report = Report { shard: Some(share.to_string()), entries, seconds: 0.0 };
+    run::here(batches, 1, seat, |entry| entries.push(entry));
+    assert!(!entries.is_empty(), "every test has scenarios in it");
+    let report = Report { shard: None, entries, seconds: 0.0 };
     if report.status() == 0 {
         return Ok(());
     }

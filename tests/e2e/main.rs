@@ -269,7 +269,7 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>, Box<dyn Error>> {
     let mut cases = kernels::cases(arguments)?;
     // Their distribution has more packages, which that of the others may have as well.
     cases.extend(selftest::cases(arguments, &usual)?);
-    cases.extend(distribution::cases(arguments)?);
+    cases.extend(distribution::cases(arguments, &usual)?);
     cases.extend(library::cases(&usual, &poison));
     cases.extend(poison::TESTS.iter().flat_map(|test| on(&poison, test)).map(|case| case.costing(2)));
     cases.extend(FILES.into_iter().flatten().flat_map(|test| on(&usual, test)));

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use dimmer_oracle::group::GroupKind;
 use dimmer_oracle::linux::Linux;
 use dimmer_oracle::memory::GroupId;
-use dimmer_oracle::policy::{OnlinePolicy, OnlineType};
 use dimmer_oracle::virtio_mem::{Request, VirtioMem};
 use dimmer_oracle::zone::Zone;
 use dimmer_plan::memory::RequestRecord;
@@ -16,6 +15,7 @@ use super::seen::Seen;
 use crate::layout::{Block, BlockState, Group, GroupKind as ShownKind, Layout, Zone as ShownZone};
 use crate::predict::Prediction;
 use crate::scenario::Requests;
+use crate::verdict::report;
 
 /// What the drivers of virtio-mem devices asked for since the guest booted, by device.
 #[derive(Debug, Default)]
@@ -118,8 +118,8 @@ fn layout(linux: &Linux) -> Layout {
     Layout {
         kernel: linux.release.to_string(),
         block_size: memory.block_size(),
-        auto_online_blocks: Some(online_word(linux.settings.auto_online).to_owned()),
-        online_policy: linux.release.has_groups().then(|| policy_word(policy.policy).to_owned()),
+        auto_online_blocks: Some(report::online_word(linux.settings.auto_online).to_owned()),
+        online_policy: linux.release.has_groups().then(|| report::policy_word(policy.policy).to_owned()),
         auto_movable_ratio: Some(policy.ratio),
         auto_movable_numa_aware: Some(policy.numa_aware),
         blocks: memory.all_shown().map(block).collect(),
@@ -152,20 +152,4 @@ fn shown_group(id: GroupId, group: &dimmer_oracle::group::Group) -> Group {
     };
     let (present_kernel, present_movable) = (group.present_kernel, group.present_movable);
     Group { id: id.0, kind, node: Some(group.node), present_kernel, present_movable, max_pages, unit_pages }
-}
-
-const fn online_word(how: Option<OnlineType>) -> &'static str {
-    match how {
-        None => "offline",
-        Some(OnlineType::Policy) => "online",
-        Some(OnlineType::Kernel) => "online_kernel",
-        Some(OnlineType::Movable) => "online_movable",
-    }
-}
-
-const fn policy_word(policy: OnlinePolicy) -> &'static str {
-    match policy {
-        OnlinePolicy::AutoMovable => "auto-movable",
-        OnlinePolicy::ContigZones => "contig-zones",
-    }
 }

@@ -11,8 +11,9 @@ use dimmer_oracle::release::Release;
 use dimmer_oracle::rule::Rule;
 use dimmer_oracle::virtio_mem::{Request, VirtioMem};
 
-use crate::scenario::{Action, Addresses, Effect, FaultText, Guest, OutcomeWord, Parameters, Scenario};
+use crate::scenario::{Action, Addresses, Effect, Guest, OutcomeWord, Parameters, Scenario};
 
+mod command;
 mod dax;
 mod dimms;
 mod faults;
@@ -112,6 +113,9 @@ impl Prediction {
         }
         self.linux.boot_limit = None;
         self.linux.probe_soft_reserved(&self.addresses.soft_reserved);
+        if self.guest.distribution.is_some() {
+            self.udev_loads_drivers();
+        }
         self.addresses.reset_places();
         for (id, spec) in self.addresses.virtio_mem_devices() {
             let wanted = requested.iter().find(|(other, _)| *other == id).map_or(0, |(_, size)| *size);
@@ -199,7 +203,10 @@ impl Prediction {
                 Ok(Effect::default())
             }
             Action::Kexec => Ok(self.kexec()),
-            Action::Crash => self.crash(),
+            Action::Crash(_) => self.crash(),
+            Action::Run(run) => self.command(run),
+            Action::Lsmem => Ok(Effect::default()),
+            Action::Udev(word) => Ok(self.udev(*word)),
         }
     }
 
@@ -218,17 +225,6 @@ impl Prediction {
     pub fn dimm_at(&self, bytes: &std::ops::Range<u64>) -> Option<String> {
         let has = |range: &std::ops::Range<u64>| range.start < bytes.end && bytes.start < range.end;
         self.slots.values().find(|slot| slot.ranges.iter().any(has)).map(|slot| slot.id.clone())
-    }
-
-    fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {
-        let is_virtio_mem = |device: &str| self.linux.virtio_mem.contains_key(device);
-        let known = |text: &FaultText| {
-            let known = faults::known(&text.fault, is_virtio_mem(&text.fault.device));
-            known.ok_or_else(|| format!("fault: what comes of {:?} is not known", String::from(text.clone())))
-        };
-        let faults = wanted.iter().map(known).collect::<Result<_, _>>()?;
-        self.linux.faults.set(faults);
-        Ok(Effect::default())
     }
 
     fn online(&mut self, index: u64, how: OnlineType) -> Result<(), Errno> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dimmer_oracle::memory::Errno;
 use dimmer_oracle::virtio_mem::Request;
+use dimmer_report::{Block, Status};
 
 use super::OutcomeWord;
 
@@ -13,6 +14,15 @@ pub use dax::{DaxState, Resource};
 
 /// Requests of each virtio-mem device's driver, oldest first.
 pub type Requests = BTreeMap<String, Vec<Request>>;
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit status, or the signal that ended it.
+    pub status: Status,
+    /// What it wrote: standard output first, then errors.
+    pub output: String,
+}
 
 /// What comes of a step, beside the layout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +39,10 @@ pub struct Effect {
     pub hardware_corrupted: Option<u64>,
     /// What a step with a dax device leaves of it.
     pub dax: Option<DaxState>,
+    /// How a command ended and what it wrote, of one that was run.
+    pub ran: Option<Ran>,
+    /// The blocks that `lsmem` has printed, if it was asked.
+    pub listed: Option<Vec<Block>>,
     /// The block that an ejection waits for, if one does.
     pub stuck: Option<u64>,
     /// The addresses of the pages that the step pinned, which only the guest can tell.

@@ -82,6 +82,12 @@ pub struct Expected {
     /// Memory that the kernel takes for broken: `HardwareCorrupted` of `/proc/meminfo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware_corrupted: Option<Size>,
+    /// The exit status of the command that a step runs; 0 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u8>,
+    /// Texts that the command writes, to standard output or as errors, each in a line of its own, in any order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub output: Vec<String>,
     /// Whether the oracle's word counts, too; it does when this is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle: Option<bool>,
@@ -113,6 +119,11 @@ impl fmt::Display for OutcomeWord {
 }
 
 impl Expected {
+    /// Whether it says anything of a command.
+    pub(super) const fn is_about_a_command(&self) -> bool {
+        self.status.is_some() || !self.output.is_empty()
+    }
+
     /// The `_OST` pairs.
     ///
     /// # Errors

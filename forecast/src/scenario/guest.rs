@@ -3,21 +3,30 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Amount, OnlineWord, PolicyWord, Size};
+use super::{Amount, Distribution, OnlineWord, PolicyWord, Size};
 
 /// How the guest is set up when it boots. Without anything else it puts blocks online as they come, as
 /// the policy auto-movable with the kernel's ratio of 301 % says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guest {
-    /// `memory_hotplug.online_policy`
-    pub online_policy: PolicyWord,
+    /// The distribution that it has, with systemd, udev and its own kernel's defaults: what the keys here do not say stays as
+    /// these have it. Without it, it is the lab's own small guest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// Packages that the distribution's image has beside those that every one has, and no others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// `memory_hotplug.online_policy`: auto-movable without a word, contig-zones in a distribution
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online_policy: Option<PolicyWord>,
     /// `memory_hotplug.auto_movable_ratio`, in percent
     pub auto_movable_ratio: u32,
     /// `memory_hotplug.auto_movable_numa_aware`
     pub auto_movable_numa_aware: bool,
-    /// `memhp_default_state`
-    pub auto_online_blocks: OnlineWord,
+    /// `memhp_default_state`: online without a word, in a distribution what its kernel is configured to
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_online_blocks: Option<OnlineWord>,
     /// `memory_hotplug.memmap_on_memory`
     pub memmap_on_memory: MemmapOnMemory,
     /// `movable_node`
@@ -48,10 +57,12 @@ pub struct Guest {
 impl Default for Guest {
     fn default() -> Self {
         Self {
-            online_policy: PolicyWord::AutoMovable,
+            distribution: None,
+            packages: Vec::new(),
+            online_policy: None,
             auto_movable_ratio: 301,
             auto_movable_numa_aware: true,
-            auto_online_blocks: OnlineWord::Online,
+            auto_online_blocks: None,
             memmap_on_memory: MemmapOnMemory::Off,
             movable_node: false,
             kernelcore: None,
@@ -83,12 +94,19 @@ impl Guest {
     /// The kernel parameters that it is made of.
     pub fn cmdline(&self) -> String {
         let yes_no = |on: bool| if on { "Y" } else { "N" };
-        let mut words = vec![
-            format!("memhp_default_state={}", self.auto_online_blocks.word()),
-            format!("memory_hotplug.online_policy={}", self.online_policy.word()),
+        let mut words = Vec::new();
+        // What a distribution's kernel has without a word stays as that has it.
+        let own = self.distribution.is_some();
+        if !own || self.auto_online_blocks.is_some() {
+            words.push(format!("memhp_default_state={}", self.auto_online(OnlineWord::Online).word()));
+        }
+        if !own || self.online_policy.is_some() {
+            words.push(format!("memory_hotplug.online_policy={}", self.policy().word()));
+        }
+        words.extend([
             format!("memory_hotplug.auto_movable_ratio={}", self.auto_movable_ratio),
             format!("memory_hotplug.auto_movable_numa_aware={}", yes_no(self.auto_movable_numa_aware)),
-        ];
+        ]);
         if let Some(word) = self.memmap_on_memory.word() {
             words.push(format!("memory_hotplug.memmap_on_memory={word}"));
         }

@@ -9,6 +9,7 @@ type Part = toml::Spanned<toml::Value>;
 #[serde(default)]
 pub(crate) struct Places {
     pub(crate) machine: Option<Part>,
+    pub(crate) guest: Option<Part>,
     pub(crate) kernels: Option<Part>,
     pub(crate) step: Vec<Part>,
 }
@@ -17,6 +18,12 @@ pub(crate) struct Places {
 pub(crate) fn line_of_step(text: &str, number: usize) -> Option<usize> {
     let places: Places = toml::from_str(text).ok()?;
     places.step.get(number.checked_sub(1)?).map(|step| line(text, step))
+}
+
+/// The line in which the guest's settings begin; nothing when the text has none.
+pub(crate) fn line_of_guest(text: &str) -> Option<usize> {
+    let places: Places = toml::from_str(text).ok()?;
+    places.guest.map(|guest| line(text, &guest))
 }
 
 /// The line in which `part` of `text` begins, counted from 1.

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{BlockSet, Expect, Size};
 
+mod command;
 mod dax;
 mod device;
 mod guest;
 mod load;
 mod virtio_mem;
 
+pub use command::{Command, Crash, Deed, Run};
 pub use dax::{Dax, DriverWord};
 pub use device::{FaultText, NotifyWord, Plug};
 pub use guest::{
@@ -96,9 +98,20 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kexec: Option<Empty>,
     /// Has the kernel panic, and a crash kernel start, for which `crashkernel` has set memory aside. Of its memory the
-    /// oracle says nothing; a reset is all that can follow.
+    /// oracle says nothing; commands and a reset are all that can follow.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub crash: Option<Empty>,
+    pub crash: Option<Crash>,
+    /// Runs a command in the guest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// Has `lsmem` of the guest's distribution print memory, which must be what the oracle says: each block with its state,
+    /// zones and node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lsmem: Option<Empty>,
+    /// Gives udev of the guest's distribution a rule that puts blocks online as they come, with this word, in place of the one
+    /// that a step gave it before; none when it is `offline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub udev: Option<OnlineWord>,
     /// What is to come of it; the oracle's word when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -157,7 +170,13 @@ pub enum Action<'a> {
     /// [`Step::kexec`]
     Kexec,
     /// [`Step::crash`]
-    Crash,
+    Crash(Crash),
+    /// [`Step::run`]
+    Run(&'a Run),
+    /// [`Step::lsmem`]
+    Lsmem,
+    /// [`Step::udev`]
+    Udev(OnlineWord),
 }
 
 impl Action<'_> {
@@ -186,7 +205,10 @@ impl Action<'_> {
             Self::Settle => "settle",
             Self::Reboot => "reboot",
             Self::Kexec => "kexec",
-            Self::Crash => "crash",
+            Self::Crash(_) => "crash",
+            Self::Run(_) => "run",
+            Self::Lsmem => "lsmem",
+            Self::Udev(_) => "udev",
         }
     }
 }
@@ -217,7 +239,10 @@ impl Step {
             self.settle.as_ref().map(|Empty {}| Action::Settle),
             self.reboot.as_ref().map(|Empty {}| Action::Reboot),
             self.kexec.as_ref().map(|Empty {}| Action::Kexec),
-            self.crash.as_ref().map(|Empty {}| Action::Crash),
+            self.crash.map(Action::Crash),
+            self.run.as_ref().map(Action::Run),
+            self.lsmem.as_ref().map(|Empty {}| Action::Lsmem),
+            self.udev.map(Action::Udev),
         ];
         all.into_iter().flatten().collect()
     }
@@ -253,12 +278,35 @@ impl Step {
             [Action::Online(blocks)] if blocks.how == OnlineWord::Offline => {
                 Err("online: `how` must be online, online_kernel or online_movable".to_owned())
             }
-            [_] => self.expect.as_ref().map_or(Ok(()), Expect::check),
+            [Action::Run(run)] => run.check().and_then(|()| self.check_expectation(true)),
+            [_] => self.check_expectation(false),
             found => Err(format!(
                 "it must have exactly one of plug, unplug, eject, resize, add, remove, dax, online, offline, write, pin, \
-                 unpin, poison, set, load, lock, hugepages, inject, fault, settle, reboot, kexec and crash, not {}",
+                 unpin, poison, set, load, lock, hugepages, inject, fault, settle, reboot, kexec, crash, run, lsmem and udev, \
+                 not {}",
                 found.len()
             )),
+        }
+    }
+    fn check_expectation(&self, runs: bool) -> Result<(), String> {
+        match &self.expect {
+            Some(Expect::Details(expected)) if !runs && expected.is_about_a_command() => {
+                Err("expect: only a step with `run` has `status` and `output`".to_owned())
+            }
+            expect => expect.as_ref().map_or(Ok(()), Expect::check),
+        }
+    }
+
+    /// Whether it can be taken by the lab's own guest, which has few programs.
+    ///
+    /// # Errors
+    /// What it needs.
+    pub(super) fn check_without_distribution(&self) -> Result<(), String> {
+        let needs = |name| Err(format!("{name}: it needs a guest with a `distribution`"));
+        match self.action() {
+            Action::Lsmem => needs("lsmem"),
+            Action::Udev(_) => needs("udev"),
+            _ => Ok(()),
         }
     }
 }

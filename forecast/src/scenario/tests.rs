@@ -67,8 +67,69 @@ fn the_schema_knows_every_action() {
     let schema = Scenario::schema().to_string();
     for action in [
         "plug", "unplug", "eject", "resize", "add", "remove", "online", "offline", "write", "pin", "unpin",
-        "poison", "set", "inject", "fault", "settle", "reboot",
+        "poison", "set", "inject", "fault", "settle", "reboot", "run", "lsmem", "udev",
     ] {
         assert!(schema.contains(&format!("\"{action}\"")), "{action}");
     }
+}
+
+const DEBIAN: &str = r#"
+shows = "chmem in a distribution"
+
+[guest]
+distribution = "debian-12"
+packages = ["stress-ng"]
+
+[[step]]
+run = { command = "chmem -d 1", does = [{ offline = "40" }] }
+expect = { status = 64, output = ["partially"] }
+
+[[step]]
+udev = "online_movable"
+
+[[step]]
+lsmem = {}
+"#;
+
+#[test]
+fn a_distribution_keeps_what_nobody_has_said() {
+    let scenario = parse(DEBIAN).unwrap();
+    assert_eq!(parse(&scenario.to_toml()).unwrap(), scenario);
+    let words = scenario.guest.cmdline();
+    assert!(!words.contains("online_policy") && !words.contains("memhp_default_state"), "{words}");
+    let (guest, own) = (&scenario.guest, Guest::default());
+    assert_eq!((guest.policy(), own.policy()), (PolicyWord::ContigZones, PolicyWord::AutoMovable));
+    let auto_online = |guest: &Guest| guest.auto_online(OnlineWord::Offline);
+    assert_eq!((auto_online(guest), auto_online(&own)), (OnlineWord::Offline, OnlineWord::Online));
+    let said = Guest { auto_online_blocks: Some(OnlineWord::OnlineMovable), ..guest.clone() };
+    assert!(said.cmdline().contains("memhp_default_state=online_movable"), "{}", said.cmdline());
+    assert_eq!(auto_online(&said), OnlineWord::OnlineMovable);
+    let Action::Run(run) = scenario.steps[0].action() else { panic!("the first step runs a command") };
+    assert_eq!((run.command(), run.seconds(), run.deeds().count()), ("chmem -d 1", 300, 1));
+}
+
+#[test]
+fn what_is_wrong_with_a_distribution_is_named() {
+    for (from, to, expected) in [
+        ("debian-12", "debian-1", "There is no distribution \"debian-1\"; there are: debian-12, debian-13"),
+        (
+            "\"stress-ng\"",
+            "\"Stress NG\"",
+            "line 4: guest: packages: \"Stress NG\" is not the name of a package",
+        ),
+        ("\"stress-ng\"", "\"-o\"", "is not the name of a package"),
+        ("distribution = \"debian-12\"", "", "guest: packages: only a guest with a `distribution` has any"),
+        ("{ offline = \"40\" }", "{ ofline = \"40\" }", "unknown field `ofline`"),
+        ("{ offline = \"40\" }", "{}", "step 1: run: does: each must have exactly one of"),
+        ("command = \"chmem -d 1\"", "command = \" \"", "step 1: run: there is no command"),
+        ("status = 64", "status = 256", "256"),
+        ("lsmem = {}", "lsmem = {}\nexpect = { status = 1 }", "step 3: expect: only a step with `run`"),
+        ("udev = \"online_movable\"", "udev = \"movable\"", "unknown variant `movable`"),
+    ] {
+        assert!(DEBIAN.contains(from), "{from}");
+        let error = parse(&DEBIAN.replacen(from, to, 1)).unwrap_err();
+        assert!(error.starts_with("a.toml: ") && error.contains(expected), "{to}: {error}");
+    }
+    let small = DEBIAN.replace("distribution = \"debian-12\"\npackages = [\"stress-ng\"]", "");
+    assert!(parse(&small).unwrap_err().contains("step 2: udev: it needs a guest with a `distribution`"));
 }

@@ -7,6 +7,7 @@ use dimmer_report::{
 use dimmer_oracle::group::{Group, GroupKind};
 use dimmer_oracle::linux::Linux;
 use dimmer_oracle::memory::{GroupId, Memory};
+use dimmer_oracle::policy::{OnlinePolicy, OnlineType};
 use dimmer_oracle::zone::{PAGE, Zone};
 
 /// Pages that the page allocator has right after the boot; any number will do.
@@ -73,5 +74,23 @@ fn reported(memory: &Memory, node: u32, zone: Zone) -> ReportedZone {
         present: state.present,
         managed: state.present,
         present_early: Some(state.early),
+    }
+}
+
+/// `auto_online_blocks` in the kernel's word.
+pub const fn online_word(how: Option<OnlineType>) -> &'static str {
+    match how {
+        None => "offline",
+        Some(OnlineType::Policy) => "online",
+        Some(OnlineType::Kernel) => "online_kernel",
+        Some(OnlineType::Movable) => "online_movable",
+    }
+}
+
+/// `online_policy` in the kernel's word.
+pub const fn policy_word(policy: OnlinePolicy) -> &'static str {
+    match policy {
+        OnlinePolicy::AutoMovable => "auto-movable",
+        OnlinePolicy::ContigZones => "contig-zones",
     }
 }

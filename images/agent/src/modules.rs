@@ -1,18 +1,19 @@
 //! Kernel modules that the initramfs holds but does not load by itself.
 //!
 //! `/modules/optional/NAME` lists NAME's file and, before it, those of the modules it needs: a path
-//! per line, in load order.
+//! per line, in load order. A distribution has all modules of its kernel, and `modprobe`, instead.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::pid1;
-use crate::protocol::Failure;
+use crate::protocol::{Bytes, Failure, Status};
 use crate::tree::Tree;
+use crate::{exec, pid1};
 
 const OPTIONAL: &str = "modules/optional";
+const MODPROBE: &str = "sbin/modprobe";
 /// Where the kernel shows the virtio devices, each with its type in `device` (virtio 1.2, section 5).
 const VIRTIO: &str = "sys/bus/virtio/devices";
 /// Types of device whose drivers are not loaded unless there is one.
@@ -53,6 +54,9 @@ fn wanted(tree: &Tree) -> Vec<&'static str> {
 /// # Errors
 /// When the image has no such module, or the kernel refuses one of them.
 pub fn load(tree: &Tree, name: &str) -> Result<(), Failure> {
+    if is_a_distribution(tree) {
+        return modprobe(&[name]);
+    }
     for path in files(tree, name)? {
         pid1::load_module(&path).map_err(|error| {
             let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
@@ -70,6 +74,9 @@ pub fn load(tree: &Tree, name: &str) -> Result<(), Failure> {
 /// # Errors
 /// When the image has no such module, or the kernel refuses to remove `name`.
 pub fn unload(tree: &Tree, name: &str) -> Result<(), Failure> {
+    if is_a_distribution(tree) {
+        return modprobe(&["--remove", name]);
+    }
     let files = files(tree, name)?;
     let mut names = files.iter().rev().filter_map(|path| module_name(path));
     let Some(module) = names.next() else { return Ok(()) };
@@ -85,6 +92,23 @@ pub fn unload(tree: &Tree, name: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether modules are not where the initramfs has them.
+fn is_a_distribution(tree: &Tree) -> bool {
+    !tree.path(OPTIONAL).is_dir() && tree.path(MODPROBE).is_file()
+}
+
+/// Has the distribution's program do it.
+fn modprobe(words: &[&str]) -> Result<(), Failure> {
+    let program = format!("/{MODPROBE}");
+    let words: Vec<String> =
+        std::iter::once(program.as_str()).chain(words.iter().copied()).map(str::to_owned).collect();
+    let executed = exec::run(&words, &Bytes(Vec::new()))?;
+    if executed.status == Status::Code(0) {
+        return Ok(());
+    }
+    Err(Failure::new(String::from_utf8_lossy(&executed.stderr.0).trim().to_owned()))
 }
 
 /// Removes a module that nothing uses (delete_module(2)).

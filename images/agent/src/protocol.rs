@@ -18,6 +18,7 @@ use crate::blocks::BlockList;
 mod bytes;
 
 pub use bytes::Bytes;
+pub use dimmer_report::Status;
 
 /// Name of the virtio-console port that the agent serves.
 pub const PORT_NAME: &str = "dimmer.agent";
@@ -244,16 +245,6 @@ pub struct Executed {
     pub stdout: Bytes,
     /// What it wrote to standard error.
     pub stderr: Bytes,
-}
-
-/// The status of a command that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal ended it.
-    Signal(i32),
 }
 
 /// What came of one block's change.

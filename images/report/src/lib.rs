@@ -167,6 +167,16 @@ impl fmt::Display for GroupKind {
     }
 }
 
+/// The status of a command that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use super::subject::Subject;
 use super::{Difference, Run};
 use crate::predict::Prediction;
 use crate::real::{Real, RealError};
-use crate::scenario::{BlockSet, Effect, Expect, ExpectWord, Scenario};
+use crate::scenario::{BlockSet, Effect, Expect, ExpectWord, Expected, Scenario};
 use crate::verdict::{self, Baseline};
 
 mod author;
@@ -141,7 +141,11 @@ impl Moment<'_> {
     /// What is not as expected.
     fn judge(&self, expected: Option<&Expect>) -> Result<Vec<Difference>, String> {
         match expected {
-            None | Some(Expect::Word(ExpectWord::Oracle)) => Ok(self.against_the_oracle()),
+            None | Some(Expect::Word(ExpectWord::Oracle)) => {
+                let mut all = self.command(&Expected::default());
+                all.extend(self.against_the_oracle());
+                Ok(all)
+            }
             Some(Expect::Word(ExpectWord::Anything)) => Ok(Vec::new()),
             Some(Expect::Details(expected)) => {
                 let mut all = self.against_the_author(expected)?;
@@ -153,10 +157,20 @@ impl Moment<'_> {
         }
     }
 
+    /// What `lsmem` has printed otherwise than the model has it.
+    fn listed(&self) -> Vec<Difference> {
+        let Some(blocks) = &self.seen.listed else { return Vec::new() };
+        let listed = Layout { blocks: blocks.clone(), ..Layout::default() };
+        let all = verdict::blocks(&self.model.linux, &listed).into_iter().map(Difference::from);
+        all.map(|difference| Difference { what: format!("lsmem: {}", difference.what), ..difference })
+            .collect()
+    }
+
     fn against_the_oracle(&self) -> Vec<Difference> {
         let mut all = effect::differences(self.before, self.predicted, self.seen);
         if self.model.knows_the_memory() {
             all.extend(differences(self.model, self.baseline, self.layout));
+            all.extend(self.listed());
         }
         all
     }

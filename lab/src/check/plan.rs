@@ -15,8 +15,12 @@ use crate::scenario::{Action, Addresses, Scenario};
 const MOST: usize = 8;
 /// What a boot costs, where a step costs 1; measured in the emulated host.
 const BOOT: u64 = 6;
+/// The same of a distribution.
+const DISTRIBUTION_BOOT: u64 = 40;
 /// Memory that a guest takes of its host beside what it needs for each page of memory that it knows.
 const BASE: u64 = 512 << 20;
+/// The same of a distribution, whose packages lie in the caches of host and guest, and which runs programs.
+const DISTRIBUTION_BASE: u64 = 1536 << 20;
 /// The kernel's `struct page` takes 64 bytes of each 4096.
 const PAGE_PER_MEMMAP: u64 = 64;
 
@@ -75,7 +79,12 @@ impl Batch<'_> {
     /// About how long it takes, where a step takes 1.
     pub fn cost(&self) -> u64 {
         let steps = self.sources.iter().flat_map(|source| &source.scenario.steps);
-        BOOT + steps.map(|step| effort(&step.action())).sum::<u64>()
+        let boot = if self.has_distribution() { DISTRIBUTION_BOOT } else { BOOT };
+        boot + steps.map(|step| effort(&step.action())).sum::<u64>()
+    }
+
+    fn has_distribution(&self) -> bool {
+        self.sources.iter().any(|source| source.scenario.guest.distribution.is_some())
     }
 
     /// About how much of its host's memory its guest takes at most, in bytes.
@@ -83,7 +92,8 @@ impl Batch<'_> {
         let known = |source: &&Source| Addresses::plan(&source.scenario.machine).map_or(0, |all| all.size());
         // The warm guest and its child.
         let guests = if self.sources.len() > 1 { 2 } else { 1 };
-        guests * BASE + self.sources.iter().map(known).max().unwrap_or(0) / PAGE_PER_MEMMAP
+        let base = if self.has_distribution() { DISTRIBUTION_BASE } else { BASE };
+        guests * base + self.sources.iter().map(known).max().unwrap_or(0) / PAGE_PER_MEMMAP
     }
 }
 
@@ -91,7 +101,7 @@ impl Batch<'_> {
 fn effort(action: &Action<'_>) -> u64 {
     match action {
         Action::Plug(plug) => 1 + u64::from(plug.count.unwrap_or(1)) / 4,
-        Action::Reboot | Action::Kexec | Action::Crash => BOOT,
+        Action::Reboot | Action::Kexec | Action::Crash(_) => BOOT,
         // The driver waits for 50 seconds.
         Action::Settle => 4 * BOOT,
         _ => 1,
@@ -116,9 +126,10 @@ fn batches(sources: Vec<&Source>, shared: bool) -> Vec<Vec<&Source>> {
 fn boot(scenario: &Scenario) -> Option<String> {
     let addresses = Addresses::plan(&scenario.machine).ok()?;
     let asks_at_boot = addresses.virtio_mem.iter().any(|(_, _, requested)| *requested > 0);
-    let boots = |action: &Action<'_>| matches!(action, Action::Reboot | Action::Kexec | Action::Crash);
+    let boots = |action: &Action<'_>| matches!(action, Action::Reboot | Action::Kexec | Action::Crash(_));
     let boots = scenario.steps.iter().any(|step| boots(&step.action()));
-    let at_boot = asks_at_boot || !addresses.machine.dimms.is_empty() || boots;
+    let has_distribution = scenario.guest.distribution.is_some();
+    let at_boot = asks_at_boot || !addresses.machine.dimms.is_empty() || boots || has_distribution;
     let guest = if at_boot { scenario.guest.clone() } else { scenario.guest.without_what_can_change() };
     // A kernel that is to be started is a file of the guest's.
     let files = scenario.starts_another_kernel();

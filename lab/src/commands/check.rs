@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::check::entry::Which;
 use crate::check::shard::Assigned;
 use crate::check::{Batch, Entry, Format, Outcome, Plan, Report, Seat, Shard, away, model, run};
+use crate::distribution;
 use crate::host::crew::Crew;
 use crate::host::qemu::Size;
 use crate::host::{self, crew};
@@ -23,7 +24,8 @@ use dimmer_images::{Cache, Kernel, fetch};
 /// `dimmer-lab check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Scenario files, directories of such, or names of the library's; the whole library when there are none.
+    /// Scenario files, directories of such, or names of the library's; the whole library when there are none, but for what runs
+    /// on a distribution.
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// Name of a kernel, or the path of one (`PATH[,modules=DIR]`); may be repeated.
@@ -45,6 +47,9 @@ pub struct Check {
     /// matrix says in the environment, else all].
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// With the whole library, check what runs on a distribution as well; images are built first.
+    #[arg(long)]
+    distributions: bool,
     /// Boot a guest for every scenario.
     #[arg(long)]
     fresh: bool,
@@ -63,7 +68,7 @@ impl Check {
     /// Ends with 0 when everything is as expected, with 1 when something differs, and with 2 when something could not be
     /// carried out.
     pub fn run(&self) -> super::Result {
-        let sources = find_all(&self.scenarios)?;
+        let sources = self.sources()?;
         sources.iter().try_for_each(Source::validate)?;
         self.prepare_page()?;
         if self.predict {
@@ -79,9 +84,26 @@ impl Check {
             return Ok(ExitCode::SUCCESS);
         }
         let plan = Plan::new(&sources, &kernels, &flavours, !self.fresh);
+        prepare_distributions(&plan)?;
         let mut output = self.output()?;
         let report = self.check(plan, share)?;
         self.write(&report, &mut output)
+    }
+
+    /// What is to be checked. The oracle needs no image of a distribution.
+    fn sources(&self) -> Result<Vec<Source>, Box<dyn Error>> {
+        let mut sources = find_all(&self.scenarios)?;
+        if self.scenarios.is_empty() && !self.distributions && !self.predict {
+            let all = sources.len();
+            sources.retain(|source| source.scenario.guest.distribution.is_none());
+            if !self.worker {
+                let left_out = all - sources.len();
+                complain(format_args!(
+                    "{left_out} scenarios on a distribution are left out (--distributions)"
+                ));
+            }
+        }
+        Ok(sources)
     }
 
     fn predict(&self, sources: &[Source]) -> super::Result {
@@ -188,6 +210,7 @@ impl Check {
         let mut all = vec!["check".to_owned(), "--worker".to_owned()];
         all.extend(self.kernel.iter().map(|kernel| format!("--kernel={kernel}")));
         all.extend(self.restore_each_step.then(|| "--restore-each-step".to_owned()));
+        all.extend(self.distributions.then(|| "--distributions".to_owned()));
         all.push("--".to_owned());
         all.extend(self.scenarios.iter().cloned());
         all
@@ -202,6 +225,17 @@ fn kernels(names: &[&str]) -> Result<Vec<Kernel>, Box<dyn Error>> {
         dimmer_images::initramfs(kernel)?;
     }
     Ok(kernels)
+}
+
+/// Makes the images of distributions that scenarios boot, here for the same reason.
+fn prepare_distributions(plan: &Plan<'_>) -> Result<(), Box<dyn Error>> {
+    for batch in &plan.batches {
+        let guest = &batch.sources[0].scenario.guest;
+        if let Some(wanted) = guest.distribution {
+            distribution::prepare(&Cache::open()?, wanted, &guest.packages, [batch.kernel])?;
+        }
+    }
+    Ok(())
 }
 
 /// A line of progress.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::distribution::{Guest, WINDOWS};
+use crate::distribution::{self, Guest, WINDOWS};
 use crate::host;
 use crate::vm::{Setup, dimmer};
 use clap::Args;
@@ -90,9 +90,8 @@ impl Run {
     }
 
     fn execute(&self, setup: Setup<'_>) -> super::Result {
-        let mut vm = setup.boot()?;
-        // Whatever became of the services: degraded is a system to work with.
-        vm.shell("systemctl is-system-running --wait; true")?;
+        let mut vm = setup.start()?;
+        distribution::await_boot(&mut vm)?;
         vm.guest().set_patience(Duration::from_secs(self.timeout));
         let executed = vm.guest().exec(&self.command, b"")?;
         std::io::Write::write_all(&mut std::io::stdout(), &executed.stdout.0)?;

@@ -38,10 +38,10 @@ pub fn scenario(dice: &mut Dice, release: Release) -> Scenario {
 fn guest(dice: &mut Dice, release: Release) -> Guest {
     let auto_movable = dice.chance(80);
     Guest {
-        online_policy: if auto_movable { PolicyWord::AutoMovable } else { PolicyWord::ContigZones },
+        online_policy: Some(if auto_movable { PolicyWord::AutoMovable } else { PolicyWord::ContigZones }),
         auto_movable_ratio: ratio(dice),
         auto_movable_numa_aware: dice.chance(60),
-        auto_online_blocks: online_word(dice),
+        auto_online_blocks: Some(online_word(dice)),
         memmap_on_memory: if dice.chance(10) { MemmapOnMemory::On } else { MemmapOnMemory::Off },
         movable_node: dice.chance(8),
         machine_checks: dice.chance(25) && release >= BREAKS,

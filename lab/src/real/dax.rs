@@ -10,8 +10,9 @@ const HMEM: &str = "dax_hmem";
 const DRIVERS: [DriverWord; 2] = [DriverWord::DeviceDax, DriverWord::Kmem];
 
 /// Has the driver in directory `$1` take the device `$0`. One that is not of its kind it has to be told of (ENODEV), and then takes
-/// it; with it, though, all others of its kind (`do_id_store`, drivers/dax/bus.c).
-const TAKE: &str = r#"{ echo "$0" > "$1/bind"; } 2> /tmp/bind && exit 0
+/// it; with it, though, all others of its kind (`do_id_store`, drivers/dax/bus.c). It is `cat` that writes: not every shell says
+/// what a write of its own failed with.
+const TAKE: &str = r#"echo "$0" | cat 2> /tmp/bind > "$1/bind" && exit 0
 ! grep -q "No such device" /tmp/bind || echo "$0" > "$1/new_id""#;
 
 impl Real {
@@ -26,7 +27,12 @@ impl Real {
 
     /// The drivers are there, and take nothing by themselves: since 6.3 `kmem` would take all devices as it is loaded
     /// (`dax_match_type`, `IORESOURCE_DAX_KMEM`), and before that `device_dax` (`match_always`).
+    ///
+    /// In a distribution udev has loaded them, and they take what they take.
     fn load_dax_drivers(&mut self) -> Result<(), RealError> {
+        if self.runs_distribution {
+            return Ok(());
+        }
         self.vm.guest().load_module(HMEM)?;
         self.vm.shell(&format!("echo 0 > {BUS}/drivers_autoprobe"))?;
         for name in DRIVERS.into_iter().filter_map(DriverWord::name) {
@@ -60,7 +66,7 @@ impl Real {
     }
 
     /// What the guest shows of the device.
-    fn dax_state(&mut self, id: &str) -> Result<DaxState, RealError> {
+    pub(super) fn dax_state(&mut self, id: &str) -> Result<DaxState, RealError> {
         let bound = self.vm.shell(&format!("readlink {BUS}/devices/{id}/driver || true"))?;
         let bound = bound.trim().rsplit('/').next().unwrap_or_default();
         let driver = DRIVERS.into_iter().find(|driver| driver.name() == Some(bound));

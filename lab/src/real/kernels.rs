@@ -5,7 +5,8 @@ use dimmer_agent::protocol::KexecLoad;
 use dimmer_images::Kernel;
 
 use super::{Real, RealError};
-use crate::scenario::{Effect, Load, OutcomeWord, Pool, Scenario, Size};
+use crate::distribution::{self, Disks};
+use crate::scenario::{Crash, Effect, Load, OutcomeWord, Pool, Scenario, Size};
 use crate::vm::{CMDLINE, Setup, VmError};
 
 /// Has the kernel say why a block cannot go offline.
@@ -29,7 +30,7 @@ const LOCK: &str = r#"
 [ ! -e /run/lock.pid ] || kill "$(cat /run/lock.pid)"
 mkdir -p /run && rm -f /run/lock.pid /run/lock.out
 [ "$0" -gt 0 ] || exit 0
-/init lock "$0" > /run/lock.out 2>&1 &
+"/proc/$PPID/exe" lock "$0" > /run/lock.out 2>&1 &
 echo $! > /run/lock.pid
 while [ ! -s /run/lock.out ]; do kill -0 "$(cat /run/lock.pid)" || exit 1; sleep 0.1; done
 kill -0 "$(cat /run/lock.pid)"
@@ -37,9 +38,18 @@ kill -0 "$(cat /run/lock.pid)"
 
 /// What a scenario's machine is to be started with.
 pub(super) fn setup<'a>(scenario: &Scenario, kernel: &'a Kernel) -> Result<Setup<'a>, VmError> {
-    let arguments = scenario.machine.arguments().join(" ");
-    let mut setup =
-        Setup::new(kernel).cmdline(&format!("{SAY_WHY} {}", scenario.guest.cmdline())).arguments(&arguments);
+    let more = format!("{SAY_WHY} {}", scenario.guest.cmdline());
+    let mut setup = match &scenario.guest.distribution {
+        None => Setup::new(kernel).cmdline(&more),
+        Some(wanted) => {
+            let missing = |error: Box<dyn std::error::Error>| VmError::Images(crate::chain(&*error));
+            Disks::find(*wanted, &scenario.guest.packages, kernel)
+                .map_err(missing)?
+                .setup(kernel, &more)
+                .arguments("--rng")
+        }
+    };
+    setup = setup.arguments(&scenario.machine.arguments().join(" "));
     if scenario.guest.kaslr {
         setup = setup.image(bzimage(kernel)?);
     }
@@ -53,7 +63,8 @@ pub(super) fn setup<'a>(scenario: &Scenario, kernel: &'a Kernel) -> Result<Setup
 
 /// The command line of a kernel that the guest starts itself.
 pub(super) fn cmdline(scenario: &Scenario) -> String {
-    format!("{CMDLINE} {SAY_WHY} {}", scenario.guest.cmdline())
+    let own = if scenario.guest.distribution.is_some() { distribution::CMDLINE } else { CMDLINE };
+    format!("{own} {SAY_WHY} {}", scenario.guest.cmdline())
 }
 
 fn bzimage(kernel: &Kernel) -> Result<&std::path::Path, VmError> {
@@ -65,10 +76,14 @@ impl Real {
     /// Resets the machine.
     pub(super) fn reboot(&mut self) -> Result<Effect, RealError> {
         self.resets += 1;
+        self.runs_distribution = self.has_distribution;
         self.forget_the_kernel();
         self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
         self.vm.wait_for_resets(self.resets)?;
-        self.vm.connect()?;
+        match self.runs_distribution {
+            true => distribution::await_boot(&mut self.vm)?,
+            false => self.vm.connect()?,
+        }
         Ok(Effect::default())
     }
 
@@ -78,8 +93,12 @@ impl Real {
         self.next_kernel()
     }
 
-    pub(super) fn crash(&mut self) -> Result<Effect, RealError> {
-        self.load_kernel(true)?;
+    /// The lab's own crash kernel is the small guest, whatever this one is.
+    pub(super) fn crash(&mut self, Crash { loaded }: Crash) -> Result<Effect, RealError> {
+        if !loaded {
+            self.load_kernel(true)?;
+            self.runs_distribution = false;
+        }
         self.vm.guest().crash()?;
         self.next_kernel()
     }
@@ -94,7 +113,12 @@ impl Real {
 
     fn next_kernel(&mut self) -> Result<Effect, RealError> {
         self.forget_the_kernel();
-        self.vm.rebooted()?;
+        if self.runs_distribution {
+            self.vm.rebooted_within(distribution::BOOTS)?;
+            distribution::await_boot(&mut self.vm)?;
+        } else {
+            self.vm.rebooted()?;
+        }
         Ok(Effect::default())
     }
 

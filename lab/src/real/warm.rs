@@ -6,7 +6,7 @@ use dimmer_images::Kernel;
 
 use super::elsewhere::Journey;
 use super::{Real, RealError};
-use crate::scenario::{self, Action, Effect, Parameters, Scenario};
+use crate::scenario::{self, Action, Effect, OnlineWord, Parameters, Scenario};
 
 /// See the module.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ impl Warm {
         let guest = &scenario.guest;
         if *guest != self.settings {
             let parameters = Parameters {
-                online_policy: Some(guest.online_policy),
+                online_policy: Some(guest.policy()),
                 auto_movable_ratio: Some(guest.auto_movable_ratio),
                 auto_movable_numa_aware: Some(guest.auto_movable_numa_aware),
-                auto_online_blocks: Some(guest.auto_online_blocks),
+                auto_online_blocks: Some(guest.auto_online(OnlineWord::Online)),
                 ..Parameters::default()
             };
             real.apply(&Action::Set(&parameters), &Effect::default())?;
@@ -75,6 +75,8 @@ impl Real {
             poisoned: self.poisoned.clone(),
             block_size: self.block_size,
             cmdline: self.cmdline.clone(),
+            has_distribution: self.has_distribution,
+            runs_distribution: self.runs_distribution,
             restores: self.restores.as_ref().map(Journey::of_child),
         })
     }

@@ -14,7 +14,9 @@ use crate::zone::{SECTION, Zone};
 
 impl Linux {
     /// Adds blocks that are not there yet, each of which has `memmap` pages of its own for its memmap, and
-    /// puts them online in ascending order until one refuses (`add_memory_resource`).
+    /// puts them online in ascending order until one refuses (`add_memory_resource`). Where the kernel is not to do that itself,
+    /// udev may: a rule's write waits for `device_hotplug_lock`, which whoever adds memory holds until the kernel has put it
+    /// online or left it, so that the kernel always comes first.
     ///
     /// # Errors
     /// Why none is added.
@@ -38,6 +40,7 @@ impl Linux {
         }
         let Some(how) = self.settings.auto_online else {
             self.memory.meet(Rule::ComesOffline);
+            self.udev_puts_online(indices);
             return Ok(());
         };
         for index in indices.clone() {
@@ -49,6 +52,15 @@ impl Linux {
             }
         }
         Ok(())
+    }
+
+    /// What udev's rule does with blocks that have come offline; one that refuses keeps none of the others.
+    fn udev_puts_online(&mut self, indices: Range<u64>) {
+        let Some(how) = self.udev else { return };
+        for index in indices {
+            // What refuses stays offline.
+            let _ = self.memory_block_online(index, how);
+        }
     }
 
     /// Sees whether the kernel can address memory that ends at `end`.

@@ -50,6 +50,22 @@ fn offline_blocks_show_what_the_policy_would_do_now() {
 }
 
 #[test]
+fn udev_has_only_what_the_kernel_leaves_offline() {
+    let mut linux = s4(Policy::default());
+    linux.udev = Some(OnlineType::Movable);
+    plug(&mut linux, 48, &[2]);
+    linux.settings.auto_online = None;
+    plug(&mut linux, 50, &[2]);
+    // The kernel stops at the first block that refuses, udev knows of no order.
+    linux.injected.online = true;
+    plug(&mut linux, 52, &[2]);
+    linux.injected.online = false;
+    linux.udev = None;
+    plug(&mut linux, 54, &[2]);
+    assert_eq!(shown(&linux, 48), "48-49 N, 50-51 M, 52-55 N/M");
+}
+
+#[test]
 fn a_changed_ratio_makes_a_mixed_dimm() {
     let mut linux = s4(AUTO);
     plug(&mut linux, 48, &[32]);

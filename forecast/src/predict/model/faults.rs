@@ -3,8 +3,24 @@
 use dimmer_oracle::faults;
 use dimmer_plan::fault::{ActionName, Fault, Point};
 
+use super::Prediction;
+use crate::scenario::{Effect, FaultText};
+
+impl Prediction {
+    pub(super) fn fault(&mut self, wanted: &[FaultText]) -> Result<Effect, String> {
+        let is_virtio_mem = |device: &str| self.linux.virtio_mem.contains_key(device);
+        let known = |text: &FaultText| {
+            let known = known(&text.fault, is_virtio_mem(&text.fault.device));
+            known.ok_or_else(|| format!("fault: what comes of {:?} is not known", String::from(text.clone())))
+        };
+        let faults = wanted.iter().map(known).collect::<Result<_, _>>()?;
+        self.linux.faults.set(faults);
+        Ok(Effect::default())
+    }
+}
+
 /// The same fault for the model; `None` when it does not know what comes of it.
-pub(super) fn known(fault: &Fault, is_virtio_mem: bool) -> Option<faults::Fault> {
+fn known(fault: &Fault, is_virtio_mem: bool) -> Option<faults::Fault> {
     use faults::Failure::{Busy, Delay, Empty, Error, LateStatus, Lose, Nack, Refuse};
     let on = match fault.on {
         Point::Plug => faults::Point::Plug,

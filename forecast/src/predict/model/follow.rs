@@ -54,6 +54,7 @@ impl Prediction {
                 let busy = seen.effect.refused.iter().filter(|(_, errno)| *errno == Errno::EBUSY);
                 Ok(vec![Chance::all_but(busy.map(|(index, _)| *index).collect())])
             }
+            Action::Run(_) => Ok(vec![Chance::all_but(super::command::refused(action, seen.layout))]),
             Action::Unplug(_) | Action::Eject(_) if seen.effect.outcome == Some(OutcomeWord::Refused) => {
                 let open = self.clone().apply(action)?.open;
                 let memory = &self.linux.memory;

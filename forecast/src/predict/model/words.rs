@@ -9,7 +9,7 @@ use crate::scenario::{Amount, Guest, MemmapOnMemory, OnlineWord, PolicyWord};
 
 pub(super) fn policy(guest: &Guest) -> Policy {
     Policy {
-        policy: online_policy(guest.online_policy),
+        policy: online_policy(guest.policy()),
         ratio: guest.auto_movable_ratio,
         numa_aware: guest.auto_movable_numa_aware,
         movable_node: guest.movable_node,
@@ -24,7 +24,7 @@ pub(super) fn core(guest: &Guest) -> Core {
 pub(super) fn settings(guest: &Guest, release: Release) -> Settings {
     let huge = guest.hugepages.map_or(0, |pages| pages.size.0.saturating_mul(pages.count));
     Settings {
-        auto_online: online_type(guest.auto_online_blocks),
+        auto_online: online_type(guest.auto_online(by_debians_kernel(release))),
         memmap_on_memory: match guest.memmap_on_memory {
             MemmapOnMemory::Off => false,
             MemmapOnMemory::On => true,
@@ -34,6 +34,12 @@ pub(super) fn settings(guest: &Guest, release: Release) -> Settings {
         kaslr: guest.kaslr,
         set_aside: huge.saturating_add(guest.crashkernel.map_or(0, |size| size.0)),
     }
+}
+
+/// What Debian's kernels do with blocks as they come without a word: 6.12 and later ones put them online
+/// (`CONFIG_MHP_DEFAULT_ONLINE_TYPE_ONLINE_AUTO`), 6.1 and 5.10 do not (`CONFIG_MEMORY_HOTPLUG_DEFAULT_ONLINE` is not set).
+fn by_debians_kernel(release: Release) -> OnlineWord {
+    if release >= Release::new(6, 12) { OnlineWord::Online } else { OnlineWord::Offline }
 }
 
 pub(super) const fn online_policy(word: PolicyWord) -> OnlinePolicy {

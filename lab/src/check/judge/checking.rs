@@ -37,6 +37,7 @@ impl Checking {
         let model = booted(scenario, &layout, mistake).map_err(wrong)?;
         let baseline = Baseline::of(&model.linux, &layout);
         let mut found = differences(&model, baseline, &layout);
+        found.extend(effect::defaults(&model, &layout));
         found.extend(effect::requests(&model.requests(), &subject.requests().map_err(lost)?));
         let mut verdict = Verdict::default();
         if found.is_empty() {

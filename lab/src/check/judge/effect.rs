@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dimmer_agent::report::Layout;
 use dimmer_oracle::memory::Errno;
 use dimmer_oracle::virtio_mem::Request;
 use dimmer_oracle::zone::Zone;
@@ -10,6 +11,7 @@ use super::words;
 use crate::check::Difference;
 use crate::predict::Prediction;
 use crate::scenario::Effect;
+use crate::verdict::report;
 
 /// What is not allowed of what was seen, `before` is the model before the step.
 pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect) -> Vec<Difference> {
@@ -28,6 +30,22 @@ pub(super) fn differences(before: &Prediction, predicted: &Effect, seen: &Effect
     all.extend(refusals(before, &predicted.refused, &seen.refused));
     all.extend(requests(&predicted.requests, &seen.requests));
     all
+}
+
+/// How the guest is set up, as far as it shows that, otherwise than the model has it.
+pub(super) fn defaults(model: &Prediction, layout: &Layout) -> Vec<Difference> {
+    let (settings, policy) = (model.linux.settings, model.linux.memory.policy);
+    let ratio = layout.auto_movable_ratio.map(|ratio| ratio.to_string());
+    let all = [
+        ("auto_online_blocks", report::online_word(settings.auto_online), layout.auto_online_blocks.clone()),
+        ("online_policy", report::policy_word(policy.policy), layout.online_policy.clone()),
+        ("auto_movable_ratio", &policy.ratio.to_string(), ratio),
+    ];
+    let differs = |(what, expected, seen): (&str, &str, Option<String>)| {
+        let seen = seen.filter(|seen| seen != expected)?;
+        Some(Difference::oracle(what, expected.to_owned(), seen))
+    };
+    all.into_iter().filter_map(differs).collect()
 }
 
 /// Blocks that refused and must not, or the other way round, or with another error.

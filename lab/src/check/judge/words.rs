@@ -1,5 +1,6 @@
 //! What comes of a step, in the words in which scenarios have it.
 
+use dimmer_agent::protocol::Status;
 use dimmer_oracle::memory::Errno;
 
 use crate::scenario::{DaxState, OutcomeWord, Size};
@@ -21,6 +22,14 @@ pub(super) fn reports(reports: &[(u32, u32)]) -> String {
 /// `15G`
 pub(super) fn size(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| NOTHING.to_owned(), |bytes| Size(bytes).to_string())
+}
+
+/// `exit status 1`, `signal 9`
+pub(super) fn status(status: Status) -> String {
+    match status {
+        Status::Code(code) => format!("exit status {code}"),
+        Status::Signal(signal) => format!("signal {signal}"),
+    }
 }
 
 /// As [`DaxState`] says it.

@@ -77,3 +77,17 @@ fn every_scenario_of_the_library_is_run_once_and_sharing_saves_boots() {
     );
     assert!(batches.iter().all(|batch| batch.len() <= MOST));
 }
+
+#[test]
+fn distributions_share_a_boot_where_nothing_of_them_differs() {
+    let debian = |more: &str| steps(&format!("[guest]\ndistribution = \"debian-12\"\n{more}"));
+    let sources = [
+        source("a", &debian("")),
+        source("ratio", &debian("auto_movable_ratio = 200\n")),
+        source("b", &debian("")),
+        source("packages", &debian("packages = [\"stress-ng\"]\n")),
+        source("small", &steps("")),
+    ];
+    let expected: [&[&str]; 4] = [&["a", "b"], &["ratio"], &["packages"], &["small"]];
+    assert_eq!(names(&sources, true), expected);
+}

@@ -73,10 +73,10 @@ fn both(one: &BlockSet, other: &BlockSet) -> BlockSet {
 /// The settings of a guest that has these parameters from the start, where that is possible.
 fn from_the_start(guest: &Guest, set: Parameters) -> Option<Guest> {
     let changed = Guest {
-        online_policy: set.online_policy.unwrap_or(guest.online_policy),
+        online_policy: set.online_policy.or(guest.online_policy),
         auto_movable_ratio: set.auto_movable_ratio.unwrap_or(guest.auto_movable_ratio),
         auto_movable_numa_aware: set.auto_movable_numa_aware.unwrap_or(guest.auto_movable_numa_aware),
-        auto_online_blocks: set.auto_online_blocks.unwrap_or(guest.auto_online_blocks),
+        auto_online_blocks: set.auto_online_blocks.or(guest.auto_online_blocks),
         ..guest.clone()
     };
     set.acpi_eject.is_none().then_some(changed)
