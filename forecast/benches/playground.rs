@@ -1,6 +1,6 @@
 //! How long the playground takes for its answers, natively; `docs/serve.md` says how long it takes as a module of wasm.
 //!
-//!     cargo bench -p dimmer-forecast
+//!     cargo bench -p dimmer-forecast --bench playground
 
 use dimmer_forecast::library::texts;
 use dimmer_forecast::playground::answer;

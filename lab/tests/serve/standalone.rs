@@ -32,8 +32,8 @@ pub fn can_be_made() -> bool {
 static PAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     let page = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a page #1.html");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/playground");
-    let status = Command::new(script).arg(&page).arg(env!("CARGO_BIN_EXE_dimmer-lab")).status().unwrap();
-    assert!(status.success(), "{status}");
+    let made = Command::new(script).arg(&page).arg(env!("CARGO_BIN_EXE_dimmer-lab")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     page
 });
 
