@@ -5,6 +5,7 @@
 //!              ├─ MADT          local APICs and the I/O APIC
 //!              ├─ SRAT          nodes of processors, boot RAM and hot-pluggable windows
 //!              ├─ WDAT          the watchdog, with one
+//!              ├─ HMAT          how fast memory is, where that is known
 //!              └─ SLIT          distances, with two nodes or more
 //! ```
 //!
@@ -17,6 +18,7 @@ mod dsdt;
 mod fadt;
 pub mod ged;
 pub mod generation;
+pub mod hmat;
 pub mod hotplug;
 mod madt;
 pub mod places;
@@ -60,6 +62,9 @@ pub fn tables(platform: &Platform, base: u64) -> Tables {
     ];
     if let Some(port) = platform.watchdog_port {
         listed.push(bytes.append(&watchdog::wdat(port)));
+    }
+    if !platform.performance.is_empty() {
+        listed.push(bytes.append(&hmat::hmat(platform)));
     }
     if platform.distances.len() > 1 {
         listed.push(bytes.append(&slit::slit(platform)));

@@ -13,6 +13,8 @@ pub struct Platform {
     /// are fewer than two nodes. A square matrix with 10 on its diagonal, with a row for every node that
     /// processors or memory can ever be in.
     pub distances: Vec<Vec<u8>>,
+    /// How fast memory is, for the nodes of which that is known; the HMAT is left out when there are none. Each node once.
+    pub performance: Vec<MemoryPerformance>,
     /// The memory-hotplug register block, when the machine has DIMM slots.
     pub memory_slots: Option<MemorySlots>,
     /// virtio-mmio transports; each becomes an `LNRO0005` device.
@@ -62,6 +64,17 @@ pub struct MemoryRange {
     pub node: u32,
     /// Whether memory can be plugged here later (a window) rather than being there at boot.
     pub hot_pluggable: bool,
+}
+
+/// How fast the nearest processors reach a node's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryPerformance {
+    /// Proximity domain of the memory.
+    pub node: u32,
+    /// Nanoseconds of a read or write, up to [`crate::hmat::MOST`].
+    pub latency: u32,
+    /// MB/s of reads or writes, up to [`crate::hmat::MOST`] times the largest of [`crate::hmat::BANDWIDTH_UNITS`].
+    pub bandwidth: u32,
 }
 
 /// The memory-device slots.

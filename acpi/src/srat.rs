@@ -24,6 +24,8 @@ use crate::table::table;
 const REVISION: u8 = 3;
 /// Number of APIC ids that fit into eight bits and are not broadcast.
 const XAPIC_IDS: u32 = 255;
+/// Where an empty range is.
+const NOWHERE: u64 = 1 << 32;
 /// The one flag of a processor's entry.
 const ENABLED: u32 = 1;
 
@@ -42,7 +44,17 @@ pub(crate) fn srat(platform: &Platform) -> Vec<u8> {
     for range in &platform.memory {
         memory(range).to_aml_bytes(&mut body);
     }
+    for node in described_without_memory(platform) {
+        MemoryAffinity::new(node, NOWHERE, 0).enabled().hotpluggable().to_aml_bytes(&mut body);
+    }
     table(*b"SRAT", REVISION, &body)
+}
+
+/// Nodes whose memory the HMAT describes, and which have none before a DIMM comes: Linux rejects all of an HMAT that describes memory
+/// of which the SRAT has no entry (`hmat_parse_proximity_domain` in drivers/acpi/numa/hmat.c). Theirs is empty.
+fn described_without_memory(platform: &Platform) -> impl Iterator<Item = u32> {
+    let nodes = platform.performance.iter().map(|memory| memory.node);
+    nodes.filter(|node| !platform.memory.iter().any(|range| range.node == *node))
 }
 
 /// Nodes that no processor is in.

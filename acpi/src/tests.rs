@@ -1,8 +1,10 @@
 //! The tables as bytes. What ACPICA makes of them is in `tests/acpica`.
 
 use crate::places::MAX_PLACES;
-use crate::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Places, Platform, VirtioMmio};
-use crate::{ALIGNMENT, dsdt, fadt, hotplug, madt, power, slit, srat, table, tables};
+use crate::platform::{
+    Cpu, IoDevice, MemoryPerformance, MemoryRange, MemorySlots, Places, Platform, VirtioMmio,
+};
+use crate::{ALIGNMENT, dsdt, fadt, hmat, hotplug, madt, power, slit, srat, table, tables};
 
 fn cpu(uid: u32, apic_id: u32, node: u32) -> Cpu {
     Cpu { uid, apic_id, node, present: true }
@@ -14,6 +16,7 @@ fn platform() -> Platform {
         cpus: vec![cpu(0, 0, 0), cpu(1, 1, 0x0102_0304)],
         memory: vec![range(0, 0x8000_0000, 0, false), range(6 << 30, 64 << 30, 0x0102_0304, true)],
         distances: vec![vec![10, 20], vec![30, 10]],
+        performance: Vec::new(),
         processor_port: None,
         memory_slots: Some(MemorySlots { count: 16, port: 0xa00 }),
         virtio: vec![VirtioMmio { address: 0xd000_0000, size: 0x1000, gsi: 6 }],
@@ -134,6 +137,64 @@ fn slit_is_the_matrix_row_by_row() {
     let slit = slit::slit(&platform());
     assert_eq!(read_u64(&slit, 36), 2);
     assert_eq!(slit[44..], [10, 20, 30, 10]);
+}
+
+fn performance(node: u32, latency: u32, bandwidth: u32) -> MemoryPerformance {
+    MemoryPerformance { node, latency, bandwidth }
+}
+
+/// Node 3's memory is the nearest to node 1, whose processors are there.
+#[test]
+fn hmat_describes_memory_for_its_nearest_processors() {
+    let distances = vec![vec![10, 20, 20, 30], vec![20, 10, 20, 15], vec![20, 20, 10, 11], vec![10; 4]];
+    let absent = Cpu { present: false, ..cpu(2, 2, 2) };
+    let described = vec![performance(0, 100, 20_000), performance(1, 110, 20_001), performance(3, 250, 5000)];
+    let cpus = vec![cpu(0, 0, 0), cpu(1, 1, 1), absent];
+    let hmat = hmat::hmat(&Platform { cpus, distances, performance: described, ..platform() });
+    assert_eq!((hmat[8], read_u32(&hmat, 36)), (2, 0), "revision; reserved");
+    let attributes: Vec<_> = hmat[40..160]
+        .chunks(40)
+        .map(|entry| (entry[0], read_u32(entry, 4), entry[8], read_u32(entry, 12), read_u32(entry, 16)))
+        .collect();
+    assert_eq!(attributes, [(0, 40, 1, 0, 0), (0, 40, 1, 1, 1), (0, 40, 1, 1, 3)]);
+    let matrices = [&hmat[160..224], &hmat[224..]];
+    let of = |matrix: &[u8]| {
+        let words = |range: std::ops::Range<usize>| -> Vec<u32> {
+            matrix[range].chunks(4).map(|word| read_u32(word, 0)).collect()
+        };
+        let entries: Vec<u16> =
+            matrix[52..64].chunks(2).map(|entry| u16::from_le_bytes([entry[0], entry[1]])).collect();
+        assert_eq!((matrix[0], read_u32(matrix, 4), words(12..20)), (1, 64, vec![2, 3]));
+        assert_eq!(words(32..52), [0, 1, 0, 1, 3]);
+        (matrix[9], read_u64(matrix, 24), entries)
+    };
+    assert_eq!(of(matrices[0]), (0, 1000, vec![100, 0, 0, 0, 110, 250]));
+    assert_eq!(of(matrices[1]), (3, 1, vec![20_000, 0, 0, 0, 20_001, 5000]));
+}
+
+#[test]
+fn hmat_counts_bandwidth_in_a_unit_in_which_the_highest_fits() {
+    for (bandwidths, unit, entries) in
+        [([65_534, 1], 1, [65_534, 1]), ([65_535, 12], 10, [6554, 2]), ([6_553_400, 1], 100, [65_534, 1])]
+    {
+        let described = vec![performance(0, 1, bandwidths[0]), performance(0x0102_0304, 1, bandwidths[1])];
+        let hmat = hmat::hmat(&Platform { performance: described, ..platform() });
+        let matrix = &hmat[hmat.len() - 56..];
+        assert_eq!(read_u64(matrix, 24), unit);
+        let entry = |index| u16::from_le_bytes([matrix[index], matrix[index + 1]]);
+        assert_eq!([entry(48), entry(54)], entries);
+    }
+}
+
+/// Linux takes no HMAT that describes memory of which the SRAT says nothing.
+#[test]
+fn srat_has_an_empty_range_of_a_node_that_is_described_before_it_has_memory() {
+    let described = vec![performance(0, 1, 1), performance(7, 1, 1)];
+    let with = srat::srat(&Platform { performance: described, ..platform() });
+    let without = srat::srat(&platform());
+    assert_eq!(with.len(), without.len() + 40);
+    let entry = &with[without.len()..];
+    assert_eq!((read_u32(entry, 2), read_u64(entry, 8), read_u64(entry, 16)), (7, 1 << 32, 0));
 }
 
 #[test]

@@ -200,6 +200,18 @@ pub struct NodeSpec {
     pub distances: Vec<(u32, u8)>,
     /// The host's nodes that its memory is bound to; empty for any.
     pub host_nodes: Vec<u32>,
+    /// How fast the machine says that its memory is, if it does.
+    pub performance: Option<PerformanceSpec>,
+}
+
+/// How fast the nearest processors reach a node's memory, as the guest is told (ACPI 6.5, section 5.2.28).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceSpec {
+    /// Nanoseconds of a read or write.
+    pub latency: u32,
+    /// MB/s of reads or writes.
+    pub bandwidth: u32,
 }
 
 /// A window of guest-physical addresses for memory devices.

@@ -8,6 +8,7 @@ use std::error::Error;
 use dimmer_images::Kernel;
 use dimmer_lab::expect;
 use dimmer_lab::vm::{Setup, TestVm};
+use serde_json::json;
 
 use crate::layouts::assert_layout;
 use crate::snapshot::{place, restore};
@@ -16,6 +17,7 @@ use crate::{GIB, MIB, Outcome};
 crate::tests!("driver_managed":
     drivers_take_what_is_theirs,
     memory_of_its_own_tier,
+    tiers_of_memory_that_the_machine_describes,
     a_snapshot_has_what_is_in_it,
     a_range_of_part_of_a_page_is_no_device,
 );
@@ -77,6 +79,47 @@ fn memory_of_its_own_tier(kernel: &Kernel) -> Outcome {
     assert_eq!(tiers(&mut vm)?, "memory_tier22: 1\nmemory_tier4: 0\n");
     vm.guest().offline(&"48-55".parse()?)?;
     assert_eq!(tiers(&mut vm)?, "memory_tier4: 0\n");
+    Ok(())
+}
+
+/// What the HMAT says is in sysfs. In 6.12 it also tells which tier memory is of (docs/driver-managed.md): node 1's abstract distance is
+/// 576 · 400 / 200 · 40000 / 40000 = 1152, node 2's 576 · 260 / 200 · 40000 / 44000 = 680, and a tier is 128. In 6.1 memory of `kmem` is
+/// slow, and all other memory is DRAM.
+fn tiers_of_memory_that_the_machine_describes(kernel: &Kernel) -> Outcome {
+    let mut vm = Setup::new(kernel)
+        .cmdline(MOVABLE)
+        .arguments("--memory size=4G,low=2G --numa id=0,cpus=0,memory=4G,latency=100,bandwidth=20000")
+        .arguments("--numa id=1,latency=200,bandwidth=20000 --numa id=2,latency=130,bandwidth=22000")
+        .arguments(
+            "--firmware-range kind=soft-reserved,size=1G,node=1 --memory-hotplug method=acpi,slots=2,size=4G",
+        )
+        .boot()?;
+    let of_node = |vm: &mut TestVm, node: u32| {
+        let files = "read_latency write_latency read_bandwidth write_bandwidth";
+        vm.shell(&format!(
+            "cd /sys/devices/system/node/node{node}/access0/initiators; echo node*; cat {files}"
+        ))
+    };
+    assert_eq!(of_node(&mut vm, 0)?, "node0\n100\n100\n20000\n20000\n");
+    assert_eq!(tiers(&mut vm)?, "memory_tier4: 0\n");
+    for module in ["dax_hmem", "device_dax", "kmem"] {
+        vm.guest().load_module(module)?;
+    }
+    if driver(&mut vm, "dax0.0")? != "kmem" {
+        let dax = "/sys/bus/dax/drivers";
+        vm.shell(&format!("echo dax0.0 > {dax}/device_dax/unbind; echo dax0.0 > {dax}/kmem/new_id"))?;
+    }
+    vm.rest.add_dimm_with(json!({"id": "d0", "size": GIB, "node": 2}))?;
+    vm.settled()?;
+    assert_eq!(of_node(&mut vm, 1)?, "node0\n200\n200\n20000\n20000\n");
+    assert_eq!(of_node(&mut vm, 2)?, "node0\n130\n130\n22000\n22000\n");
+    let old = kernel.release.starts_with("6.1.");
+    let expected = if old {
+        "memory_tier22: 1\nmemory_tier4: 0,2\n"
+    } else {
+        "memory_tier4: 0\nmemory_tier5: 2\nmemory_tier9: 1\n"
+    };
+    assert_eq!(tiers(&mut vm)?, expected);
     Ok(())
 }
 

@@ -162,6 +162,13 @@ fn status_of_program(vm: &mut TestVm) -> Result<String, Box<dyn Error>> {
     })
 }
 
+/// Fails unless the program died of SIGBUS (7).
+fn assert_killed(vm: &mut TestVm) -> Outcome {
+    let status = status_of_program(vm)?;
+    assert_eq!(status, "135", "{}", vm.shell("dmesg | tail -n 30")?);
+    Ok(())
+}
+
 /// Whether the program still runs.
 fn program_runs(vm: &mut TestVm) -> Result<bool, Box<dyn Error>> {
     Ok(vm.shell("kill -0 $(cat /tmp/pid) 2> /dev/null && echo yes || true")? == "yes\n")

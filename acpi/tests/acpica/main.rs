@@ -34,6 +34,7 @@ fn platform(slots: u16) -> Platform {
             range(6 << 30, 64 << 30, 1, true),
         ],
         distances: vec![vec![10, 20], vec![30, 10]],
+        performance: Vec::new(),
         processor_port: None,
         memory_slots: (slots > 0).then_some(MemorySlots { count: slots, port: MEMORY_PORT }),
         virtio: (0..3)

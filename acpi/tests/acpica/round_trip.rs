@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dimmer_acpi::platform::Platform;
+use dimmer_acpi::platform::{MemoryPerformance, Platform};
 
 use crate::places::with_places;
 use crate::processors::with_processors;
@@ -61,6 +61,14 @@ fn every_table_survives_with_processors_to_be_plugged() {
     // This disassembler knows no x2APIC that can be plugged: the flag would be lost on the way.
     let mut machine = with_processors();
     machine.cpus.truncate(200);
+    check_round_trip(&machine);
+}
+
+#[test]
+fn every_table_survives_with_memory_that_is_described() {
+    let described = |node, latency| MemoryPerformance { node, latency, bandwidth: 100_000 };
+    let machine = Platform { performance: vec![described(0, 100), described(1, 250)], ..platform(16) };
+    assert!(sdts(&machine).iter().any(|(signature, _)| signature == "HMAT"));
     check_round_trip(&machine);
 }
 

@@ -46,7 +46,14 @@ pub fn memory(size: u64, low: u64) -> MemorySpec {
 
 /// A node with these CPUs and this much RAM.
 pub fn node(id: u32, cpus: &[u32], memory: u64) -> NodeSpec {
-    NodeSpec { id, cpus: cpus.to_vec(), memory, distances: Vec::new(), host_nodes: Vec::new() }
+    NodeSpec {
+        id,
+        cpus: cpus.to_vec(),
+        memory,
+        distances: Vec::new(),
+        host_nodes: Vec::new(),
+        performance: None,
+    }
 }
 
 /// A virtio-mem device `vmem0` in node 0 that starts empty.

@@ -5,8 +5,8 @@ use dimmer_images::Kernel;
 use dimmer_lab::vm::{Setup, TestVm};
 
 use super::{
-    assert_recovered, broken, inject, intel, look_every_second, own, plug, report, start_program,
-    status_of_program, wait_until_broken,
+    assert_killed, assert_recovered, broken, inject, intel, look_every_second, own, plug, report,
+    start_program, wait_until_broken,
 };
 use crate::Outcome;
 use crate::patience::wait_for;
@@ -60,7 +60,7 @@ fn stop_at_program(vm: &TestVm, address: u64) -> Outcome {
 
 /// Fails unless the program died of SIGBUS (7).
 fn assert_dead(mut vm: TestVm) -> Outcome {
-    assert_eq!(status_of_program(&mut vm)?, "135");
+    assert_killed(&mut vm)?;
     assert_eq!(broken(&mut vm)?, 8);
     Ok(())
 }

@@ -76,12 +76,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub firmware_range: Vec<FirmwareRangeArg>,
 
-    /// A NUMA node: id=0[,cpus=0-1:4][,memory=2G][,host=0:1][,distance=1@20]... (may be repeated)
+    /// A NUMA node: id=0[,cpus=0-1:4][,memory=2G][,host=0:1][,distance=1@20]...
+    /// [,latency=100,bandwidth=20000] (may be repeated)
     ///
     /// The nodes' `memory` must add up to the boot RAM, and every CPU must be in one node. A list of CPUs
     /// takes numbers and ranges joined by colons, and so does `host`, the host's nodes that the node's memory
-    /// is bound to. `distance=NODE@DISTANCE` may stand several times; distances not given are 20. Without
-    /// this flag everything is in node 0.
+    /// is bound to. `distance=NODE@DISTANCE` may stand several times; distances not given are 20. `latency`
+    /// (nanoseconds) and `bandwidth` (MB/s) are what the nearest processors find at the node's memory; they only
+    /// stand in a table (HMAT), by which Linux sorts memory into tiers. Without this flag everything is in node 0.
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub numa: Vec<NumaArg>,
 

@@ -9,7 +9,9 @@ mod devices;
 mod restore;
 
 use super::{Cli, Command, RunArgs};
-use crate::spec::{Backing, CpuVendor, MachineSpec, NodeSpec, SerialSpec, VirtioMemSpec, WindowSpec};
+use crate::spec::{
+    Backing, CpuVendor, MachineSpec, NodeSpec, PerformanceSpec, SerialSpec, VirtioMemSpec, WindowSpec,
+};
 use crate::units::{GIB, MIB};
 
 fn run_args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
@@ -78,7 +80,7 @@ fn every_flag_reaches_the_machine() {
         "--cpu-vendor",
         "intel",
         "--numa",
-        "id=1,cpus=3,memory=1G",
+        "id=1,cpus=3,memory=1G,latency=250,bandwidth=6553400",
         "--numa",
         "id=0,cpus=0-1:2,memory=3G,distance=1@30,host=0:2",
         "--memory-hotplug",
@@ -106,7 +108,10 @@ fn every_flag_reaches_the_machine() {
         "--serial",
         "file=log",
     ]);
-    let node = |id, cpus, memory, distances, host_nodes| NodeSpec { id, cpus, memory, distances, host_nodes };
+    let node = |id, cpus, memory, distances, host_nodes| {
+        let performance = (id == 1).then_some(PerformanceSpec { latency: 250, bandwidth: 6_553_400 });
+        NodeSpec { id, cpus, memory, distances, host_nodes, performance }
+    };
     assert_eq!(spec.initramfs.as_deref(), Some("initrd".as_ref()));
     assert_eq!((spec.cmdline.as_str(), spec.cpus), ("-quiet console=hvc0", 4));
     assert_eq!((spec.memory.size, spec.memory.low, spec.memory.high), (4 * GIB, 3 * GIB, 62 * GIB));

@@ -1,10 +1,12 @@
 //! What the ACPI tables are to say about a machine.
 
-use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Places, Platform, VirtioMmio};
+use dimmer_acpi::platform::{
+    Cpu, IoDevice, MemoryPerformance, MemoryRange, MemorySlots, Places, Platform, VirtioMmio,
+};
 use dimmer_guest_firmware::GENERATION_ID_START;
 
 use crate::layout::{self, Layout};
-use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
+use crate::spec::{MachineSpec, NodeSpec, PerformanceSpec, WindowSpec};
 use crate::topology::{Place, Topology};
 
 /// Distance from a node to itself and, unless said otherwise, to another (ACPI 6.5, section 5.2.17).
@@ -23,6 +25,7 @@ pub fn describe(
         processor_port: (spec.max_cpus > spec.cpus).then_some(layout::PROCESSOR_PORT),
         memory: memory(spec, layout),
         distances: distances(&spec.numa),
+        performance: performance(&spec.numa),
         memory_slots: slots(spec),
         virtio: (0..transports).map(transport).collect(),
         places: places(spec, transports),
@@ -114,6 +117,15 @@ fn distances(nodes: &[NodeSpec]) -> Vec<Vec<u8>> {
     nodes.iter().map(|from| nodes.iter().map(|to| distance(from, to)).collect()).collect()
 }
 
+/// What is said of memory, in the order of the nodes.
+fn performance(nodes: &[NodeSpec]) -> Vec<MemoryPerformance> {
+    let said = |node: &NodeSpec| {
+        let PerformanceSpec { latency, bandwidth } = node.performance?;
+        Some(MemoryPerformance { node: node.id, latency, bandwidth })
+    };
+    nodes.iter().filter_map(said).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +143,14 @@ mod tests {
         let layout = Layout::plan(&spec, 40).unwrap();
         let last = *memory(&spec, &layout).last().unwrap();
         assert_eq!(last, MemoryRange { start: 8 << 30, size: 1 << 30, node: 1, hot_pluggable: false });
+    }
+
+    #[test]
+    fn only_what_is_said_of_memory_is_described() {
+        let said = Some(PerformanceSpec { latency: 250, bandwidth: 10_000 });
+        let nodes = [node(0, &[0], &[]), NodeSpec { performance: said, ..node(1, &[], &[]) }];
+        let described = MemoryPerformance { node: 1, latency: 250, bandwidth: 10_000 };
+        assert_eq!(performance(&nodes), [described]);
     }
 
     #[test]

@@ -77,6 +77,21 @@ fn bad_keys_and_values_are_named() {
             "id=0,distance=1@256",
             "distance=1@256: must be NODE@DISTANCE with a distance of at most 255, such as 1@20".to_owned(),
         ),
+        (
+            "--numa",
+            "id=0,latency=65535,bandwidth=1",
+            "latency=65535: must be a whole number from 1 to 65534".to_owned(),
+        ),
+        (
+            "--numa",
+            "id=0,latency=1,bandwidth=6553401",
+            "bandwidth=6553401: must be a whole number from 1 to 6553400".to_owned(),
+        ),
+        (
+            "--numa",
+            "id=0,latency=1",
+            "key \"bandwidth\" is missing (latency and bandwidth go together)".to_owned(),
+        ),
         ("--memory-hotplug", "slots=3", "key \"method\" is missing (must be acpi or virtio-mem)".to_owned()),
         ("--memory-hotplug", "method=dimm,slots=3", "method=dimm: must be acpi or virtio-mem".to_owned()),
         (
