@@ -35,7 +35,7 @@ pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, Add, BlockFile, Blocks, Command, Crash, Dax, Deed, DriverWord, Empty, FaultText, Inject, Load,
+    Action, Add, BlockFile, Blocks, Command, Dax, Deed, DriverWord, Empty, FaultText, Inject, Load,
     NotifyWord, OnlineWord, PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Run,
     Step, Write,
 };
@@ -210,7 +210,7 @@ impl Scenario {
     /// Whether a step makes sense with its guest.
     fn check(&self, step: &Step) -> Result<(), String> {
         step.check()?;
-        if self.guest.distribution.is_some() { Ok(()) } else { step.check_without_distribution() }
+        step.check_on(self.guest.distribution.is_some())
     }
 
     /// Whether it is about this release.

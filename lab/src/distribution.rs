@@ -13,7 +13,7 @@ use crate::vm::{PATIENCE, Setup, TestVm, VmError};
 
 /// The kernel command line: a console, and the distribution's own defaults for everything else, but for what takes time at boot
 /// and has no part in memory.
-pub(crate) const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=4 mitigations=off audit=0 cryptomgr.notests 8250.nr_uarts=1 \
+const CMDLINE: &str = "console=ttyS0 panic=-1 loglevel=4 mitigations=off audit=0 cryptomgr.notests 8250.nr_uarts=1 \
     initcall_blacklist=jent_mod_init,load_system_certificate_list dimmer.root=vda dimmer.modules=vdb";
 
 /// Windows of a machine that was not told otherwise.
@@ -35,7 +35,7 @@ fn ensure() -> Result<(), needs::Error> {
 }
 
 /// How long a distribution may take to boot: services come up for minutes in an emulated host.
-pub(crate) const BOOTS: Duration = Duration::from_secs(900);
+const BOOTS: Duration = Duration::from_secs(900);
 
 /// Makes sure that a distribution of just these packages can boot with each of `kernels`; what is missing is built.
 ///

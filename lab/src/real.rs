@@ -76,9 +76,8 @@ pub struct Real {
     block_size: u64,
     /// The command line of a kernel that the guest starts itself.
     cmdline: String,
-    /// Whether the guest has a distribution, and whether that is what runs: a crash kernel is the lab's own small guest.
+    /// Whether the guest has a distribution.
     has_distribution: bool,
-    runs_distribution: bool,
     /// How the machine has come to be where it is, if it is to go on elsewhere.
     restores: Option<elsewhere::Journey>,
 }
@@ -113,7 +112,6 @@ impl Real {
             block_size,
             cmdline: kernels::cmdline(scenario),
             has_distribution: scenario.guest.distribution.is_some(),
-            runs_distribution: scenario.guest.distribution.is_some(),
             restores: None,
         }
     }
@@ -146,7 +144,7 @@ impl Real {
             Action::Settle => self.settle()?,
             Action::Reboot => self.reboot()?,
             Action::Kexec => self.kexec()?,
-            Action::Crash(crash) => self.crash(*crash)?,
+            Action::Crash => self.crash()?,
             Action::Run(run) => self.run(run)?,
             Action::Lsmem => self.lsmem()?,
             Action::Udev(word) => self.udev(*word)?,

@@ -146,15 +146,7 @@ impl TestVm {
     /// # Errors
     /// [`VmError`] with the console's last lines.
     pub fn rebooted(&mut self) -> Result<(), VmError> {
-        self.rebooted_within(PATIENCE)
-    }
-
-    /// The same of a guest that may take so long to start.
-    ///
-    /// # Errors
-    /// As [`rebooted`](Self::rebooted).
-    pub fn rebooted_within(&mut self, patience: Duration) -> Result<(), VmError> {
-        self.guest().rebooted(patience).map_err(|cause| self.explain(cause))
+        self.guest().rebooted(PATIENCE).map_err(|cause| self.explain(cause))
     }
 
     /// Says that this machine's books do not agree, because of an error that the test planted; its

@@ -203,7 +203,7 @@ impl Prediction {
                 Ok(Effect::default())
             }
             Action::Kexec => Ok(self.kexec()),
-            Action::Crash(_) => self.crash(),
+            Action::Crash => self.crash(),
             Action::Run(run) => self.command(run),
             Action::Lsmem => Ok(Effect::default()),
             Action::Udev(word) => Ok(self.udev(*word)),

@@ -14,7 +14,7 @@ mod guest;
 mod load;
 mod virtio_mem;
 
-pub use command::{Command, Crash, Deed, Run};
+pub use command::{Command, Deed, Run};
 pub use dax::{Dax, DriverWord};
 pub use device::{FaultText, NotifyWord, Plug};
 pub use guest::{
@@ -98,9 +98,9 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kexec: Option<Empty>,
     /// Has the kernel panic, and a crash kernel start, for which `crashkernel` has set memory aside. Of its memory the
-    /// oracle says nothing; commands and a reset are all that can follow.
+    /// oracle says nothing; a reset is all that can follow.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub crash: Option<Crash>,
+    pub crash: Option<Empty>,
     /// Runs a command in the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
@@ -170,7 +170,7 @@ pub enum Action<'a> {
     /// [`Step::kexec`]
     Kexec,
     /// [`Step::crash`]
-    Crash(Crash),
+    Crash,
     /// [`Step::run`]
     Run(&'a Run),
     /// [`Step::lsmem`]
@@ -205,7 +205,7 @@ impl Action<'_> {
             Self::Settle => "settle",
             Self::Reboot => "reboot",
             Self::Kexec => "kexec",
-            Self::Crash(_) => "crash",
+            Self::Crash => "crash",
             Self::Run(_) => "run",
             Self::Lsmem => "lsmem",
             Self::Udev(_) => "udev",
@@ -239,7 +239,7 @@ impl Step {
             self.settle.as_ref().map(|Empty {}| Action::Settle),
             self.reboot.as_ref().map(|Empty {}| Action::Reboot),
             self.kexec.as_ref().map(|Empty {}| Action::Kexec),
-            self.crash.map(Action::Crash),
+            self.crash.as_ref().map(|Empty {}| Action::Crash),
             self.run.as_ref().map(Action::Run),
             self.lsmem.as_ref().map(|Empty {}| Action::Lsmem),
             self.udev.map(Action::Udev),
@@ -297,15 +297,21 @@ impl Step {
         }
     }
 
-    /// Whether it can be taken by the lab's own guest, which has few programs.
+    /// Whether a guest can take it: the lab's own one, which has few programs, or one with a distribution, whose image has no
+    /// kernel that could be started.
     ///
     /// # Errors
     /// What it needs.
-    pub(super) fn check_without_distribution(&self) -> Result<(), String> {
-        let needs = |name| Err(format!("{name}: it needs a guest with a `distribution`"));
-        match self.action() {
-            Action::Lsmem => needs("lsmem"),
-            Action::Udev(_) => needs("udev"),
+    pub(super) fn check_on(&self, distribution: bool) -> Result<(), String> {
+        let action = self.action();
+        let name = action.name();
+        match action {
+            Action::Lsmem | Action::Udev(_) if !distribution => {
+                Err(format!("{name}: it needs a guest with a `distribution`"))
+            }
+            Action::Kexec | Action::Crash if distribution => {
+                Err(format!("{name}: an image of a distribution has no kernel that could be started"))
+            }
             _ => Ok(()),
         }
     }

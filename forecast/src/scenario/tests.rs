@@ -125,6 +125,7 @@ fn what_is_wrong_with_a_distribution_is_named() {
         ("status = 64", "status = 256", "256"),
         ("lsmem = {}", "lsmem = {}\nexpect = { status = 1 }", "step 3: expect: only a step with `run`"),
         ("udev = \"online_movable\"", "udev = \"movable\"", "unknown variant `movable`"),
+        ("lsmem = {}", "kexec = {}", "step 3: kexec: an image of a distribution has no kernel"),
     ] {
         assert!(DEBIAN.contains(from), "{from}");
         let error = parse(&DEBIAN.replacen(from, to, 1)).unwrap_err();

@@ -101,7 +101,7 @@ impl Batch<'_> {
 fn effort(action: &Action<'_>) -> u64 {
     match action {
         Action::Plug(plug) => 1 + u64::from(plug.count.unwrap_or(1)) / 4,
-        Action::Reboot | Action::Kexec | Action::Crash(_) => BOOT,
+        Action::Reboot | Action::Kexec | Action::Crash => BOOT,
         // The driver waits for 50 seconds.
         Action::Settle => 4 * BOOT,
         _ => 1,
@@ -126,7 +126,7 @@ fn batches(sources: Vec<&Source>, shared: bool) -> Vec<Vec<&Source>> {
 fn boot(scenario: &Scenario) -> Option<String> {
     let addresses = Addresses::plan(&scenario.machine).ok()?;
     let asks_at_boot = addresses.virtio_mem.iter().any(|(_, _, requested)| *requested > 0);
-    let boots = |action: &Action<'_>| matches!(action, Action::Reboot | Action::Kexec | Action::Crash(_));
+    let boots = |action: &Action<'_>| matches!(action, Action::Reboot | Action::Kexec | Action::Crash);
     let boots = scenario.steps.iter().any(|step| boots(&step.action()));
     let has_distribution = scenario.guest.distribution.is_some();
     let at_boot = asks_at_boot || !addresses.machine.dimms.is_empty() || boots || has_distribution;

@@ -70,7 +70,7 @@ impl Real {
 
     /// Waits until a distribution's udev has done with what a step has brought.
     pub(super) fn await_udev(&mut self) -> Result<(), RealError> {
-        if self.runs_distribution {
+        if self.has_distribution {
             self.vm.shell("udevadm settle")?;
         }
         Ok(())

@@ -30,7 +30,7 @@ impl Real {
     ///
     /// In a distribution udev has loaded them, and they take what they take.
     fn load_dax_drivers(&mut self) -> Result<(), RealError> {
-        if self.runs_distribution {
+        if self.has_distribution {
             return Ok(());
         }
         self.vm.guest().load_module(HMEM)?;

@@ -48,7 +48,7 @@ impl Real {
 
     /// Writes `offline` to the state of a block, and interrupts that when it takes too long.
     fn offline_for_a_while(&mut self, index: u64) -> Result<Option<Errno>, RealError> {
-        let write = format!("echo offline | cat > {BLOCKS}/memory{index}/state");
+        let write = format!("echo offline > {BLOCKS}/memory{index}/state");
         let command = ["timeout", "-s", "KILL", &INTERRUPT.to_string(), "sh", "-c", &write];
         let executed = self.vm.guest().exec(&command, b"")?;
         Ok(match executed.status {

@@ -6,7 +6,7 @@ use dimmer_images::Kernel;
 
 use super::{Real, RealError};
 use crate::distribution::{self, Disks};
-use crate::scenario::{Crash, Effect, Load, OutcomeWord, Pool, Scenario, Size};
+use crate::scenario::{Effect, Load, OutcomeWord, Pool, Scenario, Size};
 use crate::vm::{CMDLINE, Setup, VmError};
 
 /// Has the kernel say why a block cannot go offline.
@@ -63,8 +63,7 @@ pub(super) fn setup<'a>(scenario: &Scenario, kernel: &'a Kernel) -> Result<Setup
 
 /// The command line of a kernel that the guest starts itself.
 pub(super) fn cmdline(scenario: &Scenario) -> String {
-    let own = if scenario.guest.distribution.is_some() { distribution::CMDLINE } else { CMDLINE };
-    format!("{own} {SAY_WHY} {}", scenario.guest.cmdline())
+    format!("{CMDLINE} {SAY_WHY} {}", scenario.guest.cmdline())
 }
 
 fn bzimage(kernel: &Kernel) -> Result<&std::path::Path, VmError> {
@@ -76,11 +75,10 @@ impl Real {
     /// Resets the machine.
     pub(super) fn reboot(&mut self) -> Result<Effect, RealError> {
         self.resets += 1;
-        self.runs_distribution = self.has_distribution;
         self.forget_the_kernel();
         self.vm.rest.tell(Method::PUT, "/vm.reboot", None)?;
         self.vm.wait_for_resets(self.resets)?;
-        match self.runs_distribution {
+        match self.has_distribution {
             true => distribution::await_boot(&mut self.vm)?,
             false => self.vm.connect()?,
         }
@@ -93,12 +91,8 @@ impl Real {
         self.next_kernel()
     }
 
-    /// The lab's own crash kernel is the small guest, whatever this one is.
-    pub(super) fn crash(&mut self, Crash { loaded }: Crash) -> Result<Effect, RealError> {
-        if !loaded {
-            self.load_kernel(true)?;
-            self.runs_distribution = false;
-        }
+    pub(super) fn crash(&mut self) -> Result<Effect, RealError> {
+        self.load_kernel(true)?;
         self.vm.guest().crash()?;
         self.next_kernel()
     }
@@ -113,12 +107,7 @@ impl Real {
 
     fn next_kernel(&mut self) -> Result<Effect, RealError> {
         self.forget_the_kernel();
-        if self.runs_distribution {
-            self.vm.rebooted_within(distribution::BOOTS)?;
-            distribution::await_boot(&mut self.vm)?;
-        } else {
-            self.vm.rebooted()?;
-        }
+        self.vm.rebooted()?;
         Ok(Effect::default())
     }
 

@@ -76,7 +76,6 @@ impl Real {
             block_size: self.block_size,
             cmdline: self.cmdline.clone(),
             has_distribution: self.has_distribution,
-            runs_distribution: self.runs_distribution,
             restores: self.restores.as_ref().map(Journey::of_child),
         })
     }

@@ -34,10 +34,7 @@ impl Prediction {
         let name = action.name();
         match action {
             Action::Reboot => Ok(()),
-            Action::Run(run) if run.deeds().next().is_none() => Ok(()),
-            _ if self.crashed => {
-                Err(format!("{name}: a crash kernel runs, and only commands and a reboot can follow"))
-            }
+            _ if self.crashed => Err(format!("{name}: a crash kernel runs, and only a reboot can follow")),
             _ if self.linux.exhausted => Err(format!(
                 "{name}: the guest has spent its memory on memmaps in vain, or has memory that it has no addresses for, and \
                  what it does from then on is not known"

@@ -66,16 +66,6 @@ const fn seconds() -> u32 {
     SECONDS
 }
 
-/// Has the kernel panic.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Crash {
-    /// Whether the kernel starts that a command has loaded before, in place of one like this that the lab loads. In a
-    /// distribution that is to be one that boots the distribution again.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub loaded: bool,
-}
-
 /// Something that a command does to memory: exactly one, in the words of the steps of the same names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

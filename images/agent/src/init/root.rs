@@ -44,8 +44,6 @@ const WANTED: [(&str, &str); 3] = [
 ];
 /// Where this program goes.
 const AGENT: &str = "usr/lib/dimmer/agent";
-/// A directory of the initramfs whose files go along, if it is there: kernels that the guest is to start.
-const ALONG: &str = "/next";
 
 /// The disks that a kernel's command line names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +81,6 @@ impl Disks {
             mount_at(&disk(modules)?, &at, "squashfs", MountFlags::RDONLY, "")?;
         }
         put_files(Path::new(ROOT), Path::new("/init"))?;
-        take_along(Path::new(ALONG), Path::new(ROOT))?;
         for tree in ["dev", "proc", "sys"] {
             mount_move(format!("/{tree}"), format!("{ROOT}/{tree}"))?;
         }
@@ -117,18 +114,6 @@ fn put_files(root: &Path, agent: &Path) -> io::Result<()> {
     }
     fs::copy(agent, place(AGENT)?)?;
     WANTED.into_iter().try_for_each(|(target, link)| std::os::unix::fs::symlink(target, place(link)?))
-}
-
-/// Copies the files of a directory to where they are in the distribution at `root`.
-fn take_along(directory: &Path, root: &Path) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
-    let target = root.join(directory.file_name().unwrap_or_default());
-    fs::create_dir_all(&target)?;
-    for entry in entries {
-        let entry = entry?;
-        fs::copy(entry.path(), target.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 /// The device file of a disk, once it is there.
@@ -172,17 +157,5 @@ mod tests {
         assert!(wanted.contains(&format!("ExecStart=/{AGENT} serve")), "{wanted}");
         assert_eq!(fs::read(root.path().join(AGENT)).unwrap(), b"agent");
         assert!(put_files(root.path(), &agent).is_err(), "a second layer over the first would be a mistake");
-    }
-
-    #[test]
-    fn kernels_go_along() {
-        let (from, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let next = from.path().join("next");
-        take_along(&next, root.path()).unwrap();
-        assert!(!root.path().join("next").exists(), "there is nothing");
-        fs::create_dir(&next).unwrap();
-        fs::write(next.join("kernel"), b"bzImage").unwrap();
-        take_along(&next, root.path()).unwrap();
-        assert_eq!(fs::read(root.path().join("next/kernel")).unwrap(), b"bzImage");
     }
 }
