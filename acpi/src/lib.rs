@@ -4,6 +4,7 @@
 //! RSDP ─ XSDT ─┬─ FADT ─ DSDT   hardware-reduced; the devices of the platform
 //!              ├─ MADT          local APICs and the I/O APIC
 //!              ├─ SRAT          nodes of processors, boot RAM and hot-pluggable windows
+//!              ├─ NFIT          persistent memory, with some
 //!              ├─ WDAT          the watchdog, with one
 //!              └─ SLIT          distances, with two nodes or more
 //! ```
@@ -19,6 +20,7 @@ pub mod ged;
 pub mod generation;
 pub mod hotplug;
 mod madt;
+mod nfit;
 pub mod places;
 pub mod platform;
 pub mod power;
@@ -60,6 +62,9 @@ pub fn tables(platform: &Platform, base: u64) -> Tables {
     ];
     if let Some(port) = platform.watchdog_port {
         listed.push(bytes.append(&watchdog::wdat(port)));
+    }
+    if !platform.persistent.is_empty() {
+        listed.push(bytes.append(&nfit::nfit(&platform.persistent)));
     }
     if platform.distances.len() > 1 {
         listed.push(bytes.append(&slit::slit(platform)));

@@ -3,7 +3,7 @@
 use dimmer_acpi::platform::{Cpu, IoDevice, MemoryRange, MemorySlots, Places, Platform, VirtioMmio};
 use dimmer_guest_firmware::GENERATION_ID_START;
 
-use crate::layout::{self, Layout};
+use crate::layout::{self, FirmwareRange, Layout};
 use crate::spec::{MachineSpec, NodeSpec, WindowSpec};
 use crate::topology::{Place, Topology};
 
@@ -22,6 +22,7 @@ pub fn describe(
         cpus: cpus(&Topology::of(spec), there),
         processor_port: (spec.max_cpus > spec.cpus).then_some(layout::PROCESSOR_PORT),
         memory: memory(spec, layout),
+        persistent: layout.nvdimms().map(there_at_boot).collect(),
         distances: distances(&spec.numa),
         memory_slots: slots(spec),
         virtio: (0..transports).map(transport).collect(),
@@ -69,12 +70,7 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         node: piece.node,
         hot_pluggable: false,
     });
-    let soft = layout.soft_reserved().map(|piece| MemoryRange {
-        start: piece.range.start,
-        size: piece.range.size,
-        node: piece.node,
-        hot_pluggable: false,
-    });
+    let soft = layout.soft_reserved().map(there_at_boot);
     let windows = spec.windows.iter().zip(&layout.windows).map(|(window, range)| MemoryRange {
         start: range.start,
         size: range.size,
@@ -85,6 +81,11 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         hot_pluggable: true,
     });
     ram.chain(soft).chain(windows).collect()
+}
+
+/// A range of the firmware's memory map, of a node.
+const fn there_at_boot(piece: &FirmwareRange) -> MemoryRange {
+    MemoryRange { start: piece.range.start, size: piece.range.size, node: piece.node, hot_pluggable: false }
 }
 
 /// Places for virtio-mem devices, whose transports are behind the `transports` that are always there.
@@ -131,6 +132,18 @@ mod tests {
         let layout = Layout::plan(&spec, 40).unwrap();
         let last = *memory(&spec, &layout).last().unwrap();
         assert_eq!(last, MemoryRange { start: 8 << 30, size: 1 << 30, node: 1, hot_pluggable: false });
+    }
+
+    #[test]
+    fn nvdimms_have_their_node_and_are_no_memory_of_it() {
+        let range =
+            FirmwareRangeSpec { kind: FirmwareRangeKind::Nvdimm, start: None, size: 1 << 30, node: 1 };
+        let spec = MachineSpec { firmware_ranges: vec![range], ..sample::machine() };
+        let layout = Layout::plan(&spec, 40).unwrap();
+        let platform = describe(&spec, &layout, 0, |_| true);
+        let expected = MemoryRange { start: 6 << 30, size: 1 << 30, node: 1, hot_pluggable: false };
+        assert_eq!(platform.persistent, [expected]);
+        assert!(!platform.memory.contains(&expected));
     }
 
     #[test]
