@@ -3,6 +3,7 @@
 use acpi_tables::Aml;
 use acpi_tables::aml::{Interrupt, Name, Package, Scope};
 
+use crate::nfit;
 use crate::platform::Platform;
 use crate::power;
 use crate::table::{table, to_bytes};
@@ -46,6 +47,9 @@ pub(crate) fn dsdt(platform: &Platform) -> Vec<u8> {
     }
     if let Some(container) = &places {
         devices.push(container);
+    }
+    if !platform.persistent.is_empty() {
+        devices.push(&nfit::Root);
     }
     devices.push(&ged);
 

@@ -4,6 +4,7 @@
 //! RSDP ─ XSDT ─┬─ FADT ─ DSDT   hardware-reduced; the devices of the platform
 //!              ├─ MADT          local APICs and the I/O APIC
 //!              ├─ SRAT          nodes of processors, boot RAM and hot-pluggable windows
+//!              ├─ NFIT          persistent memory, with some
 //!              ├─ WDAT          the watchdog, with one
 //!              ├─ HMAT          how fast memory is, where that is known
 //!              └─ SLIT          distances, with two nodes or more
@@ -21,6 +22,7 @@ pub mod generation;
 pub mod hmat;
 pub mod hotplug;
 mod madt;
+mod nfit;
 pub mod places;
 pub mod platform;
 pub mod power;
@@ -65,6 +67,9 @@ pub fn tables(platform: &Platform, base: u64) -> Tables {
     }
     if !platform.performance.is_empty() {
         listed.push(bytes.append(&hmat::hmat(platform)));
+    }
+    if !platform.persistent.is_empty() {
+        listed.push(bytes.append(&nfit::nfit(&platform.persistent)));
     }
     if platform.distances.len() > 1 {
         listed.push(bytes.append(&slit::slit(platform)));

@@ -9,6 +9,8 @@ pub struct Platform {
     pub processor_port: Option<u16>,
     /// Boot RAM and hot-pluggable windows, ascending; they become SRAT entries.
     pub memory: Vec<MemoryRange>,
+    /// Persistent memory that is there at boot, at most 65535 ranges; the NFIT is left out when there is none.
+    pub persistent: Vec<MemoryRange>,
     /// Distance from node `i` to node `j` as `distances[i][j]`; the SLIT is left out when there
     /// are fewer than two nodes. A square matrix with 10 on its diagonal, with a row for every node that
     /// processors or memory can ever be in.

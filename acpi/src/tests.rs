@@ -15,6 +15,7 @@ fn platform() -> Platform {
     Platform {
         cpus: vec![cpu(0, 0, 0), cpu(1, 1, 0x0102_0304)],
         memory: vec![range(0, 0x8000_0000, 0, false), range(6 << 30, 64 << 30, 0x0102_0304, true)],
+        persistent: Vec::new(),
         distances: vec![vec![10, 20], vec![30, 10]],
         performance: Vec::new(),
         processor_port: None,

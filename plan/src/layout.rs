@@ -158,6 +158,11 @@ impl Layout {
         self.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::SoftReserved)
     }
 
+    /// The ranges of persistent memory that the NFIT describes, likewise.
+    pub fn nvdimms(&self) -> impl Iterator<Item = &FirmwareRange> {
+        self.firmware.iter().filter(|piece| piece.kind == FirmwareRangeKind::Nvdimm)
+    }
+
     /// Plans the memory of `spec` for a CPU with `bits` physical address bits.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub enum Kind {
     /// Persistent memory as firmware named it before ACPI had a type for it; Linux shows it as
     /// "Persistent Memory (legacy)".
     LegacyPmem,
+    /// Persistent memory, which ACPI's NFIT describes; Linux shows it as "Persistent Memory".
+    Pmem,
     /// Memory for a special purpose (`EFI_MEMORY_SP` of UEFI 2.8, section 7.2), which Linux shows as "Soft Reserved" and
     /// leaves to a driver.
     SoftReserved,
@@ -31,6 +33,8 @@ impl Kind {
         match self {
             Kind::Ram => 1,
             Kind::Reserved => 2,
+            // AddressRangePersistentMemory (ACPI 6.5, section 15).
+            Kind::Pmem => 7,
             // The kernel's E820_TYPE_PRAM.
             Kind::LegacyPmem => 12,
             // The kernel's E820_TYPE_SOFT_RESERVED: a number that no firmware uses, for the kernel to mark such memory of

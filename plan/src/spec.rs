@@ -131,7 +131,7 @@ pub struct FirmwareRangeSpec {
     pub start: Option<u64>,
     /// Bytes.
     pub size: u64,
-    /// The node that the firmware says it is of; 0 for kinds other than soft-reserved.
+    /// The node that the firmware says it is of; 0 for kinds of which it does not.
     #[serde(default)]
     pub node: u32,
 }
@@ -143,6 +143,8 @@ pub enum FirmwareRangeKind {
     /// Persistent memory (type 12 of the memory map, which Linux calls "Persistent Memory (legacy)"), with
     /// host memory behind it.
     Pmem,
+    /// Persistent memory (type 7) that ACPI's NFIT describes, with host memory behind it.
+    Nvdimm,
     /// Reserved (type 2), with nothing behind it.
     Reserved,
     /// Memory for a special purpose (type 0xefffffff, which Linux calls "Soft Reserved"), with host memory behind it: it
@@ -154,8 +156,16 @@ impl FirmwareRangeKind {
     /// Whether there is host memory behind such a range.
     pub const fn has_memory(self) -> bool {
         match self {
-            Self::Pmem | Self::SoftReserved => true,
+            Self::Pmem | Self::Nvdimm | Self::SoftReserved => true,
             Self::Reserved => false,
+        }
+    }
+
+    /// Whether the firmware says of such a range which node it is of.
+    pub const fn has_node(self) -> bool {
+        match self {
+            Self::Nvdimm | Self::SoftReserved => true,
+            Self::Pmem | Self::Reserved => false,
         }
     }
 }

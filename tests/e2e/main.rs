@@ -43,6 +43,7 @@ mod lifecycle;
 mod map;
 mod net;
 mod numa;
+mod nvdimm;
 mod patience;
 mod pmem;
 mod poison;
@@ -210,7 +211,7 @@ fn is_ignored(test: &str, kernel: &Kernel) -> bool {
 }
 
 /// The files of tests, in the order in which they run.
-const FILES: [&[Test]; 44] = [
+const FILES: [&[Test]; 45] = [
     snapshot::TESTS,
     snapshot_diff::TESTS,
     fork::TESTS,
@@ -243,6 +244,7 @@ const FILES: [&[Test]; 44] = [
     sandbox::TESTS,
     disk::TESTS,
     pmem::TESTS,
+    nvdimm::TESTS,
     net::TESTS,
     vsock::TESTS,
     watchdog::TESTS,

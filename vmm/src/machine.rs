@@ -158,6 +158,18 @@ fn vcpus(spec: &MachineSpec, board: &Board) -> Result<usize, MachineError> {
     if cpus <= most { Ok(cpus) } else { Err(MachineError::Cpus { asked: spec.max_cpus, most }) }
 }
 
+/// Where everything lies, and the files of persistent memory, whose sizes are in `spec` from then on.
+fn plan(
+    spec: &mut MachineSpec,
+    files: &Files,
+    board: &Board,
+) -> Result<(Layout, Vec<Arc<File>>), MachineError> {
+    let persistent = pmem::open_all(&mut spec.pmems)?;
+    let layout = Layout::plan(spec, board.address_bits())?;
+    files.warn_of_far_windows(spec, &layout);
+    Ok((layout, persistent))
+}
+
 fn new_ram(
     spec: &MachineSpec,
     layout: &Layout,
@@ -188,9 +200,7 @@ impl Machine {
         let cpus = vcpus(&spec, &board)?;
         let hold = Arc::new(Hold::new().map_err(VcpuError::Thread)?);
         let presence = Arc::new(Presence::new(spec.cpus, spec.max_cpus, hold.clone()));
-        let persistent = pmem::open_all(&mut spec.pmems)?;
-        let layout = Layout::plan(&spec, board.address_bits())?;
-        files.warn_of_far_windows(&spec, &layout);
+        let (layout, persistent) = plan(&mut spec, &files, &board)?;
         let (faults, panic) = (Arc::new(Faults::default()), PanicReason::default());
         faults.set(spec.faults.clone())?;
         let ram = new_ram(&spec, &layout, board.clone(), hold.clone(), faults.clone(), persistent.clone())?;

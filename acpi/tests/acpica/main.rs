@@ -33,6 +33,7 @@ fn platform(slots: u16) -> Platform {
             range(4 << 30, 2 << 30, 1, false),
             range(6 << 30, 64 << 30, 1, true),
         ],
+        persistent: Vec::new(),
         distances: vec![vec![10, 20], vec![30, 10]],
         performance: Vec::new(),
         processor_port: None,

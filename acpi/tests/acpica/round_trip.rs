@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dimmer_acpi::platform::{MemoryPerformance, Platform};
+use dimmer_acpi::platform::{MemoryPerformance, MemoryRange, Platform};
 
 use crate::places::with_places;
 use crate::processors::with_processors;
@@ -75,6 +75,36 @@ fn every_table_survives_with_memory_that_is_described() {
 #[test]
 fn every_table_survives_with_places_for_virtio_devices() {
     check_round_trip(&with_places());
+}
+
+/// Persistent memory on two nodes.
+fn with_nvdimms() -> Platform {
+    let range = |start, node| MemoryRange { start, size: 1 << 30, node, hot_pluggable: false };
+    Platform { persistent: vec![range(100 << 30, 0), range(200 << 30, 1)], ..platform(16) }
+}
+
+#[test]
+fn every_table_survives_with_persistent_memory() {
+    check_round_trip(&with_nvdimms());
+}
+
+#[test]
+fn the_disassembler_understands_the_ranges_of_persistent_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, table) = sdts(&with_nvdimms()).into_iter().find(|(signature, _)| signature == "NFIT").unwrap();
+    fs::write(directory.path().join("table.aml"), &table).unwrap();
+    run("iasl", &["-d", "table.aml"], directory.path());
+    let source = fs::read_to_string(directory.path().join("table.dsl")).unwrap();
+    for line in [
+        "Subtable Type : 0000 [System Physical Address Range]",
+        "Proximity Domain Valid : 1",
+        "Region Type GUID : 66F0D379-B4F3-4074-AC43-0D3318B78CDB",
+        "Address Range Base : 0000003200000000",
+        "Address Range Length : 0000000040000000",
+        "Memory Map Attribute : 0000000000008008",
+    ] {
+        assert!(source.contains(line), "{line}\n{source}");
+    }
 }
 
 #[test]

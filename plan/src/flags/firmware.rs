@@ -1,11 +1,11 @@
-//! `--firmware-range kind=pmem|reserved|soft-reserved,size=192M[,start=0x180000000][,node=1]`
+//! `--firmware-range kind=pmem|nvdimm|reserved|soft-reserved,size=192M[,start=0x180000000][,node=1]`
 
 use std::str::FromStr;
 
 use super::keys::{KeyError, Keys, address, node, size};
 use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec};
 
-const KIND_RULE: &str = "must be pmem, reserved or soft-reserved";
+const KIND_RULE: &str = "must be pmem, nvdimm, reserved or soft-reserved";
 
 /// The value of one `--firmware-range`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,7 @@ impl FromStr for FirmwareRangeArg {
 fn kind(value: &str) -> Result<FirmwareRangeKind, String> {
     match value {
         "pmem" => Ok(FirmwareRangeKind::Pmem),
+        "nvdimm" => Ok(FirmwareRangeKind::Nvdimm),
         "reserved" => Ok(FirmwareRangeKind::Reserved),
         "soft-reserved" => Ok(FirmwareRangeKind::SoftReserved),
         _ => Err(KIND_RULE.to_owned()),

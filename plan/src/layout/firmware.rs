@@ -13,7 +13,7 @@ pub struct FirmwareRange {
     pub range: GuestRange,
     /// What it is.
     pub kind: FirmwareRangeKind,
-    /// Its node, if it is soft-reserved.
+    /// Its node, if the firmware says that.
     pub node: u32,
 }
 

@@ -47,8 +47,10 @@ pub(super) fn place(
             let (size, limit) = (Bytes(size), Bytes(limit));
             return Err(LayoutError::PastCpu { index: index + 1, size, end, bits, limit, most });
         }
-        placed.push(GuestRange::new(start, size));
-        next = start + size;
+        let range = GuestRange::new(start, size);
+        taken.take("--memory-hotplug", range, "another window")?;
+        placed.push(range);
+        next = range.end();
     }
     Ok(placed)
 }

@@ -67,10 +67,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub memory: Option<MemoryArg>,
 
-    /// Something else than RAM in the firmware's memory map: kind=pmem|reserved|soft-reserved,size=192M
+    /// Something else than RAM in the firmware's memory map: kind=pmem|nvdimm|reserved|soft-reserved,size=192M
     /// [,start=ADDRESS][,node=0] (may be repeated)
     ///
-    /// `pmem` is legacy persistent memory, `reserved` a range with nothing behind it, and `soft-reserved` memory of
+    /// `pmem` is legacy persistent memory, `nvdimm` persistent memory of `node` that ACPI's NFIT describes, `reserved` a range with nothing behind it, and `soft-reserved` memory of
     /// `node` that the guest leaves to a driver, such as dax/kmem. Without `start` it begins where boot RAM ends,
     /// or the range before it, and so may share a memory block with RAM.
     #[arg(long, value_name = "KEY=VALUE,...")]

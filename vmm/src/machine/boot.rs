@@ -162,6 +162,7 @@ impl Files {
 const fn entry(piece: &FirmwareRange) -> E820Entry {
     let kind = match piece.kind {
         FirmwareRangeKind::Pmem => Kind::LegacyPmem,
+        FirmwareRangeKind::Nvdimm => Kind::Pmem,
         FirmwareRangeKind::Reserved => Kind::Reserved,
         FirmwareRangeKind::SoftReserved => Kind::SoftReserved,
     };

@@ -5,7 +5,7 @@ use dimmer_acpi::platform::{
 };
 use dimmer_guest_firmware::GENERATION_ID_START;
 
-use crate::layout::{self, Layout};
+use crate::layout::{self, FirmwareRange, Layout};
 use crate::spec::{MachineSpec, NodeSpec, PerformanceSpec, WindowSpec};
 use crate::topology::{Place, Topology};
 
@@ -24,6 +24,7 @@ pub fn describe(
         cpus: cpus(&Topology::of(spec), there),
         processor_port: (spec.max_cpus > spec.cpus).then_some(layout::PROCESSOR_PORT),
         memory: memory(spec, layout),
+        persistent: layout.nvdimms().map(there_at_boot).collect(),
         distances: distances(&spec.numa),
         performance: performance(&spec.numa),
         memory_slots: slots(spec),
@@ -72,12 +73,7 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         node: piece.node,
         hot_pluggable: false,
     });
-    let soft = layout.soft_reserved().map(|piece| MemoryRange {
-        start: piece.range.start,
-        size: piece.range.size,
-        node: piece.node,
-        hot_pluggable: false,
-    });
+    let soft = layout.soft_reserved().map(there_at_boot);
     let windows = spec.windows.iter().zip(&layout.windows).map(|(window, range)| MemoryRange {
         start: range.start,
         size: range.size,
@@ -88,6 +84,11 @@ fn memory(spec: &MachineSpec, layout: &Layout) -> Vec<MemoryRange> {
         hot_pluggable: true,
     });
     ram.chain(soft).chain(windows).collect()
+}
+
+/// A range of the firmware's memory map, of a node.
+const fn there_at_boot(piece: &FirmwareRange) -> MemoryRange {
+    MemoryRange { start: piece.range.start, size: piece.range.size, node: piece.node, hot_pluggable: false }
 }
 
 /// Places for virtio-mem devices, whose transports are behind the `transports` that are always there.
@@ -151,6 +152,18 @@ mod tests {
         let nodes = [node(0, &[0], &[]), NodeSpec { performance: said, ..node(1, &[], &[]) }];
         let described = MemoryPerformance { node: 1, latency: 250, bandwidth: 10_000 };
         assert_eq!(performance(&nodes), [described]);
+    }
+
+    #[test]
+    fn nvdimms_have_their_node_and_are_no_memory_of_it() {
+        let range =
+            FirmwareRangeSpec { kind: FirmwareRangeKind::Nvdimm, start: None, size: 1 << 30, node: 1 };
+        let spec = MachineSpec { firmware_ranges: vec![range], ..sample::machine() };
+        let layout = Layout::plan(&spec, 40).unwrap();
+        let platform = describe(&spec, &layout, 0, |_| true);
+        let expected = MemoryRange { start: 6 << 30, size: 1 << 30, node: 1, hot_pluggable: false };
+        assert_eq!(platform.persistent, [expected]);
+        assert!(!platform.memory.contains(&expected));
     }
 
     #[test]

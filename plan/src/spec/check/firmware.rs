@@ -2,7 +2,7 @@
 //! layout.
 
 use super::{BadValue, MAX_ADDRESS, PAGE, check_multiple};
-use crate::spec::{FirmwareRangeKind, FirmwareRangeSpec, MachineSpec};
+use crate::spec::{FirmwareRangeSpec, MachineSpec};
 use crate::units::Bytes;
 
 /// Most ranges: there is room for 128 entries in `boot_params`, and RAM needs a few.
@@ -13,7 +13,7 @@ impl MachineSpec {
         let count = self.firmware_ranges.len();
         if count > MAX_FIRMWARE_RANGES {
             let rule = format!("must be given {MAX_FIRMWARE_RANGES} times at most, not {count}");
-            return Err(BadValue::new("kind", "pmem|reserved|soft-reserved", rule));
+            return Err(BadValue::new("kind", "pmem|nvdimm|reserved|soft-reserved", rule));
         }
         self.firmware_ranges.iter().try_for_each(|range| {
             let unit = if range.kind.has_memory() { self.memory.backing.page_size() } else { PAGE };
@@ -28,15 +28,15 @@ impl MachineSpec {
         Ok(())
     }
 
-    /// Only of a soft-reserved range the firmware says of which node it is.
+    /// Only of some ranges the firmware says of which node they are.
     fn check_node_of(&self, range: &FirmwareRangeSpec) -> Result<(), BadValue> {
-        match range.kind {
-            FirmwareRangeKind::SoftReserved => self.check_node(range.node),
-            FirmwareRangeKind::Pmem | FirmwareRangeKind::Reserved if range.node != 0 => {
-                Err(BadValue::new("node", range.node, "must be of a range of kind=soft-reserved"))
-            }
-            FirmwareRangeKind::Pmem | FirmwareRangeKind::Reserved => Ok(()),
+        if range.kind.has_node() {
+            return self.check_node(range.node);
         }
+        if range.node == 0 {
+            return Ok(());
+        }
+        Err(BadValue::new("node", range.node, "must be of a range of kind=nvdimm or kind=soft-reserved"))
     }
 
     /// An address that neither boot RAM nor a firmware range lies beyond.

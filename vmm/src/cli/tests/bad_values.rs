@@ -158,8 +158,8 @@ fn bad_keys_and_values_are_named() {
         ("--dimm", "id=d0,ranges=1G+", format!("ranges=1G+: \"\": {not_a_size}")),
         ("--dimm", "id=d0,ranges=1G~2G~3G", format!("ranges=1G~2G~3G: \"2G~3G\": {not_a_size}")),
         ("--dimm", "id=d0,size=1G,order=down", "order=down: must be ascending or descending".to_owned()),
-        ("--firmware-range", "size=1G", "key \"kind\" is missing (must be pmem, reserved or soft-reserved)".to_owned()),
-        ("--firmware-range", "kind=ram,size=1G", "kind=ram: must be pmem, reserved or soft-reserved".to_owned()),
+        ("--firmware-range", "size=1G", "key \"kind\" is missing (must be pmem, nvdimm, reserved or soft-reserved)".to_owned()),
+        ("--firmware-range", "kind=ram,size=1G", "kind=ram: must be pmem, nvdimm, reserved or soft-reserved".to_owned()),
         (
             "--firmware-range",
             "kind=pmem,size=1G,start=0x+1",

@@ -21,7 +21,7 @@ pub struct Bindings {
 }
 
 impl Bindings {
-    /// What the specification says of boot RAM, soft-reserved ranges and virtio-mem devices; DIMMs come later.
+    /// What the specification says of boot RAM, ranges of the firmware's with a node, and virtio-mem devices; DIMMs come later.
     pub fn new(spec: &MachineSpec, layout: &Layout) -> Self {
         let bound = spec.numa.iter().filter(|node| !node.host_nodes.is_empty());
         let nodes = bound.map(|node| (node.id, node.host_nodes.clone())).collect();
@@ -30,8 +30,9 @@ impl Bindings {
             WindowSpec::VirtioMem(mem) => Some((*range, mem.node)),
             WindowSpec::Acpi { .. } => None,
         });
-        let soft = layout.soft_reserved().map(|piece| (piece.range, piece.node));
-        Self { nodes, ranges: boot.chain(soft).chain(windows).collect(), owners: Mutex::default() }
+        let placed = layout.soft_reserved().chain(layout.nvdimms());
+        let placed = placed.map(|piece| (piece.range, piece.node));
+        Self { nodes, ranges: boot.chain(placed).chain(windows).collect(), owners: Mutex::default() }
     }
 
     /// From now on what `owner` gets belongs to `node`.

@@ -106,15 +106,17 @@ fn firmware_ranges_are_whole_pages() {
     let line = complaint(|spec| spec.firmware_ranges = vec![range(MIB, None); 65]);
     assert_eq!(
         line,
-        "--firmware-range: kind=pmem|reserved|soft-reserved: must be given 64 times at most, not 65"
+        "--firmware-range: kind=pmem|nvdimm|reserved|soft-reserved: must be given 64 times at most, not 65"
     );
 }
 
 #[test]
-fn a_soft_reserved_range_is_of_a_node_that_there_is_and_no_other_has_one() {
+fn a_range_with_a_node_is_of_one_that_there_is_and_no_other_has_one() {
     let range = |kind, node| FirmwareRangeSpec { kind, size: MIB, start: None, node };
-    let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::SoftReserved, 2)]);
-    assert!(line.starts_with("--firmware-range: node=2: "), "{line}");
+    for kind in [FirmwareRangeKind::SoftReserved, FirmwareRangeKind::Nvdimm] {
+        let line = complaint(|spec| spec.firmware_ranges = vec![range(kind, 2)]);
+        assert!(line.starts_with("--firmware-range: node=2: "), "{line}");
+    }
     let line = complaint(|spec| spec.firmware_ranges = vec![range(FirmwareRangeKind::Pmem, 1)]);
-    assert_eq!(line, "--firmware-range: node=1: must be of a range of kind=soft-reserved");
+    assert_eq!(line, "--firmware-range: node=1: must be of a range of kind=nvdimm or kind=soft-reserved");
 }
