@@ -7,16 +7,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::faults::{Failure, Point};
-use super::group::GroupKind;
 use super::linux::Linux;
 use super::memory::{GroupId, Memory};
 use super::mistake::Mistake;
 use super::release::Release;
 use super::rule::Rule;
-use super::zone::PAGE;
 
 mod absent;
 pub mod bbm;
+mod bound;
 mod request;
 pub mod sbm;
 
@@ -202,61 +201,6 @@ impl VirtioMem {
 }
 
 impl Linux {
-    /// The driver finds a device; nothing of it is plugged.
-    pub fn probe_virtio_mem(&mut self, id: &str, spec: DeviceSpec) {
-        let memory_block = self.memory.block_size();
-        let sub_block = spec.block_size.max(self.release.least_sub_block());
-        let big = self.release.has_big_blocks();
-        let (mode, unit) = if sub_block < memory_block || (!big && sub_block == memory_block) {
-            (Mode::Sub(SubBlocks::new(&spec.region, sub_block, memory_block)), memory_block)
-        } else if big {
-            let size = spec.block_size.max(memory_block);
-            (Mode::Big(BigBlocks::new(&spec.region, size)), size)
-        } else {
-            self.memory.meet(Rule::DeviceIsNotTaken);
-            (Mode::Refused, memory_block)
-        };
-        let unit_pages = unit / PAGE;
-        let group = self.release.has_groups();
-        let group = group.then(|| self.memory.register(GroupKind::Dynamic { unit_pages }, spec.node));
-        let device = VirtioMem {
-            spec,
-            requested: 0,
-            usable: 0,
-            requests: Vec::new(),
-            seen: None,
-            timer: false,
-            broken: false,
-            refused: false,
-            id: id.to_owned(),
-            step: unit,
-            group,
-            mode,
-        };
-        self.virtio_mem.insert(id.to_owned(), device);
-    }
-
-    /// The driver lets the device `id` go, which has nothing plugged, and its group with it (`virtio_mem_deinit_hotplug`).
-    ///
-    /// # Errors
-    /// When Linux still has memory of it, which then stays without a driver: what becomes of that is not known.
-    ///
-    /// # Panics
-    /// When there is no such device.
-    pub fn remove_virtio_mem(&mut self, id: &str) -> Result<(), String> {
-        let device = &self.virtio_mem[id];
-        let size = self.memory.block_size();
-        if let Some(index) = self.memory.blocks().keys().find(|index| device.covers(**index, size)) {
-            return Err(format!(
-                "Linux still has block {index} of {id}, which nobody could take away any more"
-            ));
-        }
-        let group = device.group();
-        self.virtio_mem.remove(id);
-        group.into_iter().for_each(|group| self.memory.unregister(group));
-        Ok(())
-    }
-
     /// The device asks for another size, and lets the driver use `usable` bytes of its region.
     ///
     /// # Panics

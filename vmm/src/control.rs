@@ -122,7 +122,7 @@ pub enum Reply {
     /// It is done.
     Done,
     /// The machine's description.
-    Info(VmInfo),
+    Info(Box<VmInfo>),
     /// All memory devices.
     Devices(Vec<MemoryStatus>),
     /// One memory device.

@@ -31,7 +31,7 @@ pub async fn ping() -> Json<Ping> {
 ))]
 pub async fn info(State(api): Shared) -> Result<Json<Description>, Problem> {
     match api.call(Command::Info).await? {
-        Reply::Info(info) => Ok(Json(Description::new(info, &api.access.spec))),
+        Reply::Info(info) => Ok(Json(Description::new(*info, &api.access.spec))),
         other => Err(Problem::unexpected(&other)),
     }
 }

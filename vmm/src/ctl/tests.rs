@@ -64,7 +64,7 @@ fn info_and_devices_are_tables() {
         ];
         Ok(match command {
             Command::Devices => Reply::Devices(devices),
-            _ => Reply::Info(info(VmState::Paused, devices)),
+            _ => Reply::Info(info(VmState::Paused, devices).into()),
         })
     });
     let table = "\

@@ -29,7 +29,7 @@ impl Machine {
     /// Runs one command.
     pub(super) fn handle(&mut self, command: Command) -> Result<Reply, Refusal> {
         match command {
-            Command::Info => Ok(Reply::Info(self.info())),
+            Command::Info => Ok(Reply::Info(self.info().into())),
             Command::Devices => Ok(Reply::Devices(self.wiring.memory_devices())),
             Command::Device(id) => self.device(&id).map(Reply::Device),
             Command::AddDimm(dimm) => self.add_dimm(dimm),

@@ -15,7 +15,7 @@ use crate::spec::WindowSpec;
 /// What the machine says of itself.
 pub async fn info(monitor: &Monitor) -> Result<VmInfo, QmpError> {
     match monitor.access.call(Command::Info).await? {
-        Reply::Info(info) => Ok(info),
+        Reply::Info(info) => Ok(*info),
         _ => Err(QmpError::unexpected()),
     }
 }

@@ -72,7 +72,7 @@ fn dimm() -> MemoryStatus {
 fn answer(command: &Command, hub: &Hub) -> Answer {
     let devices = || vec![dimm(), device("vmem0", State::Plugged)];
     match command {
-        Command::Info => Ok(Reply::Info(info(VmState::Paused, devices()))),
+        Command::Info => Ok(Reply::Info(info(VmState::Paused, devices()).into())),
         Command::Devices => Ok(Reply::Devices(devices())),
         Command::Device(id) => {
             let found = devices().into_iter().find(|device| device.id == *id);

@@ -80,7 +80,7 @@ pub enum ActionType {
 /// What the machine says of itself.
 pub async fn info(api: &Api) -> Result<VmInfo, Fault> {
     match api.call(Command::Info).await? {
-        Reply::Info(info) => Ok(info),
+        Reply::Info(info) => Ok(*info),
         other => Err(Problem::unexpected(&other).into()),
     }
 }

@@ -146,7 +146,7 @@ fn what_it_asks_for_has_its_shape() {
         _ => {
             let info = info(VmState::Running, vec![device("vmem0", State::Plugged)]);
             let (disks, pmems, nets) = (vec![disk()], vec![pmem()], vec![net()]);
-            Ok(Reply::Info(VmInfo { disks, pmems, nets, ..info }))
+            Ok(Reply::Info(VmInfo { disks, pmems, nets, ..info }.into()))
         }
     });
     let ask = |call| -> Value {

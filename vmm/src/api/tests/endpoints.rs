@@ -40,7 +40,7 @@ fn the_status_line_ends_behind_the_number_and_headers_are_in_title_case() {
 fn info_describes_the_machine() {
     let machine = FakeMachine::new(|command, _| {
         assert_eq!(*command, Command::Info);
-        Ok(Reply::Info(info(VmState::Running, vec![device("vmem0", State::Plugged)])))
+        Ok(Reply::Info(info(VmState::Running, vec![device("vmem0", State::Plugged)]).into()))
     });
     let response = request(&machine.socket, "GET", "/vm.info", "");
     assert_eq!(response.status, 200);

@@ -30,7 +30,7 @@ fn answer(command: &Command, hub: &Hub) -> Answer {
     match command {
         Command::Info => {
             let tracked_since = Some(PathBuf::from("/srv/first"));
-            Ok(Reply::Info(VmInfo { tracked_since, ..info(VmState::Paused, Vec::new()) }))
+            Ok(Reply::Info(VmInfo { tracked_since, ..info(VmState::Paused, Vec::new()) }.into()))
         }
         Command::Device(id) => Ok(Reply::Device(device(id, State::Plugging))),
         Command::Resize { size, .. } if *size > 8 * GIB => Err(Refusal::Invalid("too much".to_owned())),
@@ -138,7 +138,7 @@ fn every_error_is_a_fault() {
 
 #[test]
 fn a_difference_needs_a_snapshot_to_differ_from() {
-    let machine = FakeMachine::new(|_, _| Ok(Reply::Info(info(VmState::Running, Vec::new()))));
+    let machine = FakeMachine::new(|_, _| Ok(Reply::Info(info(VmState::Running, Vec::new()).into())));
     let body = r#"{"snapshot_type":"Diff","snapshot_path":"/srv/snap","mem_file_path":"/srv/snap"}"#;
     let said = fault(&ask(&machine, "PUT", "/snapshot/create", body));
     assert!(said.starts_with("snapshot_type: Diff needs a snapshot from which on"), "{said}");
@@ -147,7 +147,7 @@ fn a_difference_needs_a_snapshot_to_differ_from() {
 #[test]
 fn a_balloon_has_its_shape() {
     let machine = FakeMachine::new(|command, _| match command {
-        Command::Info => Ok(Reply::Info(with_balloon())),
+        Command::Info => Ok(Reply::Info(with_balloon().into())),
         Command::SetBalloon(size) if *size > 4 * GIB => Err(Refusal::Invalid("too much".to_owned())),
         _ => Ok(Reply::Done),
     });

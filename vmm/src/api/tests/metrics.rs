@@ -17,7 +17,7 @@ fn machine() -> FakeMachine {
         _ => {
             let info = info(VmState::Running, vec![device("vmem0", State::Unplugging)]);
             let (disks, pmems) = (vec![disk()], vec![pmem()]);
-            Ok(Reply::Info(VmInfo { disks, pmems, nets: vec![net()], vsock: Some(vsock()), ..info }))
+            Ok(Reply::Info(VmInfo { disks, pmems, nets: vec![net()], vsock: Some(vsock()), ..info }.into()))
         }
     })
 }
@@ -79,7 +79,7 @@ fn every_number_is_there_by_name() {
 fn a_balloon_has_its_numbers() {
     let machine = FakeMachine::new(|command, _| match command {
         Command::Counts => Ok(Reply::Counts(Counts::default())),
-        _ => Ok(Reply::Info(with_balloon())),
+        _ => Ok(Reply::Info(with_balloon().into())),
     });
     let body = request(&machine.socket, "GET", "/metrics", "").body;
     for line in [

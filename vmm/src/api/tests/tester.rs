@@ -32,7 +32,7 @@ fn willing(command: &Command, hub: &Hub) -> Answer {
         other => Err(Refusal::NotFound(format!("there is no memory device {other:?}"))),
     };
     match command {
-        Command::Info => Ok(Reply::Info(with_balloon())),
+        Command::Info => Ok(Reply::Info(with_balloon().into())),
         Command::Devices => Ok(Reply::Devices(vec![device("vmem0", State::Plugged)])),
         Command::Device(id) => known(id).map(|()| Reply::Device(device("vmem0", State::Plugged))),
         Command::AddDimm(dimm) => at_once(hub, &dimm.dimm.id),

@@ -116,7 +116,7 @@ fn a_console_that_is_none_is_bad_usage() {
 fn a_fork_is_described_with_its_name() {
     let machine = FakeMachine::new(|_, _| {
         let id = Some("child".to_owned());
-        Ok(Reply::Info(VmInfo { id, ..info(VmState::Running, Vec::new()) }))
+        Ok(Reply::Info(VmInfo { id, ..info(VmState::Running, Vec::new()) }.into()))
     });
     let (status, text, _) = ctl(&machine.socket, "info");
     assert_eq!(status, 0);

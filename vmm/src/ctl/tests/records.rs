@@ -60,7 +60,7 @@ fn a_fault_that_is_not_possible_is_bad_usage() {
 fn faults_that_are_set_show_in_info() {
     let machine = FakeMachine::new(|_, _| {
         let faults = vec![FaultStatus { fault: fault(), seen: 4, acted: 1 }];
-        Ok(Reply::Info(VmInfo { faults, ..info(VmState::Running, Vec::new()) }))
+        Ok(Reply::Info(VmInfo { faults, ..info(VmState::Running, Vec::new()) }.into()))
     });
     let (_, out, _) = ctl(&machine.socket, "info");
     assert!(out.ends_with(&format!("Resets      1\n\n{FAULTS}")), "{out}");
@@ -165,7 +165,7 @@ fn memory_errors_are_injected_by_address_and_severity() {
 #[test]
 fn a_balloon_is_shown_and_asked_for() {
     let machine = FakeMachine::new(|command, _| match command {
-        Command::Info => Ok(Reply::Info(with_balloon())),
+        Command::Info => Ok(Reply::Info(with_balloon().into())),
         _ => Ok(Reply::Done),
     });
     let text = "\

@@ -140,7 +140,7 @@ fn orders_are_carried_out() {
 #[test]
 fn a_balloon_is_what_it_leaves_to_the_guest() {
     let mut machine = FakeMachine::new(|command, machine| match command {
-        Command::Info => Ok(Reply::Info(with_balloon())),
+        Command::Info => Ok(Reply::Info(with_balloon().into())),
         Command::SetBalloon(_) => Ok(Reply::Done),
         command => answer(command, machine),
     });
