@@ -29,12 +29,12 @@ fn of_region(vm: &mut TestVm, region: u32, name: &str) -> Result<String, Box<dyn
     Ok(vm.shell(&format!("cat /sys/bus/nd/devices/region{region}/{name}"))?.trim().to_owned())
 }
 
-/// Beside it DIMMs and virtio-mem are as the promised layouts have them.
+/// Below it DIMMs are as the promised layouts have them.
 fn a_range_is_a_block_device(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel)
         .arguments(promised::MACHINE)
         .arguments("--firmware-range kind=nvdimm,size=256M,start=512G")
-        .arguments("--memory-hotplug method=acpi,slots=6,size=24G")
+        .arguments("--memory-hotplug method=acpi,slots=6,size=24G,start=6G")
         .boot()?;
     let iomem = vm.shell("cat /proc/iomem")?;
     assert!(iomem.contains("8000000000-800fffffff : Persistent Memory\n"), "{iomem}");

@@ -206,17 +206,14 @@ fn a_snapshot_goes_on_with_the_file(kernel: &Kernel) -> Outcome {
     Ok(())
 }
 
+/// The guest is told when it asks for a flush. It must not look: its vCPU would stand still, since KVM's asynchronous page
+/// faults try again for ever (arch/x86/kvm/mmu/mmu.c, `__kvm_faultin_pfn`).
 fn a_file_that_is_cut_short(kernel: &Kernel) -> Outcome {
     let (_dir, path) = place()?;
     let mut vm = boot(kernel, &path, ",size=32M")?;
     File::options().write(true).open(&path)?.set_len(4 * MIB)?;
-    // The guest is told when it asks, and the machine ends when it looks.
     let flushed = vm.shell("dd if=/dev/null of=/dev/pmem0 conv=fsync,notrunc 2>&1 || true")?;
     assert!(flushed.contains("Input/output error"), "{flushed}");
-    vm.expect_audit_problem();
-    vm.shell("(sleep 1; dd if=/dev/pmem0 of=/dev/null bs=1M skip=16 iflag=direct) > /dev/null 2>&1 &")?;
-    let ending = vm.wait()?;
-    assert_eq!(ending.code(), Some(3), "{}", vm.log());
-    assert!(vm.log().contains("the host has nothing behind memory that the guest uses"), "{}", vm.log());
+    assert!(vm.log().contains("the file is 4 MiB long, and was 32 MiB; the guest is told"), "{}", vm.log());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What happens when the host has nothing behind memory that this process touches (SIGBUS): a file that guest memory is mapped
 //! from was cut short, the storage of one with holes is full, or memory itself has failed. There is no going on from there, and
-//! the machine ends with words. A vCPU that touches such memory ends it as well, by the error that KVM gives for it.
+//! the machine ends with words. A vCPU that touches such memory ends it as well where KVM gives an error for it; where KVM faults
+//! asynchronously it tries again for ever, and the vCPU stands still.
 #![expect(unsafe_code, reason = "a signal handler")]
 
 use std::ffi::{c_int, c_void};
