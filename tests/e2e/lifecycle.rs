@@ -232,6 +232,11 @@ fn words_on_the_console(kernel: &Kernel) -> Outcome {
 
 fn a_guest_that_does_not_answer(kernel: &Kernel) -> Outcome {
     let mut vm = Setup::new(kernel).cmdline("unknown_nmi_panic").arguments("--cpus 2").boot()?;
+    // Where the kernel has the loop of a processor with nothing to do, up to the next function.
+    let symbols = vm.shell("grep -A 1 ' do_idle$' /proc/kallsyms | cut -d ' ' -f 1")?;
+    let symbols = symbols.lines().map(|line| u64::from_str_radix(line, 16)).collect::<Result<Vec<_>, _>>()?;
+    let [start, end] = symbols[..] else { return Err(format!("symbols: {symbols:x?}").into()) };
+    let idle = start..end;
     vm.shell("(while :; do :; done) > /dev/null 2>&1 &")?;
     wait_until("one in a program and one in the kernel", || {
         let vcpus = vm.rest.vcpus()?;
@@ -244,6 +249,10 @@ fn a_guest_that_does_not_answer(kernel: &Kernel) -> Outcome {
     // A machine that is paused meets it when it goes on.
     vm.rest.tell(Method::PUT, "/vm.pause", None)?;
     let before = vm.rest.vcpus()?;
+    for vcpu in before.iter().filter(|vcpu| vcpu.activity == Activity::Halted) {
+        let idles = vcpu.callers.iter().any(|caller| idle.contains(caller));
+        assert!(idles && vcpu.registers.rsp >> 63 == 1, "{vcpu} has no caller in {idle:x?}");
+    }
     vm.rest.tell(Method::PUT, "/vm.nmi", None)?;
     assert_eq!(vm.rest.vcpus()?, before, "they stand still");
     vm.rest.tell(Method::PUT, "/vm.resume", None)?;

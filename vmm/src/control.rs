@@ -18,7 +18,7 @@ use crate::audit::Audit;
 use crate::events::Followed;
 use crate::spec::{DimmSpec, ForkSpec, SnapshotSpec};
 pub use devices::{BalloonStatus, DiskStatus, NetStatus, PmemStatus, VsockStatus};
-pub use vcpus::{Activity, MceSeverity, VcpuStatus};
+pub use vcpus::{Activity, MceSeverity, Registers, VcpuStatus};
 
 mod devices;
 mod vcpus;

@@ -31,6 +31,7 @@ mod audit;
 mod balloon;
 mod board;
 mod boot;
+mod callers;
 mod commands;
 mod confinement;
 mod console_output;

@@ -65,7 +65,7 @@ fn places(places: &[PlaceStatus]) -> String {
     table(["PLACE", "SIZE", "NODE", "ADDRESS", "DEVICE", "TURNS LEFT"], places.iter().map(row))
 }
 
-/// Where vCPUs are.
+/// Where vCPUs are, and who called what they do.
 pub fn vcpus(vcpus: &[VcpuStatus]) -> String {
     let row = |vcpu: &VcpuStatus| {
         let either = |is, yes: &str, no: &str| if is { yes } else { no }.to_owned();
@@ -78,7 +78,12 @@ pub fn vcpus(vcpus: &[VcpuStatus]) -> String {
             format!("{:#x}", vcpu.cr3),
         ]
     };
-    table(["VCPU", "ACTIVITY", "RIP", "MODE", "INTERRUPTS", "CR3"], vcpus.iter().map(row))
+    let mut text = table(["VCPU", "ACTIVITY", "RIP", "MODE", "INTERRUPTS", "CR3"], vcpus.iter().map(row));
+    for vcpu in vcpus.iter().filter(|vcpu| !vcpu.callers.is_empty()) {
+        let callers: String = vcpu.callers.iter().map(|caller| format!("\n  {caller:#x}")).collect();
+        text += &format!("\n\nvCPU {} is to return to, as far as its stack tells:{callers}", vcpu.id);
+    }
+    text
 }
 
 /// Columns as wide as their widest cell, two spaces apart.

@@ -3,6 +3,7 @@
 
 use dimmer_devices::bus::lock;
 use dimmer_devices::memory::State;
+use dimmer_devices::memory_map::MemoryMap;
 use dimmer_devices::processors::ProcessorsStatus;
 use kvm_bindings::{
     KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED,
@@ -11,9 +12,10 @@ use kvm_bindings::{
 use kvm_ioctls::VcpuFd;
 
 use super::Machine;
+use super::callers::callers;
 use super::cpu::Cpu;
 use super::kvm_error::{KvmError, at};
-use crate::control::{Activity, Refusal, Reply, VcpuStatus, VmState};
+use crate::control::{Activity, Refusal, Registers, Reply, VcpuStatus, VmState};
 use crate::events::MachineEvent;
 
 /// The local APIC's register for its second line, which non-maskable interrupts come in by (Intel SDM volume 3, section 11.5.1):
@@ -73,8 +75,10 @@ impl Machine {
     /// [`Refusal`] when the machine has ended, or KVM does not tell.
     pub(super) fn vcpus_status(&self) -> Result<Vec<VcpuStatus>, Refusal> {
         self.with_still(|cpus| {
+            // Not before they stand still: one may be about to take memory away, and waits for those who look at it.
+            let memory = self.ram.memory();
             let there = (0..).zip(cpus).filter(|(_, cpu)| cpu.is_there());
-            there.map(|(id, cpu)| status(id, cpu.vcpu())).collect()
+            there.map(|(id, cpu)| status(id, cpu.vcpu(), &memory)).collect()
         })
     }
 
@@ -121,17 +125,20 @@ impl Machine {
     }
 }
 
-fn status(id: u32, vcpu: &VcpuFd) -> Result<VcpuStatus, KvmError> {
+fn status(id: u32, vcpu: &VcpuFd, memory: &MemoryMap) -> Result<VcpuStatus, KvmError> {
     let regs = vcpu.get_regs().map_err(at("read registers"))?;
     let sregs = vcpu.get_sregs().map_err(at("read system registers"))?;
+    // The current privilege level is that of the stack segment (Intel SDM volume 3, section 5.5).
+    let user = sregs.ss.dpl == 3;
     Ok(VcpuStatus {
         id,
         activity: activity(vcpu)?,
         rip: regs.rip,
-        // The current privilege level is that of the stack segment (Intel SDM volume 3, section 5.5).
-        user: sregs.ss.dpl == 3,
+        user,
         interrupts: regs.rflags & INTERRUPTS != 0,
         cr3: sregs.cr3,
+        callers: if user { Vec::new() } else { callers(vcpu, memory, regs.rsp) },
+        registers: Registers::from(&regs),
     })
 }
 

@@ -9,7 +9,9 @@ use super::{complaint, ctl, done};
 use crate::api::tests::fake::{FakeMachine, info, with_balloon};
 use crate::api::tests::records::fault;
 use crate::audit::{AreaAudit, AreaKind, Audit, DeviceAudit};
-use crate::control::{Activity, Command, MceSeverity, Refusal, Reply, VcpuStatus, VmInfo, VmState};
+use crate::control::{
+    Activity, Command, MceSeverity, Refusal, Registers, Reply, VcpuStatus, VmInfo, VmState,
+};
 use crate::units::{GIB, MIB};
 
 const FAULTS: &str = "\
@@ -187,6 +189,10 @@ const VCPUS: &str = "\
 VCPU  ACTIVITY     RIP                 MODE    INTERRUPTS  CR3
 0     halted       0xffffffff81e0b00f  kernel  on          0x10b8001
 1     not started  0x000000000000fff0  kernel  off         0x0
+
+vCPU 0 is to return to, as far as its stack tells:
+  0xffffffff81e0b0aa
+  0xffffffff8110b2c0
 ";
 
 #[test]
@@ -198,6 +204,8 @@ fn vcpus_are_shown_where_they_are() {
         user: false,
         interrupts: true,
         cr3: 0x10b_8001,
+        callers: vec![0xffff_ffff_81e0_b0aa, 0xffff_ffff_8110_b2c0],
+        registers: Registers { rsp: 0xffff_ffff_8280_3e90, ..Registers::default() },
     };
     let second = VcpuStatus {
         id: 1,
@@ -205,6 +213,7 @@ fn vcpus_are_shown_where_they_are() {
         rip: 0xfff0,
         interrupts: false,
         cr3: 0,
+        callers: Vec::new(),
         ..first.clone()
     };
     let all = vec![first, second];

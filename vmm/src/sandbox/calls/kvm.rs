@@ -6,8 +6,8 @@ use std::mem::size_of;
 use kvm_bindings::{
     KVMIO, kvm_clock_data, kvm_cpuid2, kvm_debugregs, kvm_device_attr, kvm_dirty_log, kvm_enable_cap,
     kvm_irq_level, kvm_irq_routing, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_msr_filter, kvm_msrs,
-    kvm_pit_config, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events, kvm_x86_mce, kvm_xcrs,
-    kvm_xsave,
+    kvm_pit_config, kvm_regs, kvm_sregs, kvm_translation, kvm_userspace_memory_region, kvm_vcpu_events,
+    kvm_x86_mce, kvm_xcrs, kvm_xsave,
 };
 use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_READ, _IOC_WRITE, ioctl_expr};
 
@@ -56,37 +56,38 @@ pub const SET_VCPU_EVENTS: c_ulong = takes::<kvm_vcpu_events>(0xa0);
 
 /// What a VM and its vCPUs are made with after a reset, what a machine's state is read by, and what people ask of vCPUs.
 pub const MACHINE: &[c_ulong] = &[
-    plain(0x01),                    // KVM_CREATE_VM
-    plain(0x03),                    // KVM_CHECK_EXTENSION
-    plain(0x04),                    // KVM_GET_VCPU_MMAP_SIZE
-    plain(0x41),                    // KVM_CREATE_VCPU
-    plain(0x47),                    // KVM_SET_TSS_ADDR
-    takes::<u64>(0x48),             // KVM_SET_IDENTITY_MAP_ADDR
-    plain(0x60),                    // KVM_CREATE_IRQCHIP
-    takes::<kvm_pit_config>(0x77),  // KVM_CREATE_PIT2
-    takes::<kvm_irq_routing>(0x6a), // KVM_SET_GSI_ROUTING
-    takes::<kvm_enable_cap>(0xa3),  // KVM_ENABLE_CAP
-    takes::<kvm_msr_filter>(0xc6),  // KVM_SET_MSR_FILTER
-    changes::<kvm_irqchip>(0x62),   // KVM_GET_IRQCHIP
-    gives::<kvm_clock_data>(0x7c),  // KVM_GET_CLOCK
-    takes::<kvm_cpuid2>(0x90),      // KVM_SET_CPUID2
-    takes::<kvm_msrs>(0x89),        // KVM_SET_MSRS
-    changes::<kvm_msrs>(0x88),      // KVM_GET_MSRS
-    takes::<u64>(0x9c),             // KVM_X86_SETUP_MCE
-    takes::<kvm_x86_mce>(0x9e),     // KVM_X86_SET_MCE
-    takes::<kvm_regs>(0x82),        // KVM_SET_REGS
-    gives::<kvm_sregs>(0x83),       // KVM_GET_SREGS
-    takes::<kvm_sregs>(0x84),       // KVM_SET_SREGS
-    gives::<kvm_lapic_state>(0x8e), // KVM_GET_LAPIC
-    takes::<kvm_lapic_state>(0x8f), // KVM_SET_LAPIC
-    gives::<kvm_mp_state>(0x98),    // KVM_GET_MP_STATE
-    gives::<kvm_debugregs>(0xa1),   // KVM_GET_DEBUGREGS
-    gives::<kvm_xsave>(0xa4),       // KVM_GET_XSAVE
-    gives::<kvm_xcrs>(0xa6),        // KVM_GET_XCRS
-    plain(0xa3),                    // KVM_GET_TSC_KHZ
-    plain(0xad),                    // KVM_KVMCLOCK_CTRL
-    plain(0x9a),                    // KVM_NMI
-    takes::<kvm_device_attr>(0xe2), // KVM_GET_DEVICE_ATTR
+    plain(0x01),                      // KVM_CREATE_VM
+    plain(0x03),                      // KVM_CHECK_EXTENSION
+    plain(0x04),                      // KVM_GET_VCPU_MMAP_SIZE
+    plain(0x41),                      // KVM_CREATE_VCPU
+    plain(0x47),                      // KVM_SET_TSS_ADDR
+    takes::<u64>(0x48),               // KVM_SET_IDENTITY_MAP_ADDR
+    plain(0x60),                      // KVM_CREATE_IRQCHIP
+    takes::<kvm_pit_config>(0x77),    // KVM_CREATE_PIT2
+    takes::<kvm_irq_routing>(0x6a),   // KVM_SET_GSI_ROUTING
+    takes::<kvm_enable_cap>(0xa3),    // KVM_ENABLE_CAP
+    takes::<kvm_msr_filter>(0xc6),    // KVM_SET_MSR_FILTER
+    changes::<kvm_irqchip>(0x62),     // KVM_GET_IRQCHIP
+    gives::<kvm_clock_data>(0x7c),    // KVM_GET_CLOCK
+    takes::<kvm_cpuid2>(0x90),        // KVM_SET_CPUID2
+    takes::<kvm_msrs>(0x89),          // KVM_SET_MSRS
+    changes::<kvm_msrs>(0x88),        // KVM_GET_MSRS
+    takes::<u64>(0x9c),               // KVM_X86_SETUP_MCE
+    takes::<kvm_x86_mce>(0x9e),       // KVM_X86_SET_MCE
+    takes::<kvm_regs>(0x82),          // KVM_SET_REGS
+    gives::<kvm_sregs>(0x83),         // KVM_GET_SREGS
+    changes::<kvm_translation>(0x85), // KVM_TRANSLATE
+    takes::<kvm_sregs>(0x84),         // KVM_SET_SREGS
+    gives::<kvm_lapic_state>(0x8e),   // KVM_GET_LAPIC
+    takes::<kvm_lapic_state>(0x8f),   // KVM_SET_LAPIC
+    gives::<kvm_mp_state>(0x98),      // KVM_GET_MP_STATE
+    gives::<kvm_debugregs>(0xa1),     // KVM_GET_DEBUGREGS
+    gives::<kvm_xsave>(0xa4),         // KVM_GET_XSAVE
+    gives::<kvm_xcrs>(0xa6),          // KVM_GET_XCRS
+    plain(0xa3),                      // KVM_GET_TSC_KHZ
+    plain(0xad),                      // KVM_KVMCLOCK_CTRL
+    plain(0x9a),                      // KVM_NMI
+    takes::<kvm_device_attr>(0xe2),   // KVM_GET_DEVICE_ATTR
 ];
 
 /// Whether a descriptor blocks (include/uapi/asm-generic/ioctls.h).
