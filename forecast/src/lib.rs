@@ -12,6 +12,7 @@
 //! | [`expect`] | a layout as a person writes it |
 //! | [`verdict`] | the oracle held against what a guest shows |
 //! | [`map`] | what a map of memory shows, whoever draws it |
+//! | [`tables`] | a JSON schema as a page of tables |
 //! | [`playground`] | a scenario's text in, all that a page draws of it out |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -24,4 +25,5 @@ pub mod map;
 pub mod playground;
 pub mod predict;
 pub mod scenario;
+pub mod tables;
 pub mod verdict;

@@ -19,6 +19,7 @@ pub mod map;
 pub mod playground;
 pub mod predict;
 mod question;
+pub mod reference;
 pub mod run;
 pub mod scenario;
 pub mod selftest;

@@ -37,6 +37,7 @@ pub mod picture;
 pub mod program;
 pub mod promised;
 pub mod real;
+mod reference;
 pub mod rest;
 pub mod selftest;
 pub mod serve;

@@ -52,6 +52,8 @@ enum Command {
     Playground(commands::playground::Playground),
     /// Say what Linux will do with every memory block of a scenario, without a machine.
     Predict(commands::predict::Predict),
+    /// Write the pages of reference that are made of the programs themselves.
+    Reference(commands::reference::Reference),
     /// Boot a distribution, for a shell or for one command.
     Run(commands::run::Run),
     /// Show the format of scenarios, list the library, and validate files.
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Map(map) => map.run(),
         Command::Playground(playground) => playground.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Reference(reference) => reference.run(),
         Command::Run(run) => run.run(),
         Command::Scenario(scenario) => scenario.run(),
         Command::Selftest(selftest) => selftest.run(),

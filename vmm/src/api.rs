@@ -68,6 +68,14 @@ pub use wait::{BadWait, parse_wait};
 /// Where all paths begin.
 pub const BASE: &str = "/api/v1";
 
+/// The OpenAPI document as it is served at `/api/v1/openapi.json`.
+///
+/// # Errors
+/// Never, for what utoipa derives.
+pub fn document() -> serde_json::Result<String> {
+    document::written(&openapi::routes().1)
+}
+
 /// What handlers need.
 #[derive(Debug)]
 struct Api {

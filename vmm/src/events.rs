@@ -38,7 +38,7 @@ pub struct Event {
     /// 1 for the first event, without gaps.
     pub sequence: u64,
     /// Time since the VMM started; for a machine that goes on from a snapshot, with the time before.
-    #[schema(schema_with = crate::schema::duration)]
+    #[schema(schema_with = crate::schema::timestamp)]
     pub timestamp: Duration,
     /// What happened.
     #[serde(flatten)]

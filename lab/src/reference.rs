@@ -1,0 +1,26 @@
+//! Pages of reference that are made of the programs themselves: their command lines and the API.
+
+mod api;
+mod command_lines;
+
+/// Each page's name and text.
+#[must_use]
+pub fn pages() -> [(&'static str, String); 2] {
+    [("command-lines.md", command_lines::page()), ("api.md", api::page())]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_pages_are_up_to_date() {
+        for (name, page) in pages() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+            let there = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(there == page, "write docs/{name} again: dimmer-lab reference docs");
+        }
+    }
+}
