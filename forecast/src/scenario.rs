@@ -35,7 +35,7 @@ pub use guest::{Guest, HugePages, MemmapOnMemory};
 pub use keys::page;
 pub use size::Size;
 pub use step::{
-    Action, Add, BlockFile, Blocks, Command, Dax, Deed, DriverWord, Empty, FaultText, Inject, Load,
+    Action, Add, Again, BlockFile, Blocks, Command, Dax, Deed, DriverWord, Empty, FaultText, Inject, Load,
     NotifyWord, OnlineWord, PageWord, Parameters, Plug, Poison, PoisonWord, PolicyWord, Pool, Resize, Run,
     Step, Write,
 };
@@ -55,7 +55,7 @@ pub struct Scenario {
     /// How the guest is set up when it boots.
     #[serde(default)]
     pub guest: Guest,
-    /// What happens, in order.
+    /// What happens, in order; of a scenario that was read, without `again`.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
 }
@@ -192,18 +192,21 @@ impl Scenario {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str, path: &Path) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text)
+        let mut scenario: Self = toml::from_str(text)
             .map_err(|error| ScenarioError::Parse { path: path.to_owned(), error: Box::new(error) })?;
         scenario.guest.check().map_err(|problem| {
             let line = places::line_of_guest(text).unwrap_or(1);
             ScenarioError::Guest { path: path.to_owned(), line, problem }
         })?;
-        for (number, step) in (1..).zip(&scenario.steps) {
-            scenario.check(step).map_err(|problem| {
-                let line = places::line_of_step(text, number).unwrap_or(1);
-                ScenarioError::Step { path: path.to_owned(), line, number, problem }
-            })?;
-        }
+        let wrong = |(place, problem): (usize, String)| {
+            let line = places::line_of_step(text, place).unwrap_or(1);
+            ScenarioError::Step { path: path.to_owned(), line, number: place + 1, problem }
+        };
+        let steps = step::expanded(&scenario.steps).map_err(wrong)?;
+        let checked =
+            steps.iter().map(|(place, step)| scenario.check(step).map_err(|problem| (*place, problem)));
+        checked.collect::<Result<(), _>>().map_err(wrong)?;
+        scenario.steps = steps.into_iter().map(|(_, step)| step.clone()).collect();
         Ok(scenario)
     }
 

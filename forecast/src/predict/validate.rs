@@ -19,7 +19,7 @@ const RELEASES: [Release; 2] = [Release::new(6, 1), Release::new(6, 12)];
 /// What is wrong, a text each, with the file, the line and the key or the step.
 pub fn validate(text: &str, path: &Path) -> Result<Scenario, Vec<String>> {
     let scenario = Scenario::parse(text, path).map_err(|error| vec![error.to_string()])?;
-    let places: Places = toml::from_str(text).unwrap_or_default();
+    let places = Places::read(text);
     let at = |part: Option<&toml::Spanned<toml::Value>>, problem: String| {
         let line = part.map_or(1, |part| line(text, part));
         format!("{}: line {line}: {problem}", path.display())
@@ -97,6 +97,14 @@ unplug = "d0"
     #[test]
     fn a_good_scenario_has_no_problems() {
         assert_eq!(problems("d0", "d1"), [""; 0]);
+    }
+
+    #[test]
+    fn a_step_that_happens_again_is_wrong_where_it_stands() {
+        let again = "unplug = \"d0\"\n\n[[step]]\nagain = { steps = 2, times = 1 }\n\n[[step]]\nagain = { steps = 1, times = 1 }";
+        let problems = problems("unplug = \"d0\"", again);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("a.toml: line 11: step 5: "), "{problems:?}");
     }
 
     #[test]

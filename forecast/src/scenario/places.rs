@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+use super::Scenario;
+use super::step::expanded;
+
 type Part = toml::Spanned<toml::Value>;
 
 /// The parts of a text.
@@ -14,10 +17,23 @@ pub(crate) struct Places {
     pub(crate) step: Vec<Part>,
 }
 
-/// The line of step `number`, both counted from 1; nothing when the text has no such step.
-pub(crate) fn line_of_step(text: &str, number: usize) -> Option<usize> {
+impl Places {
+    /// Those of `text`; a step that happens again is where it stands.
+    pub(crate) fn read(text: &str) -> Self {
+        let mut places: Self = toml::from_str(text).unwrap_or_default();
+        let scenario: Option<Scenario> = toml::from_str(text).ok();
+        if let Some(Ok(steps)) = scenario.as_ref().map(|scenario| expanded(&scenario.steps)) {
+            places.step =
+                steps.into_iter().filter_map(|(place, _)| places.step.get(place).cloned()).collect();
+        }
+        places
+    }
+}
+
+/// The line of the step at `place` in the text, both but the line counted from 0; nothing when the text has no such step.
+pub(crate) fn line_of_step(text: &str, place: usize) -> Option<usize> {
     let places: Places = toml::from_str(text).ok()?;
-    places.step.get(number.checked_sub(1)?).map(|step| line(text, step))
+    places.step.get(place).map(|step| line(text, step))
 }
 
 /// The line in which the guest's settings begin; nothing when the text has none.

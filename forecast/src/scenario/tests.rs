@@ -134,3 +134,43 @@ fn what_is_wrong_with_a_distribution_is_named() {
     let small = DEBIAN.replace("distribution = \"debian-12\"\npackages = [\"stress-ng\"]", "");
     assert!(parse(&small).unwrap_err().contains("step 2: udev: it needs a guest with a `distribution`"));
 }
+
+#[test]
+fn steps_happen_again() {
+    let text = r#"shows = "sizes up and down"
+[[step]]
+plug = { id = "d0", size = "1G" }
+[[step]]
+resize = { to = "1G" }
+[[step]]
+resize = { to = "0" }
+[[step]]
+again = { steps = 2, times = 2 }
+[[step]]
+unplug = "d0"
+[[step]]
+again = { steps = 8, times = 1 }
+"#;
+    let scenario = parse(text).unwrap();
+    let names: Vec<_> = scenario.steps.iter().map(|step| step.action().name()).collect();
+    let once = ["plug", "resize", "resize", "resize", "resize", "resize", "resize", "unplug"];
+    assert_eq!(names, [once, once].concat());
+    assert_eq!(parse(&scenario.to_toml()).unwrap(), scenario, "written in full");
+    let twice = "again = { steps = 2, times = 2 }";
+    for (to, expected) in [
+        ("again = { steps = 4, times = 2 }", "line 8: step 4: again: `steps` must be 1 to 3"),
+        ("again = { steps = 0, times = 2 }", "line 8: step 4: again: `steps` must be 1 to 3"),
+        ("again = { steps = 2, times = 0 }", "line 8: step 4: again: `times` must be 1 or more"),
+        (
+            "again = { steps = 2, times = 9223372036854775807 }",
+            "line 8: step 4: again: `times` must be 1 or more",
+        ),
+        (
+            "again = { steps = 2, times = 2 }\nreboot = {}",
+            "line 8: step 4: again: a step with it has nothing else",
+        ),
+    ] {
+        let error = parse(&text.replace(twice, to)).unwrap_err();
+        assert!(error.contains(expected), "{to}: {error}");
+    }
+}
