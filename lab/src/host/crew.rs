@@ -122,18 +122,31 @@ impl Crew {
     /// # Errors
     /// [`Lost`].
     pub fn carry_out<T: Serialize, A: DeserializeOwned>(&self, seat: usize, task: &T) -> Result<A, Lost> {
+        self.carry_out_within(seat, task, self.patience)
+    }
+
+    /// The same, for a task that may take so long.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub fn carry_out_within<T: Serialize, A: DeserializeOwned>(
+        &self,
+        seat: usize,
+        task: &T,
+        patience: Duration,
+    ) -> Result<A, Lost> {
         let host = &self.hosts[seat / self.seats];
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let order = Order { id, seat: seat % self.seats, task };
         let line = serde_json::to_string(&order).map_err(|error| Lost(error.to_string()))?;
         let answer = self.hand_over(&mut lock(host), id, &line);
         let answer = answer.map_err(|error| Lost(format!("it does not start: {error}")))?;
-        match answer.recv_timeout(self.patience) {
+        match answer.recv_timeout(patience) {
             Ok(answer) => serde_json::from_value(answer).map_err(|error| Lost(error.to_string())),
             Err(RecvTimeoutError::Disconnected) => Err(Lost("it went away".into())),
             Err(RecvTimeoutError::Timeout) => {
                 lock(host).take();
-                Err(Lost(format!("it has said nothing for {} minutes", self.patience.as_secs() / 60)))
+                Err(Lost(format!("it has said nothing for {} minutes", patience.as_secs() / 60)))
             }
         }
     }
