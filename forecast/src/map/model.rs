@@ -32,8 +32,21 @@ impl Asked {
         for (id, requests) in requests {
             let all = self.0.entry(id.clone()).or_default();
             all.extend(requests.iter().map(record));
+            // A device that has nothing any more is as one that was asked for nothing, and answers get no longer with each turn.
+            if plugged(all) == 0 {
+                all.clear();
+            }
         }
     }
+}
+
+/// Bytes that these requests leave plugged, of a driver that asks for what makes sense.
+fn plugged(requests: &[RequestRecord]) -> u64 {
+    requests.iter().fold(0, |plugged: u64, record| match (record.request.as_str(), record.range) {
+        ("plug", Some(range)) => plugged.saturating_add(range.size),
+        ("unplug", Some(range)) => plugged.saturating_sub(range.size),
+        _ => 0,
+    })
 }
 
 fn record(request: &Request) -> RequestRecord {
@@ -152,4 +165,23 @@ fn shown_group(id: GroupId, group: &dimmer_oracle::group::Group) -> Group {
     };
     let (present_kernel, present_movable) = (group.present_kernel, group.present_movable);
     Group { id: id.0, kind, node: Some(group.node), present_kernel, present_movable, max_pages, unit_pages }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_had_and_has_no_more_is_forgotten() {
+        let mut asked = Asked::default();
+        let mut add = |requests: &[Request]| {
+            asked.add(&[("vmem0".to_owned(), requests.to_vec())].into());
+            asked.0["vmem0"].len()
+        };
+        assert_eq!(add(&[Request::Plug(0..8), Request::Plug(8..16)]), 2);
+        assert_eq!(add(&[Request::Unplug(8..16)]), 3);
+        assert_eq!(add(&[Request::Unplug(0..8)]), 0);
+        assert_eq!(add(&[Request::Plug(0..8), Request::UnplugAll]), 0);
+        assert_eq!(add(&[Request::Plug(0..8)]), 1);
+    }
 }

@@ -18,7 +18,7 @@ pub fn partly(device: &MemoryStatus, requests: &[RequestRecord], block_size: u64
         let units = range.map_or(0..0, |range| range.start / unit..range.end() / unit);
         match record.request.as_str() {
             "plug" => plugged.extend(units),
-            "unplug" => plugged.retain(|unit| !units.contains(unit)),
+            "unplug" => units.for_each(|unit| _ = plugged.remove(&unit)),
             "unplug-all" => plugged.clear(),
             _ => {}
         }

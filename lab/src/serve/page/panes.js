@@ -19,8 +19,8 @@ const panes = (() => {
       const asked = device.requested === device.plugged ? "" : ` → ${dom.bytes(device.requested)}`;
       const words = `${dom.bytes(device.plugged)}${asked} of ${dom.bytes(device.size)}`;
       return dom.el("tr", {}, dom.el("th", { scope: "row" }, name),
-        dom.el("td", {}, device.kind === "dimm" ? "DIMM" : "virtio-mem"), dom.el("td", { class: "number" }, String(device.node)),
-        dom.el("td", {}, bar(device.plugged, device.size, words), ` ${words}`), dom.el("td", {}, device.state));
+        dom.el("td", { class: "whole" }, device.kind === "dimm" ? "DIMM" : "virtio-mem"), dom.el("td", { class: "number" }, String(device.node)),
+        dom.el("td", {}, bar(device.plugged, device.size, words), " ", dom.el("span", { class: "whole" }, words)), dom.el("td", {}, device.state));
     };
     // A button that has the focus keeps it.
     const held = document.activeElement?.dataset?.device;
