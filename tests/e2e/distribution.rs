@@ -48,7 +48,8 @@ pub fn cases(arguments: &Arguments, kernels: &[Kernel]) -> Result<Vec<Case>, Box
     let mut cases: Vec<Case> = all.into_iter().map(case).collect();
     cases.extend(scenarios.into_iter().map(|(source, kernel)| {
         let name = format!("{}::distribution::{}", kernel.name, source.name);
-        Case::new(name, true, move || passes(&source, &kernel)).costing(12)
+        let steps = u32::try_from(source.scenario.steps.len()).unwrap_or(u32::MAX);
+        Case::new(name, true, move || passes(&source, &kernel)).costing(steps.saturating_add(8))
     }));
     Ok(cases)
 }

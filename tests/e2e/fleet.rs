@@ -16,6 +16,9 @@ use crate::Case;
 /// The argument that makes this program a worker, in a host.
 pub const WORKER: &str = "--worker";
 
+/// What a unit of a test's cost may take, on a slow machine.
+const SLOW: Duration = Duration::from_secs(30);
+
 /// What became of a test.
 #[derive(Debug, Serialize, Deserialize)]
 struct Result {
@@ -45,7 +48,8 @@ pub fn run(cases: &[Case], arguments: &Arguments) -> io::Result<ExitCode> {
     let hosts = thread::available_parallelism().map_or(1, usize::from).min(runs.len().div_ceil(SEATS).max(1));
     println!("\nrunning {} tests, {SEATS} at a time in each of {hosts} emulated hosts", runs.len());
     let worker = [WORKER.into(), arguments_of_worker(arguments)];
-    let crew = Crew::new(worker, hosts, SEATS)?;
+    let longest = runs.iter().map(|case| case.cost).max().unwrap_or_default();
+    let crew = Crew::new(worker, hosts, SEATS)?.with_patience(crew::PATIENCE + SLOW * longest);
     let cost = runs.iter().map(|case| case.cost).sum();
     let (ignored, filtered) = (ignored.len(), cases.len() - wanted.len());
     let mut sums = Sums { all: runs.len(), cost, ignored, filtered, ..Sums::default() };
