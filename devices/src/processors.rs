@@ -49,7 +49,7 @@ pub struct ProcessorsStatus {
     pub plugged: u16,
     /// Whether processors are on their way in or out.
     pub state: State,
-    /// How the latest change ended; `None` before the first one ended.
+    /// How the latest change ended; nothing before the first one ended.
     pub last: Option<Last>,
 }
 

@@ -84,9 +84,12 @@ pub fn kind(takes: &Value) -> String {
     }
 }
 
-/// The description in one line, as a cell of a table takes it.
+/// The description in one line, as a cell of a table takes it; of what may be absent, that of what is there otherwise.
 #[must_use]
 pub fn text(part: &Value) -> String {
-    let words = part["description"].as_str().unwrap_or_default().split_whitespace();
+    let choices =
+        part["oneOf"].as_array().filter(|choices| choices.iter().any(|choice| choice["type"] == "null"));
+    let within = choices.into_iter().flatten().find_map(|choice| choice["description"].as_str());
+    let words = part["description"].as_str().or(within).unwrap_or_default().split_whitespace();
     words.collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

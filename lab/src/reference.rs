@@ -23,4 +23,17 @@ mod tests {
             assert!(there == page, "write docs/{name} again: dimmer-lab reference docs");
         }
     }
+
+    #[test]
+    fn every_request_and_key_has_a_meaning() {
+        let page = api::page();
+        // Registers are called as processors' manuals have them.
+        let sections = page.split("\n## ").filter(|section| !section.starts_with("Registers\n"));
+        let rows: Vec<&str> = sections.flat_map(str::lines).filter(|line| line.starts_with("| `")).collect();
+        assert!(rows.len() > 100);
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+            assert!(cells.len() >= 4 && cells.iter().all(|cell| !cell.trim().is_empty()), "{row}");
+        }
+    }
 }

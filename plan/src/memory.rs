@@ -119,7 +119,7 @@ pub struct MemoryStatus {
     pub plugged_size: u64,
     /// What the device is doing.
     pub state: State,
-    /// How the latest change ended; `None` before the first one ended.
+    /// How the latest change ended; nothing before the first one ended.
     pub last: Option<Last>,
     /// The DIMM whose ejection the guest works on, while this one's change waits for that: Linux
     /// handles notifications one after the other.
@@ -133,7 +133,7 @@ pub struct RequestRecord {
     pub number: u64,
     /// `plug`, `unplug`, `unplug-all`, `state`, or `malformed`.
     pub request: String,
-    /// The range that it is about, cut where addresses end; `None` for `unplug-all` and `malformed`.
+    /// The range that it is about, cut where addresses end; nothing for `unplug-all` and `malformed`.
     pub range: Option<GuestRange>,
     /// `ack`, `nack`, `busy` or `error`; for a `state` request `plugged`, `unplugged` or `mixed`.
     /// `none` for a request that was not carried out, because the driver left no room for the

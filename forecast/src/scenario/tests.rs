@@ -173,4 +173,6 @@ again = { steps = 8, times = 1 }
         let error = parse(&text.replace(twice, to)).unwrap_err();
         assert!(error.contains(expected), "{to}: {error}");
     }
+    let alone = parse(&format!("shows = \"nothing\"\n[[step]]\n{twice}")).unwrap_err();
+    assert!(alone.contains("step 1: again: there is no step before it"), "{alone}");
 }

@@ -22,6 +22,9 @@ impl Again {
     /// Which of the steps so far happen again.
     fn of<T>(self, before: &[T]) -> Result<&[T], String> {
         let Self { steps, times } = self;
+        if before.is_empty() {
+            return Err("again: there is no step before it".to_owned());
+        }
         let start = before.len().checked_sub(steps).filter(|_| steps > 0);
         let start = start
             .ok_or_else(|| format!("again: `steps` must be 1 to {}, the steps before it", before.len()))?;
